@@ -1,0 +1,1 @@
+"""From examples to arrays: tokens, tiles, image splitting, coordinates (numpy only, no JAX)."""
