@@ -1,0 +1,135 @@
+"""The miniature: the same three stages at a scale that trains on two CPU cores.
+
+As MM1.5 begins from CLIP and a pre-trained language model, nano begins from two small pre-trained
+parts, `mm15_nano_encoder` and `mm15_nano_text`, whose results ship with the package.
+"""
+
+from mm15_jax.config import (
+    CheckpointConfig,
+    ConnectorConfig,
+    DataConfig,
+    DecoderConfig,
+    EncoderConfig,
+    EvalConfig,
+    ExperimentConfig,
+    InitFrom,
+    InputsConfig,
+    ModelConfig,
+    OptimizerConfig,
+    SplittingConfig,
+    TrainConfig,
+    replace_nested,
+)
+
+ENCODER = EncoderConfig(
+    resolution=48,
+    patch_size=8,
+    width=96,
+    layers=3,
+    heads=3,
+    mlp_width=384,
+    class_token=False,
+    activation="gelu",
+    stem="conv",  # a linear stem learns glyphs more slowly at this size
+    stem_channels=(24, 48),
+    remat="none",
+)
+CONNECTOR = ConnectorConfig(tokens=16, hidden=96, depth=1)
+DECODER = DecoderConfig(
+    vocab_size=512,
+    width=128,
+    layers=3,
+    ffn_width=352,
+    heads=4,
+    kv_heads=2,
+    head_dim=32,
+    rope_theta=1e4,
+    remat="none",
+)
+
+
+def text() -> ExperimentConfig:
+    """Pre-trains the text decoder alone."""
+    return ExperimentConfig(
+        name="mm15_nano_text",
+        family="nano",
+        stage="text",
+        model=ModelConfig(ENCODER, CONNECTOR, DECODER),
+        inputs=InputsConfig(
+            sequence_length=256,
+            tiles_per_row=0,
+            splitting=SplittingConfig(mode="none", n_min=1, n_max=4),
+        ),
+        data=DataConfig(mixture="nano_text", window=512, decode_threads=1),
+        optimizer=OptimizerConfig(
+            name="muon", peak_learning_rate=0.01, warmup_steps=50, end_ratio=0.02, weight_decay=0.01
+        ),
+        train=TrainConfig(steps=1500, batch_rows=16),
+        checkpoint=CheckpointConfig(every=500),
+    )
+
+
+def encoder() -> ExperimentConfig:
+    """Pre-trains the encoder: a linear read-out names the glyph or object under each patch."""
+    changes = {
+        "name": "mm15_nano_encoder",
+        "stage": "encoder",
+        "model.connector": ConnectorConfig(kind="linear", tokens=36),
+        "model.decoder.layers": 0,
+        "inputs.sequence_length": 38 * 6,
+        "inputs.tiles_per_row": 6,
+        "inputs.objective": "dense_labels",
+        "data.mixture": "nano_encoder",
+        "train.batch_rows": 32,
+    }
+    return replace_nested(text(), changes)
+
+
+def pretrain() -> ExperimentConfig:
+    """Captions, interleaved documents and text, 50 : 10 : 40."""
+    changes = {
+        "name": "mm15_nano_pretrain",
+        "stage": "pretrain",
+        "inputs.tiles_per_row": 8,
+        "data.mixture": "nano_pretrain",
+        "train": TrainConfig(steps=300, batch_rows=16),
+        "init_from": (
+            InitFrom("mm15_nano_encoder", ("encoder",)),
+            InitFrom("mm15_nano_text", ("decoder",)),
+        ),
+    }
+    return replace_nested(text(), changes)
+
+
+def continual() -> ExperimentConfig:
+    """Reading: a curriculum of words, and pages whose print needs the sub-images."""
+    changes = {
+        "name": "mm15_nano_continual",
+        "stage": "continual",
+        "inputs.tiles_per_row": 12,
+        "inputs.splitting": SplittingConfig(n_min=1, n_max=4),
+        "data.mixture": "nano_continual",
+        "train.steps": 900,
+        "init_from": (InitFrom("mm15_nano_pretrain"),),
+    }
+    return replace_nested(pretrain(), changes)
+
+
+def sft() -> ExperimentConfig:
+    changes = {
+        "name": "mm15_nano_sft",
+        "stage": "sft",
+        "data.mixture": "nano_sft_all",
+        "train.steps": 1200,
+        "init_from": (InitFrom("mm15_nano_continual"),),
+        "eval": EvalConfig(
+            benchmarks=("general", "text_rich", "knowledge", "refer_ground", "multi_image")
+        ),
+    }
+    return replace_nested(continual(), changes)
+
+
+EXPERIMENTS = {
+    f"mm15_nano_{function.__name__}": function
+    for function in (encoder, text, pretrain, continual, sft)
+}

@@ -1,0 +1,52 @@
+"""Configuration: frozen dataclasses, experiments by name, typed overrides. No JAX."""
+
+from mm15_jax.config.names import nearest, unknown
+from mm15_jax.config.overrides import apply_overrides, keys
+from mm15_jax.config.registry import experiments, load
+from mm15_jax.config.render import from_dict, to_dict, to_text
+from mm15_jax.config.schema import (
+    CheckpointConfig,
+    ConnectorConfig,
+    DataConfig,
+    DecoderConfig,
+    EncoderConfig,
+    EvalConfig,
+    ExperimentConfig,
+    InitFrom,
+    InputsConfig,
+    MeshConfig,
+    ModelConfig,
+    OptimizerConfig,
+    SplittingConfig,
+    TrainConfig,
+    replace_nested,
+)
+from mm15_jax.config.validate import validate
+
+__all__ = [
+    "CheckpointConfig",
+    "ConnectorConfig",
+    "DataConfig",
+    "DecoderConfig",
+    "EncoderConfig",
+    "EvalConfig",
+    "ExperimentConfig",
+    "InitFrom",
+    "InputsConfig",
+    "MeshConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "SplittingConfig",
+    "TrainConfig",
+    "apply_overrides",
+    "experiments",
+    "from_dict",
+    "keys",
+    "load",
+    "nearest",
+    "replace_nested",
+    "to_dict",
+    "to_text",
+    "unknown",
+    "validate",
+]

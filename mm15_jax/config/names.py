@@ -1,0 +1,19 @@
+"""Nearest valid names, for sentences that answer a mistyped one."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, valid: Iterable[str], count: int = 3) -> list[str]:
+    """The valid names most like `name`, best first; at least one where any exists."""
+    valid = list(valid)
+    return difflib.get_close_matches(name, valid, count, cutoff=0.6) or difflib.get_close_matches(
+        name, valid, 1, cutoff=0.0
+    )
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> ValueError:
+    """The error for a name that does not exist: what was given, and what is near."""
+    valid = list(valid)
+    hint = " or ".join(repr(n) for n in nearest(name, valid))
+    return ValueError(f"unknown {kind} {name!r}" + (f"; did you mean {hint}?" if hint else ""))

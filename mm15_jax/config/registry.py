@@ -1,0 +1,51 @@
+"""Experiments by name, or from a user's own file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pathlib
+from collections.abc import Callable, Iterable
+
+from mm15_jax.config.names import unknown
+from mm15_jax.config.overrides import apply_overrides
+from mm15_jax.config.schema import ExperimentConfig
+from mm15_jax.config.validate import validate
+
+
+def experiments() -> dict[str, Callable[[], ExperimentConfig]]:
+    """Every named experiment. Imported late: experiments themselves import the config types."""
+    return importlib.import_module("mm15_jax.experiments").EXPERIMENTS
+
+
+def load(name: str, overrides: Iterable[str] = ()) -> ExperimentConfig:
+    """The resolved, validated config of `name` or `path/to/file.py:function`.
+
+    Raises ValueError for an unknown name (with the nearest ones), a bad override, or values that
+    contradict each other.
+    """
+    if ".py" in name:
+        function = _function_of_file(name)
+    else:
+        known = experiments()
+        if name not in known:
+            raise unknown("experiment", name, known)
+        function = known[name]
+    config = apply_overrides(function(), overrides)
+    validate(config)
+    return config
+
+
+def _function_of_file(reference: str) -> Callable[[], ExperimentConfig]:
+    path, colon, function = reference.rpartition(":")
+    if not colon or not pathlib.Path(path).is_file():
+        raise ValueError(
+            f"experiment {reference!r} is not a file and function; write path/to/file.py:function"
+        )
+    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, function, None)):
+        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise unknown(f"function of {path}", function, names)
+    return getattr(module, function)

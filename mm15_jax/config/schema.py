@@ -1,0 +1,190 @@
+"""What an experiment is: frozen dataclasses, one per part of the house.
+
+Standard library only, so that experiments, launchers and golden tests import no JAX. A field's
+comment says why it exists or where its value comes from; section numbers are the MM1.5 paper's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+STAGES = ("encoder", "text", "pretrain", "continual", "sft")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """A vision transformer over square tiles."""
+
+    resolution: int = 378  # side of a tile in pixels; the position table has its size
+    patch_size: int = 14
+    width: int = 1280
+    layers: int = 32
+    heads: int = 16
+    mlp_width: int = 5120
+    class_token: bool = True  # CLIP has one; the connector never sees it
+    activation: str = "quick_gelu"  # "quick_gelu" (CLIP), "gelu"
+    stem: str = "linear"  # "linear": one matmul a patch (CLIP); "conv": 3x3 stride-2 convolutions
+    stem_channels: tuple[int, ...] = ()  # conv stem: channels of each convolution but the last
+    norm_eps: float = 1e-5
+    remat: str = "full"  # "full": recompute a layer in the backward pass; "none"
+
+    @property
+    def grid(self) -> int:
+        """Patches along one side of a tile."""
+        return self.resolution // self.patch_size
+
+
+@dataclass(frozen=True)
+class ConnectorConfig:
+    """From patch features to the decoder's image tokens."""
+
+    kind: str = "c_abstractor"  # "c_abstractor" (Honeybee); "linear": one token a patch
+    tokens: int = 144  # image tokens a tile, a square number (section 3.5; 81 in table 1)
+    hidden: int = 1024
+    depth: int = 3  # RegStage blocks before, and again after, the pooling
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """A causal transformer: RMSNorm, grouped-query attention with QK-norm, RoPE, SwiGLU."""
+
+    vocab_size: int = 49_152
+    width: int = 3072
+    layers: int = 26  # 0: no layers, features go straight to the output embedding
+    ffn_width: int = 8064
+    heads: int = 24
+    kv_heads: int = 8
+    head_dim: int = 128
+    rope_theta: float = 5e5
+    norm_eps: float = 1e-5
+    qk_norm: bool = True
+    tie_embeddings: bool = True
+    remat: str = "full"  # as in the encoder
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    encoder: EncoderConfig = EncoderConfig()
+    connector: ConnectorConfig = ConnectorConfig()
+    decoder: DecoderConfig = DecoderConfig()
+
+
+@dataclass(frozen=True)
+class SplittingConfig:
+    """How one picture becomes sub-images (section 3.5, figure 11)."""
+
+    mode: str = "dynamic"  # "none": one tile an image; "static": a fixed grid; "dynamic"
+    n_min: int = 4  # dynamic: fewest sub-images of a candidate grid
+    n_max: int = 9  # dynamic: most sub-images of a candidate grid
+    static_grid: tuple[int, int] = (2, 2)  # static: (rows, columns)
+    policy: str = "equation"  # "equation": the paper's literal one; "smallest_cover"
+    overview: str = "after"  # where the whole image at tile size goes: "after", "before", "none"
+    indicator: str = "index"  # position of a sub-image as text: "none", "index", "seps"
+    max_split_images: int = 2  # an example with more images than this is not split (section 3.5)
+
+
+@dataclass(frozen=True)
+class InputsConfig:
+    """From an example to one row of static shapes."""
+
+    tokenizer: str = "nano"  # "nano" (shipped), or the path of a SentencePiece .model / tokenizer.json
+    sequence_length: int = 4096  # S, tokens a row, image tokens included
+    tiles_per_row: int = 20  # N, tiles a row; about 1.1 x the mixture's tiles per S tokens
+    splitting: SplittingConfig = SplittingConfig()
+    objective: str = "next_token"  # "dense_labels": text labels the patches, encoder pretraining
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    mixture: str = "sft_all"  # a name of experiments/mixtures.py
+    allow_missing: bool = False  # leave out data sets that are not prepared, with their weight
+    window: int = 1024  # examples planned together by the packer; larger fills better
+    decode_threads: int = 4
+    prefetch: int = 4  # batches ready in host memory
+    max_bad_fraction: float = 0.001  # records that may be skipped before the run stops
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    name: str = "adafactor"  # "adafactor" (the paper's), "adamw", "muon" (nano scale)
+    peak_learning_rate: float = 1e-5
+    warmup_steps: int = 0
+    schedule: str = "cosine"  # "cosine", "constant", "wsd" (linear decay over the last 40%)
+    end_ratio: float = 0.0  # last learning rate as a share of the peak
+    weight_decay: float = 0.1  # decoupled: multiplied by the learning rate (MM1: 0.1 lr)
+    clip_norm: float = 1.0
+    b1: float = 0.9
+    b2: float = 0.95
+    frozen: tuple[str, ...] = ()  # path prefixes that do not train, such as "encoder"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    steps: int = 1000
+    batch_rows: int = 256  # rows of the global batch
+    seed: int = 0
+    log_every: int = 10
+    compute_dtype: str = "auto"  # "auto": bfloat16, but float32 on CPU, where it is faster
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    every: int = 1000
+    keep: int = 2
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Held-out evaluation; splitting at inference may differ from training (section 3.5)."""
+
+    benchmarks: tuple[str, ...] = ()
+    examples: int = 256  # held-out examples a benchmark
+    batch_size: int = 64
+    max_new_tokens: int = 64
+    n_min: int = 0  # 0: as in training
+    n_max: int = 0  # 0: as in training
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """Devices along each axis; 0 takes what the other axes leave."""
+
+    data: int = 0
+    fsdp: int = 1
+    expert: int = 1
+    tensor: int = 1
+
+
+@dataclass(frozen=True)
+class InitFrom:
+    """Parameters that a run starts with: another experiment's, whole or in parts."""
+
+    experiment: str
+    parts: tuple[str, ...] = ("encoder", "connector", "decoder")
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    name: str
+    family: str  # "nano", "1b", "3b", "7b", "30b"
+    stage: str  # one of STAGES
+    model: ModelConfig = ModelConfig()
+    inputs: InputsConfig = InputsConfig()
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    train: TrainConfig = TrainConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    eval: EvalConfig = EvalConfig()
+    mesh: MeshConfig = MeshConfig()
+    init_from: tuple[InitFrom, ...] = ()
+
+
+def replace_nested(config, changes: dict[str, object]):
+    """Copy of a config with dotted fields changed: `{"optimizer.peak_learning_rate": 1e-4}`."""
+    for key, value in changes.items():
+        head, _, rest = key.partition(".")
+        if rest:
+            value = replace_nested(getattr(config, head), {rest: value})
+        config = dataclasses.replace(config, **{head: value})
+    return config
