@@ -1,0 +1,177 @@
+"""Decoder: a causal transformer with RMSNorm, grouped-query attention, QK-norm, RoPE and SwiGLU.
+
+Embeddings are not scaled on the way in. They start with stddev 1 / sqrt(D), so that the tied output
+gives logits of unit variance for unit hidden states (first loss near ln V + 0.5), and the first
+norm lifts them to unit scale for the layers.
+
+Legend: B rows, S sequence, D width, H query heads, K key/value heads, h head dim, F FFN width,
+V vocabulary, L layers, C cache length.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from mm15_jax.config.schema import DecoderConfig
+from mm15_jax.model import params as p
+from mm15_jax.model.attention import apply_rope, attention, cache_attention, rope_tables
+from mm15_jax.model.layers import Linear, RMSNorm
+
+Array = jax.Array
+
+
+class Context(NamedTuple):
+    """What all layers share."""
+
+    cos: Array  # float32[B, S, h / 2], rotary tables
+    sin: Array
+    segment_ids: Array | None  # int32[B, S] for whole rows
+    lengths: Array | None  # int32[B] for one new token a row, over a cache
+
+
+class KeysValues(NamedTuple):
+    """Rotated keys, and values: [B, S, K, h] of one layer, [L, B, S, K, h] of all."""
+
+    keys: Array
+    values: Array
+
+
+class DecoderAttention(nn.Module):
+    """Grouped-query self-attention."""
+
+    config: DecoderConfig
+
+    @nn.compact
+    def __call__(
+        self, x: Array, cache: KeysValues | None, context: Context
+    ) -> tuple[Array, KeysValues]:
+        c = self.config
+        B, S, D = x.shape
+
+        def project(name: str, heads: int, axis: str) -> Array:
+            size = heads * c.head_dim
+            out = Linear(D, size, ("embed", axis), use_bias=False, name=name)(x)
+            return out.reshape(B, S, heads, c.head_dim)
+
+        query = project("q", c.heads, "heads")
+        key = project("k", c.kv_heads, "kv_heads")
+        value = project("v", c.kv_heads, "kv_heads")
+        if c.qk_norm:
+            query = RMSNorm(c.head_dim, c.norm_eps, "head_dim", name="q_norm")(query)
+            key = RMSNorm(c.head_dim, c.norm_eps, "head_dim", name="k_norm")(key)
+        query = apply_rope(query, context.cos, context.sin)
+        key = apply_rope(key, context.cos, context.sin)
+        if cache is None:
+            out = attention(query, key, value, segment_ids=context.segment_ids, causal=True)
+        else:
+            assert S == 1, S
+            out = cache_attention(query[:, 0], key[:, 0], value[:, 0], *cache, context.lengths)
+        size = c.heads * c.head_dim
+        out = Linear(
+            size,
+            D,
+            ("heads", "embed"),
+            use_bias=False,
+            initializer=p.fan_in(size, c.layers),
+            name="o",
+        )(out.reshape(B, S, size))
+        return out, KeysValues(key, value)
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)) (Shazeer 2020)."""
+
+    config: DecoderConfig
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        D, F = self.config.width, self.config.ffn_width
+        gate = Linear(D, F, ("embed", "mlp"), use_bias=False, name="gate")(x)
+        up = Linear(D, F, ("embed", "mlp"), use_bias=False, name="up")(x)
+        down = p.fan_in(F, self.config.layers)
+        return Linear(F, D, ("mlp", "embed"), use_bias=False, initializer=down, name="down")(
+            jax.nn.silu(gate) * up
+        )
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm transformer block."""
+
+    config: DecoderConfig
+    keep: bool  # whether to return keys and values
+
+    @nn.compact
+    def __call__(
+        self, x: Array, cache: KeysValues | None, context: Context
+    ) -> tuple[Array, KeysValues | None]:
+        c = self.config
+        y = RMSNorm(c.width, c.norm_eps, name="attention_norm")(x)
+        y, keys_values = DecoderAttention(c, name="attention")(y, cache, context)
+        x = x + y
+        y = RMSNorm(c.width, c.norm_eps, name="mlp_norm")(x)
+        x = x + SwiGLU(c, name="mlp")(y)
+        return x, keys_values if self.keep else None
+
+
+class Decoder(nn.Module):
+    """The transformer over already embedded rows; it also declares the token embedding."""
+
+    config: DecoderConfig
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Array,
+        positions: Array,
+        *,
+        segment_ids: Array | None = None,
+        cache: KeysValues | None = None,
+        lengths: Array | None = None,
+        keep: bool = False,
+    ) -> tuple[Array, KeysValues | None]:
+        """Runs the layers and the final norm.
+
+        Args:
+            x: [B, S, D], embedded tokens; S is 1 with a cache.
+            positions: int32[B, S].
+            segment_ids: int32[B, S]; without a cache.
+            cache: [L, B, C, K, h] of earlier tokens; `lengths` int32[B] of them count.
+            lengths: See cache.
+            keep: Whether to return keys and values of x.
+
+        Returns:
+            Hidden states [B, S, D] in x's dtype, and [L, B, S, K, h] if keep, else None.
+        """
+        c = self.config
+        # Declared here, used by `embed` and `logits_of` before and after the layers.
+        tables = ("embedding",) if c.tie_embeddings else ("embedding", "output_embedding")
+        for name in tables:
+            size = (c.vocab_size, c.width)
+            p.declare(self, name, size, ("vocab", "embed"), p.fan_in(c.width))
+        cos, sin = rope_tables(positions, c.head_dim, c.rope_theta)
+        kept = None
+        if c.layers:
+            context = Context(cos, sin, segment_ids, lengths)
+            in_axes = (nn.broadcast if cache is None else 0, nn.broadcast)
+            layers = p.scanned(DecoderLayer, length=c.layers, remat=c.remat, in_axes=in_axes)
+            x, kept = layers(c, keep, name="layers")(x, cache, context)
+        elif keep:
+            empty = jnp.zeros((0, *x.shape[:2], c.kv_heads, c.head_dim), x.dtype)
+            kept = KeysValues(empty, empty)
+        return RMSNorm(c.width, c.norm_eps, name="final_norm")(x), kept
+
+
+def embed(table_VD: Array, tokens: Array, dtype: jnp.dtype) -> Array:
+    """Rows of the table, [..., D] in dtype."""
+    return jnp.take(table_VD, tokens, axis=0, mode="clip").astype(dtype)
+
+
+def logits_of(table_VD: Array, hidden: Array) -> Array:
+    """hidden [..., D] @ table^T -> float32[..., V]."""
+    return jnp.einsum(
+        "...d,vd->...v", hidden, table_VD.astype(hidden.dtype), preferred_element_type=jnp.float32
+    )

@@ -1,0 +1,104 @@
+"""Small layers that encoder, connector and decoder share: matmul, norms, activations.
+
+Parameters are float32 and are cast to the compute dtype where they are used; norms compute in
+float32 and return the compute dtype.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from mm15_jax.model import params as p
+
+Array = jax.Array
+
+
+def linear(x: Array, kernel: Array, bias: Array | None = None) -> Array:
+    """x [..., in] @ kernel [in, out] + bias [out], in x's dtype."""
+    y = jnp.matmul(x, kernel.astype(x.dtype))
+    return y if bias is None else y + bias.astype(x.dtype)
+
+
+def layer_norm(x: Array, scale: Array, bias: Array, eps: float) -> Array:
+    """LayerNorm over the last axis, in float32, returned in x's dtype."""
+    x32 = x.astype(jnp.float32)
+    centred = x32 - jnp.mean(x32, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+    return (centred * jax.lax.rsqrt(variance + eps) * scale + bias).astype(x.dtype)
+
+
+def rms_norm(x: Array, scale: Array, eps: float) -> Array:
+    """RMSNorm over the last axis, in float32, returned in x's dtype."""
+    x32 = x.astype(jnp.float32)
+    mean_square = jnp.mean(jnp.square(x32), axis=-1, keepdims=True)
+    return (x32 * jax.lax.rsqrt(mean_square + eps) * scale).astype(x.dtype)
+
+
+def quick_gelu(x: Array) -> Array:
+    """CLIP's approximation of GELU: x sigmoid(1.702 x)."""
+    return x * jax.nn.sigmoid(1.702 * x)
+
+
+ACTIVATIONS = {
+    "quick_gelu": quick_gelu,
+    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+}
+
+
+def activation(name: str):
+    """The activation function of a name.
+
+    Raises:
+        ValueError: If there is no such activation.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation is {name!r}, expected one of {sorted(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+class Linear(nn.Module):
+    """A matmul over the last axis; see `linear`. `axes` name (in, out)."""
+
+    size_in: int
+    size_out: int
+    axes: tuple[str | None, str | None]
+    use_bias: bool = True
+    initializer: p.Initializer | None = None  # None: normal, stddev 1 / sqrt(size_in)
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        initializer = self.initializer or p.fan_in(self.size_in)
+        kernel = p.declare(self, "kernel", (self.size_in, self.size_out), self.axes, initializer)
+        bias = None
+        if self.use_bias:
+            bias = p.declare(self, "bias", (self.size_out,), self.axes[1:], p.ZEROS)
+        return linear(x, kernel, bias)
+
+
+class LayerNorm(nn.Module):
+    """See `layer_norm`."""
+
+    size: int
+    eps: float
+    axis: str | None = "embed"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        scale = p.declare(self, "scale", (self.size,), (self.axis,), p.ONES)
+        bias = p.declare(self, "bias", (self.size,), (self.axis,), p.ZEROS)
+        return layer_norm(x, scale, bias, self.eps)
+
+
+class RMSNorm(nn.Module):
+    """See `rms_norm`."""
+
+    size: int
+    eps: float
+    axis: str | None = "embed"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        scale = p.declare(self, "scale", (self.size,), (self.axis,), p.ONES)
+        return rms_norm(x, scale, self.eps)
