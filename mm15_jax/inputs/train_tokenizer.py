@@ -28,7 +28,7 @@ INDICATORS = tuple(
 
 _SPACE = "\u2581"  # how SentencePiece writes a space
 _ALPHABET = "".join(map(chr, range(33, 127)))  # printable ASCII but the space
-_WORD = re.compile(r"(?<![A-Za-z])( ?)([A-Za-z]+)(?![A-Za-z])")
+_WORD = re.compile(r"( ?)(?<![A-Za-z])([A-Za-z]+)")
 
 # A piece matches wherever its letters stand, so a short one would cut words that are to be read.
 # After a space three letters are rare enough as the beginning of a made-up word; without a space
