@@ -1,0 +1,226 @@
+"""The miniature's data sets by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+import functools
+from pathlib import Path
+
+from mm15_jax.data.miniature import charts, glyphs, knowledge, multi, reading, scenes, text, words
+from mm15_jax.data.miniature.dialogue import Built
+from mm15_jax.data.miniature.sampling import SPLITS, Sampler
+from mm15_jax.data.preparation import Preparation
+from mm15_jax.inputs.example import Example, Text
+
+HELD_OUT_COUNT = 512  # examples of each of the two held-out splits
+
+
+@dataclass(frozen=True)
+class GeneratedSet:
+    """A generated data set.
+
+    Attributes:
+      name: of the data set.
+      category: the mixture's category.
+      description: one sentence.
+      build: draws one example.
+      train_count: number of training examples.
+      ordered: whether training reads it in order, as a curriculum.
+    """
+
+    name: str
+    category: str
+    description: str
+    build: Callable[[Sampler], Built]
+    train_count: int
+    ordered: bool = False
+
+    def count(self, split: str) -> int:
+        """Number of examples of a split.
+
+        Raises:
+          ValueError: if there is no such split.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"{self.name} has the splits {', '.join(SPLITS)}, not {split!r}.")
+        return self.train_count if split == "train" else HELD_OUT_COUNT
+
+    def sampler(self, split: str, index: int) -> Sampler:
+        return Sampler(self.name, split, index, self.count(split))
+
+    def example(self, split: str, index: int) -> Example:
+        """Example `index` of a split: always the same one."""
+        segments, metadata = self.build(self.sampler(split, index))
+        return Example(
+            segments=segments,
+            source=self.name,
+            key=f"{split}-{index:06d}",
+            category=self.category,
+            metadata=metadata,
+        )
+
+    def make(self, split: str, index_range: range, source: Path | None) -> Iterator[Example]:
+        """Examples of an index range; nothing is read, so `source` must be None or is ignored."""
+        del source
+        return map(functools.partial(self.example, split), index_range)
+
+    def preparation(self) -> Preparation:
+        return Preparation(
+            name=self.name,
+            category=self.category,
+            description=self.description,
+            licence="generated; fonts: DejaVu and STIX licences",
+            requires_source=False,
+            splits=SPLITS,
+            count=self.count,
+            make=self.make,
+            ordered=self.ordered,
+        )
+
+
+SETS: dict[str, GeneratedSet] = {
+    generated.name: generated
+    for generated in (
+        GeneratedSet(
+            "mini_glyphs",
+            "encoder",
+            "Print and shapes with a label for each patch, to pretrain the encoder.",
+            glyphs.dense_labels,
+            24_000,
+        ),
+        GeneratedSet(
+            "mini_text",
+            "text",
+            "Sentences, word lists and exercises, to pretrain the text decoder.",
+            text.plain_text,
+            16_000,
+        ),
+        GeneratedSet(
+            "mini_captions",
+            "general",
+            "Scenes of coloured shapes with a caption.",
+            scenes.caption,
+            8_000,
+        ),
+        GeneratedSet(
+            "mini_interleaved",
+            "general",
+            "Documents of two or three scenes with text that refers to them.",
+            scenes.interleaved,
+            4_000,
+        ),
+        GeneratedSet(
+            "mini_words",
+            "text_rich",
+            "Printed words, from one letter to eight.",
+            reading.word_transcript,
+            24_000,
+            ordered=True,
+        ),
+        GeneratedSet(
+            "mini_pages",
+            "text_rich",
+            "Pages of two to five lines, and the text of one or all.",
+            reading.page_transcript,
+            20_000,
+        ),
+        GeneratedSet(
+            "mini_scene_qa",
+            "general",
+            "Colour, shape, number and presence of shapes.",
+            scenes.scene_question,
+            10_000,
+        ),
+        GeneratedSet(
+            "mini_word_qa",
+            "text_rich",
+            "What does the word in the picture say?",
+            reading.word_question,
+            8_000,
+        ),
+        GeneratedSet(
+            "mini_document_qa",
+            "text_rich",
+            "What does a line of the page say?",
+            reading.document_question,
+            10_000,
+        ),
+        GeneratedSet(
+            "mini_chart_qa",
+            "text_rich",
+            "Values and extremes of a bar chart.",
+            charts.chart_question,
+            10_000,
+        ),
+        GeneratedSet(
+            "mini_table_qa",
+            "text_rich",
+            "Cells of a small ruled table.",
+            charts.table_question,
+            8_000,
+        ),
+        GeneratedSet(
+            "mini_arithmetic_qa",
+            "knowledge",
+            "Printed sums and differences of single digits.",
+            knowledge.arithmetic_question,
+            6_000,
+        ),
+        GeneratedSet(
+            "mini_diagram_qa",
+            "knowledge",
+            "Multiple choice on arrows, pies and polygons.",
+            knowledge.diagram_question,
+            6_000,
+        ),
+        GeneratedSet(
+            "mini_grounding",
+            "refer_ground",
+            "The box of a named shape.",
+            scenes.grounding,
+            12_000,
+        ),
+        GeneratedSet(
+            "mini_referring",
+            "refer_ground",
+            "What is in a box or at a point?",
+            scenes.referring,
+            6_000,
+        ),
+        GeneratedSet(
+            "mini_compare",
+            "multi_image",
+            "Questions that compare two pictures.",
+            multi.compare,
+            6_000,
+        ),
+        GeneratedSet(
+            "mini_instructions",
+            "text",
+            "Exercises in text alone.",
+            text.instruction,
+            6_000,
+        ),
+    )
+}
+
+PREPARATIONS: tuple[Preparation, ...] = tuple(s.preparation() for s in SETS.values())
+
+_CORPUS_EXAMPLES = 400  # of each data set: every template comes many times
+
+
+def tokenizer_corpus() -> Iterator[str]:
+    """Lines to train the nano tokenizer on.
+
+    Every question, answer and document of the first training examples, with pseudo-words and
+    numbers written as separate characters (`words.spaced_out`), so that pieces are learned for the
+    templates only. The dense labels are left out: `words.LABEL_SYMBOLS` lists their symbols.
+    """
+    for name, generated in SETS.items():
+        if name == "mini_glyphs":
+            continue
+        for example in generated.make("train", range(_CORPUS_EXAMPLES), None):
+            for segment in example.segments:
+                if isinstance(segment, Text):
+                    yield from words.spaced_out(segment.text).splitlines()

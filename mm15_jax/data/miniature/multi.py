@@ -1,0 +1,59 @@
+"""Questions that only two pictures together answer."""
+
+from __future__ import annotations
+
+from mm15_jax.data.miniature.dialogue import Built, chat
+from mm15_jax.data.miniature.sampling import Sampler
+from mm15_jax.data.miniature.scenes import draw_scene
+from mm15_jax.data.miniature.words import COLORS, SHAPES
+
+_COLOR_NAMES = tuple(COLORS)
+_KINDS = tuple((color, shape) for color in COLORS for shape in SHAPES)
+_ORDER = ("first", "second")
+
+
+def compare(sampler: Sampler) -> Built:
+    """Which picture has more shapes or holds one, or whether colour or shape is the same."""
+    return sampler.pick((_more, _contains, _same))(sampler)
+
+
+def _more(sampler: Sampler) -> Built:
+    counts = sampler.some((1, 2, 3, 4), 2)
+    canvases = [
+        draw_scene(sampler, [sampler.pick(_KINDS) for _ in range(count)], 9, 14)[0]
+        for count in counts
+    ]
+    form = sampler.pick(("which picture has more shapes?", "where are more shapes?"))
+    answer = _ORDER[int(counts[1] > counts[0])]
+    return chat(canvases, form, answer, metric="exact_match", kind="more")
+
+
+def _contains(sampler: Sampler) -> Built:
+    names = sampler.some(_KINDS, sampler.pick((2, 4)))
+    half = len(names) // 2
+    which = sampler.integer(0, 1)
+    asked = names[0]
+    groups = [names[:half], names[half:]]
+    if which == 1:
+        groups.reverse()
+    canvases = [draw_scene(sampler, group)[0] for group in groups]
+    question = f"which picture has a {' '.join(asked)}?"
+    return chat(canvases, question, _ORDER[which], metric="exact_match", kind="contains")
+
+
+def _same(sampler: Sampler) -> Built:
+    """One shape a picture; the property that is not asked for is drawn freely."""
+    alike = sampler.chance(0.5)
+    asked = sampler.pick(("color", "shape"))
+    first, second = (sampler.some(options, 2) for options in (_COLOR_NAMES, SHAPES))
+    if asked == "color":
+        names = [(first[0], sampler.pick(SHAPES)), (first[0 if alike else 1], sampler.pick(SHAPES))]
+    else:
+        names = [
+            (sampler.pick(_COLOR_NAMES), second[0]),
+            (sampler.pick(_COLOR_NAMES), second[0 if alike else 1]),
+        ]
+    canvases = [draw_scene(sampler, [name])[0] for name in names]
+    answer = "same" if alike else "different"
+    question = f"same {asked} or different?"
+    return chat(canvases, question, answer, metric="exact_match", kind="same")

@@ -1,0 +1,153 @@
+"""Print to be read: single words, and pages whose print only their sub-images resolve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import ImageFont
+
+from mm15_jax.data.miniature.dialogue import Built, chat, transcript
+from mm15_jax.data.miniature.drawing import Canvas, ink_size
+from mm15_jax.data.miniature.sampling import Layout, Sampler
+
+PRINT = (9, 12)  # smallest and largest print in pixels, at the picture's own size
+
+# The longest word of `mini_words`, by the share of the data set that has gone by: one letter until
+# 5%, two until 10% ... Reading is learned from short words to long ones or, in this time, not.
+_CURRICULUM = (0.05, 0.10, 0.18, 0.28, 0.40, 0.55, 0.75)
+LONGEST_WORD = len(_CURRICULUM) + 1
+
+
+def longest_word(progress: float) -> int:
+    """Letters of the longest word at a point of the curriculum."""
+    return 1 + sum(progress >= limit for limit in _CURRICULUM)
+
+
+def draw_single_word(sampler: Sampler, low: int, high: int) -> tuple[Canvas, str]:
+    """A picture of one tile with one word of low to high letters."""
+    length = sampler.integer(low, high)
+    while True:
+        word = sampler.word(length, length)
+        font = sampler.font(*PRINT)
+        w, h = ink_size(word, font)
+        if w > 46:
+            continue
+        kind = sampler.rng.random()
+        if kind < 0.6:
+            height, width = 48, 48
+        elif kind < 0.9:  # a strip, as a word cut out of a page is
+            height, width = sampler.integer(max(16, h + 2), 47), 48
+        else:
+            height, width = 48, sampler.integer(max(36, w + 2), 48)
+        if w + 2 <= width:
+            break
+
+    def propose() -> Layout:
+        return height, width, sampler.integer(1, width - w - 1), sampler.integer(1, height - h - 1)
+
+    # A large print in a narrow sheet leaves few layouts; the size of the word is part of them.
+    layout = sampler.layout(lambda: (*propose(), w, h))
+    canvas = Canvas(sampler, height, width)
+    canvas.text_in(layout[2], layout[3], word, font, sampler.ink())
+    return canvas, word
+
+
+def word_transcript(sampler: Sampler) -> Built:
+    """One word and its text, in the order of a curriculum (held-out: three to seven letters)."""
+    if sampler.held_out:
+        low, high = 3, 7
+    else:
+        high = longest_word(sampler.progress)
+        low = min(3, max(1, high - 2))
+    canvas, word = draw_single_word(sampler, low, high)
+    return transcript(canvas, "", word, metric="exact_match", kind=f"{len(word)} letters")
+
+
+def word_question(sampler: Sampler) -> Built:
+    canvas, word = draw_single_word(sampler, 3, 7)
+    question = sampler.pick(("what is written?", "read the word."))
+    return chat([canvas], question, word, metric="exact_match", kind=f"{len(word)} letters")
+
+
+@dataclass(frozen=True)
+class Page:
+    canvas: Canvas
+    lines: tuple[str, ...]
+    font: ImageFont.FreeTypeFont
+
+
+def page_size(sampler: Sampler) -> tuple[int, int]:
+    """(height, width) of a page: near 96 x 96, a few half as high or half as wide."""
+    kind = sampler.rng.random()
+    if kind < 0.5:
+        return 96, 96
+    if kind < 0.85:
+        return sampler.integer(90, 96), sampler.integer(90, 96)
+    if kind < 0.95:
+        return 48, 96
+    return 96, 48
+
+
+def draw_page(sampler: Sampler) -> Page:
+    """A page of two to five printed lines of one or two short words.
+
+    Lines start at a common margin or each at its own indent, and may straddle sub-images, as real
+    ones do. Training's pages are bare, or have a margin rule; the held-out ones are bare or framed.
+    """
+    height, width = page_size(sampler)
+    font = sampler.font(*PRINT)
+    ascent, descent = font.getmetrics()
+    print_height = ascent + descent
+    most = min(5, (height - 4) // print_height)
+    count = sampler.integer(2, most)
+    lines = []
+    while len(lines) < count:
+        pair = width > 90 and sampler.chance(0.3)
+        line = " ".join(sampler.word(3, 4 if pair else 5) for _ in range(1 + pair))
+        if ink_size(line, font)[0] <= width - 8 and line not in lines:
+            lines.append(line)
+    sizes = [ink_size(line, font)[0] for line in lines]
+    pitch = (height - 4) / count
+
+    def propose() -> Layout:
+        common = sampler.integer(4, 16)
+        ragged = sampler.chance(0.5)
+        slack = max(0, int(pitch) - print_height)
+        positions = []
+        for k, size in enumerate(sizes):
+            room = width - 4 - size
+            positions.append(min(room, sampler.integer(4, room) if ragged else common))
+            positions.append(2 + int(k * pitch) + sampler.integer(0, slack))
+        return (height, width, *positions)
+
+    positions = sampler.layout(propose)[2:]
+    canvas = Canvas(sampler, height, width)
+    if sampler.chance(0.3):
+        rule = (205, 205, 215)
+        if sampler.held_out:
+            canvas.rectangle((0, 0, width, height), rule, outline=True)
+        else:
+            canvas.line(2, 0, 2, height - 1, rule)
+    ink = sampler.ink()
+    for k, line in enumerate(lines):
+        canvas.text(positions[2 * k], positions[2 * k + 1], line, font, ink)
+    return Page(canvas, tuple(lines), font)
+
+
+def page_transcript(sampler: Sampler) -> Built:
+    """A page and one of its lines, or all of a short one."""
+    page = draw_page(sampler)
+    if len(page.lines) <= 3 and sampler.chance(0.4):
+        text = "\n".join(page.lines)
+        return transcript(page.canvas, "", text, metric="anls", kind="page")
+    k = sampler.integer(0, len(page.lines) - 1)
+    return transcript(page.canvas, f"line {k + 1}:", page.lines[k], metric="anls", kind="line")
+
+
+def document_question(sampler: Sampler) -> Built:
+    page = draw_page(sampler)
+    k = sampler.integer(0, len(page.lines) - 1)
+    form = sampler.pick(("what does line {} say?", "read line {}."))
+    answer = page.lines[k]
+    words = "one word" if " " not in answer else "two words"
+    return chat([page.canvas], form.format(k + 1), answer, metric="anls", kind=words)
