@@ -31,7 +31,9 @@ class Preparation:
     count: Callable[[str], int]
     make: Callable[[str, range, Path | None], Iterator[Example]]
     ordered: bool = False  # a curriculum: read as written, never shuffled
-    version: int = 1  # raise when `make` writes other examples; a prepared set of old version is stale
+    version: int = (
+        1  # raise when `make` writes other examples; a prepared set of old version is stale
+    )
     # Counts that depend on the source: takes the place of `count` where it is given.
     count_in_source: Callable[[str, Path], int] | None = None
 
