@@ -1,0 +1,1 @@
+"""From answers to scores: metrics, benchmarks as a table, the runner and the report page."""

@@ -1,0 +1,153 @@
+"""Prompts to a few static shapes: padded lengths, padded tile counts, batches of them.
+
+Axes: B rows, S prompt tokens (padded), N tiles a row (padded), T image tokens a tile, r tile side.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from mm15_jax.inputs.example import Example, Image
+from mm15_jax.inputs.formatting import Formatted
+from mm15_jax.inputs.tiles import decode_image, render_tiles
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    """One formatted example and its place in the caller's list."""
+
+    index: int
+    example: Example
+    formatted: Formatted
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prompt, image tokens included."""
+        return len(self.formatted.tokens)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of all its images."""
+        return sum(tiling.num_tiles for tiling in self.formatted.tilings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Prompts that run in one compiled program of B x S tokens and B x N tiles."""
+
+    length: int
+    tiles: int
+    rows: int
+    prompts: tuple[Prompt, ...]
+
+
+def padded_length(length: int) -> int:
+    """Smallest shape of the ladder that holds `length` tokens.
+
+    Steps are an eighth of the next power of two and never under 16, so that less than a quarter of
+    a long prompt is padding while any prompt up to 4,096 tokens needs one of about 40 shapes.
+    """
+    step = max(16, (1 << max(length - 1, 1).bit_length()) // 8)
+    return -(-length // step) * step
+
+
+def padded_tiles(tiles: int) -> int:
+    """Smallest tile count of the ladder 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24 ..."""
+    if tiles <= 6:
+        return tiles
+    step = max(2, (1 << (tiles - 1).bit_length()) // 8)
+    if tiles > 12:
+        step = max(4, step)
+    return -(-tiles // step) * step
+
+
+def group_prompts(prompts: Sequence[Prompt], batch_size: int) -> list[Group]:
+    """Sorts prompts into groups of one static shape and at most `batch_size` rows.
+
+    A leftover that would fill less than half a batch joins the next larger shape that is in use
+    anyway, because compiling one more program costs more than padding a few rows.
+
+    Args:
+      prompts: any number of prompts, in the caller's order.
+      batch_size: most rows of a group.
+
+    Returns:
+      Groups that hold every prompt exactly once, longest shapes first: the largest allocation
+      comes first, so that a run that does not fit fails at once and not after an hour.
+    """
+    assert batch_size > 0
+    buckets: dict[tuple[int, int], list[Prompt]] = {}
+    for prompt in prompts:
+        shape = (padded_tiles(prompt.tiles), padded_length(prompt.length))
+        buckets.setdefault(shape, []).append(prompt)
+    for shape in sorted(buckets):
+        if 2 * len(buckets[shape]) >= batch_size:
+            continue
+        larger = [
+            other
+            for other in sorted(buckets)
+            if other != shape
+            and shape[0] <= other[0] <= max(2 * shape[0], 1)
+            and shape[1] <= other[1] <= 2 * shape[1]
+        ]
+        if larger:
+            buckets[larger[0]].extend(buckets.pop(shape))
+    groups = []
+    for tiles, length in sorted(buckets, reverse=True):
+        members = sorted(buckets[tiles, length], key=lambda prompt: prompt.index)
+        rows = min(batch_size, 1 << (len(members) - 1).bit_length())
+        for start in range(0, len(members), rows):
+            groups.append(Group(length, tiles, rows, tuple(members[start : start + rows])))
+    return groups
+
+
+def render_example(example: Example, formatted: Formatted, resolution: int) -> np.ndarray:
+    """Tiles of all images of an example in sequence order, uint8[tiles, r, r, 3]."""
+    images = [segment for segment in example.segments if isinstance(segment, Image)]
+    assert len(images) == len(formatted.tilings)
+    rendered = [
+        render_tiles(decode_image(image.data), tiling)
+        for image, tiling in zip(images, formatted.tilings, strict=True)
+    ]
+    if not rendered:
+        return np.zeros((0, resolution, resolution, 3), np.uint8)
+    return np.concatenate(rendered)
+
+
+def build_batch(group: Group, *, resolution: int, pad_id: int) -> dict[str, np.ndarray]:
+    """One prompt a row, padded on the right; rows beyond the prompts hold one padding token.
+
+    Args:
+      group: prompts and their static shape.
+      resolution: side of a tile in pixels.
+      pad_id: token that fills the rows up.
+
+    Returns:
+      tokens, segment_ids, positions, vision_index int32[B, S]; loss_weights float32[B, S] (zeros);
+      tiles uint8[B, N, r, r, 3]; tile_valid bool[B, N].
+    """
+    rows, length, tiles = group.rows, group.length, group.tiles
+    batch = {
+        "tokens": np.full((rows, length), pad_id, np.int32),
+        "segment_ids": np.zeros((rows, length), np.int32),
+        "positions": np.zeros((rows, length), np.int32),
+        "vision_index": np.full((rows, length), -1, np.int32),
+        "loss_weights": np.zeros((rows, length), np.float32),
+        "tiles": np.zeros((rows, tiles, resolution, resolution, 3), np.uint8),
+        "tile_valid": np.zeros((rows, tiles), bool),
+    }
+    # A row of no length at all would have no last token whose logits can be taken.
+    batch["segment_ids"][len(group.prompts) :, 0] = 1
+    for row, prompt in enumerate(group.prompts):
+        size = prompt.length
+        batch["tokens"][row, :size] = prompt.formatted.tokens
+        batch["segment_ids"][row, :size] = 1
+        batch["positions"][row, :size] = np.arange(size)
+        batch["vision_index"][row, :size] = prompt.formatted.vision_index
+        pixels = render_example(prompt.example, prompt.formatted, resolution)
+        batch["tiles"][row, : len(pixels)] = pixels
+        batch["tile_valid"][row, : len(pixels)] = True
+    return batch

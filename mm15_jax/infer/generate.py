@@ -1,0 +1,339 @@
+"""Batched generation with a key/value cache: prefill, then a loop that stays on the device.
+
+The host formats prompts, renders tiles of the next batch while the device works on this one, and
+reads the answers; no token travels to the host before its whole batch is done.
+
+Axes: B rows, S prompt tokens (padded), N tiles a row, M new tokens at most, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mm15_jax.config.schema import InputsConfig, ModelConfig
+from mm15_jax.infer.batching import Group, Prompt, build_batch, group_prompts, padded_length
+from mm15_jax.infer.sampling import GREEDY, Sampling, choose
+from mm15_jax.inputs.example import Example
+from mm15_jax.inputs.formatting import format_example
+from mm15_jax.model import mllm
+
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass
+class GenerationReport:
+    """What the generator has done since it was made (or since `report` was replaced)."""
+
+    examples: int = 0
+    prompt_tokens: int = 0
+    new_tokens: int = 0  # end-of-answer tokens included
+    tiles: int = 0
+    seconds: float = 0.0  # wall time, compilation excluded
+    compile_seconds: float = 0.0
+    programs: int = 0  # compiled shapes
+
+    @property
+    def tokens_per_second(self) -> float:
+        """New tokens of all rows a second of wall time, prefill included."""
+        return self.new_tokens / self.seconds if self.seconds else 0.0
+
+
+def decode_tokens(
+    params: Any,
+    cache: Any,
+    logits: jax.Array,
+    finished: jax.Array,
+    blocked: jax.Array,
+    key: jax.Array,
+    streams: jax.Array,
+    *,
+    config: ModelConfig,
+    dtype: Any,
+    eos_id: int,
+    max_new_tokens: int,
+    sampling: Sampling,
+) -> tuple[jax.Array, jax.Array]:
+    """Extends every row until all have ended or `max_new_tokens` are reached.
+
+    Args:
+      params: the model's parameters.
+      cache: what `mllm.prefill` returned; donated by the caller's jit.
+      logits: float32[B, V] after each row's last prompt token.
+      finished: bool[B], rows that hold no prompt and need no answer.
+      blocked: bool[V], tokens that are never produced.
+      key: for sampling.
+      streams: uint32[B], for sampling.
+      config: the model.
+      dtype: of the computation.
+      eos_id: ends a row.
+      max_new_tokens: M.
+      sampling: greedy or nucleus.
+
+    Returns:
+      tokens int32[B, M], `eos_id` from each row's end on, and the number of new tokens int32[B],
+      the end token included.
+    """
+
+    def pick(logits, finished, step):
+        logits = jnp.where(blocked, -jnp.inf, logits.astype(jnp.float32))
+        return jnp.where(finished, eos_id, choose(logits, sampling, key, streams, step))
+
+    def unfinished(state):
+        step, _, _, finished, _ = state
+        return (step < max_new_tokens) & ~jnp.all(finished)
+
+    def extend(state):
+        step, token, tokens, finished, cache = state
+        logits, cache = mllm.decode_step(params, cache, token, config, dtype=dtype)
+        token = pick(logits, finished, step)
+        tokens = tokens.at[:, step].set(token)
+        return step + 1, token, tokens, finished | (token == eos_id), cache
+
+    rows = logits.shape[0]
+    token = pick(logits, finished, jnp.int32(0))
+    tokens = jnp.full((rows, max_new_tokens), eos_id, jnp.int32).at[:, 0].set(token)
+    state = (jnp.int32(1), token, tokens, finished | (token == eos_id), cache)
+    _, _, tokens, _, _ = jax.lax.while_loop(unfinished, extend, state)
+    ended = jnp.argmax(tokens == eos_id, axis=1) + 1
+    counts = jnp.where(jnp.any(tokens == eos_id, axis=1), ended, max_new_tokens)
+    return tokens, jnp.where(finished, 0, counts)
+
+
+class Generator:
+    """Answers examples with one set of parameters.
+
+    Attributes:
+      report: what was done so far; assign a new `GenerationReport()` to start over.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        model: ModelConfig,
+        inputs: InputsConfig,
+        tokenizer: Any,
+        *,
+        dtype: Any = jnp.float32,
+        n_min: int = 0,
+        n_max: int = 0,
+    ):
+        """Binds parameters to a way of reading examples.
+
+        Args:
+          params: nested dict as `mllm.init_params` makes it; arrays stay where they are.
+          model: the model that owns them.
+          inputs: how examples were formatted in training.
+          tokenizer: as `load_tokenizer` returns it.
+          dtype: of the computation.
+          n_min: fewest sub-images of a candidate grid at inference; 0 as in training.
+          n_max: most sub-images, may be above training's (paper section 3.5, table 2); 0 as in
+            training.
+
+        Raises:
+          ValueError: the tokenizer has ids that the model has no embedding for, or the range of
+            sub-images is empty.
+        """
+        if tokenizer.vocab_size > model.decoder.vocab_size:
+            raise ValueError(
+                f"the tokenizer has {tokenizer.vocab_size} ids, the model embeds"
+                f" {model.decoder.vocab_size}; give the tokenizer the model was trained with"
+            )
+        splitting = dataclasses.replace(
+            inputs.splitting,
+            n_min=n_min or inputs.splitting.n_min,
+            n_max=n_max or inputs.splitting.n_max,
+        )
+        if not 1 <= splitting.n_min <= splitting.n_max:
+            raise ValueError(
+                f"sub-images from {splitting.n_min} to {splitting.n_max} at inference,"
+                " expected 1 <= n_min <= n_max"
+            )
+        self.params = params
+        self.model = model
+        self.inputs = dataclasses.replace(inputs, splitting=splitting)
+        self.tokenizer = tokenizer
+        self.dtype = dtype
+        self.report = GenerationReport()
+        blocked = np.zeros(model.decoder.vocab_size, bool)
+        blocked[tokenizer.vocab_size :] = True  # embeddings padded to a round number, never trained
+        # The model writes text: an image token would stand for pixels that are not there.
+        blocked[[tokenizer.pad_id, tokenizer.image_id]] = True
+        blocked[tokenizer.eos_id] = False
+        self._blocked = jnp.asarray(blocked)
+        self._programs: dict[Any, Any] = {}
+
+    def fingerprint(self) -> str:
+        """Names parameters and settings in 16 hex digits, to tell stale answers from good ones.
+
+        Reads a strided sample of at most 4,096 numbers of each array, so it takes milliseconds and
+        changes with any training step.
+        """
+        text = repr((self.model, self.inputs, self.tokenizer.fingerprint, str(self.dtype)))
+        low, high = zlib.crc32(text.encode()), zlib.adler32(text.encode())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.params):
+            flat = leaf.reshape(-1)
+            sample = np.asarray(flat[:: max(1, flat.size // 4096)], np.float32)
+            data = jax.tree_util.keystr(path).encode() + sample.tobytes()
+            low, high = zlib.crc32(data, low), zlib.adler32(data, high)
+        return f"{low:08x}{high:08x}"
+
+    def format(self, example: Example, index: int = 0) -> Prompt:
+        """The prompt of one example: everything before its first assistant text."""
+        formatted = format_example(
+            example,
+            self.tokenizer,
+            self.inputs,
+            tokens_per_tile=mllm.tokens_per_tile(self.model),
+            resolution=self.model.encoder.resolution,
+            for_generation=True,
+        )
+        return Prompt(index, example, formatted)
+
+    def generate(
+        self,
+        examples: Sequence[Example],
+        *,
+        max_new_tokens: int = 64,
+        batch_size: int = 64,
+        sampling: Sampling = GREEDY,
+        progress: Progress | None = None,
+    ) -> list[str]:
+        """Answers examples, in their order.
+
+        Args:
+          examples: any lengths and numbers of images; answers in them are not read.
+          max_new_tokens: an answer is cut there.
+          batch_size: most rows at once; the answers do not depend on it.
+          sampling: greedy unless said.
+          progress: called with (answered, all) after each batch.
+
+        Returns:
+          One text an example, stripped, without the end token.
+
+        Raises:
+          ValueError: `max_new_tokens` or `batch_size` is not positive, or an image is unreadable.
+        """
+        answers = [""] * len(examples)
+        for index, answer in self.stream(
+            examples,
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+            sampling=sampling,
+            progress=progress,
+        ):
+            answers[index] = answer
+        return answers
+
+    def stream(
+        self,
+        examples: Sequence[Example],
+        *,
+        max_new_tokens: int = 64,
+        batch_size: int = 64,
+        sampling: Sampling = GREEDY,
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[int, str]]:
+        """As `generate`, but yields (index, answer) as batches finish, in the order of batches."""
+        for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}, expected 1 or more")
+        prompts = [self.format(example, index) for index, example in enumerate(examples)]
+        groups = group_prompts(prompts, batch_size)
+        answered = 0
+        waiting: tuple[Group, Any, Any] | None = None
+        for group in [*groups, None]:
+            start = time.perf_counter()
+            compiled = self.report.compile_seconds
+            # The device is still busy with the batch before: start the next one, then collect.
+            started = None
+            if group is not None:
+                started = (group, *self._start(group, max_new_tokens, sampling))
+            done = self._collect(*waiting) if waiting else []
+            waiting = started
+            self.report.seconds += time.perf_counter() - start
+            self.report.seconds -= self.report.compile_seconds - compiled
+            yield from done
+            if done:
+                answered += len(done)
+                if progress:
+                    progress(answered, len(examples))
+
+    def _start(
+        self, group: Group, max_new_tokens: int, sampling: Sampling
+    ) -> tuple[jax.Array, jax.Array]:
+        """Sends one batch to the device; returns tokens and counts, not yet computed."""
+        tokenizer = self.tokenizer
+        batch = build_batch(
+            group, resolution=self.model.encoder.resolution, pad_id=tokenizer.pad_id
+        )
+        self.report.prompt_tokens += sum(prompt.length for prompt in group.prompts)
+        self.report.tiles += int(batch["tile_valid"].sum())
+        # Cache lengths come from the ladder too, so that prompt shapes share the decoding program.
+        cache_length = padded_length(group.length + max_new_tokens)
+        prefill = self._program(
+            ("prefill", group.rows, group.length, group.tiles, cache_length),
+            functools.partial(
+                mllm.prefill, config=self.model, cache_length=cache_length, dtype=self.dtype
+            ),
+            (self.params, batch),
+        )
+        logits, cache = prefill(self.params, batch)
+        finished = np.arange(group.rows) >= len(group.prompts)
+        streams = np.zeros(group.rows, np.uint32)
+        streams[: len(group.prompts)] = [prompt.index for prompt in group.prompts]
+        arguments = (
+            self.params,
+            cache,
+            logits,
+            finished,
+            self._blocked,
+            jax.random.key(sampling.seed),
+            streams,
+        )
+        chosen = dataclasses.replace(sampling, seed=0)  # the seed is data, the rest is compiled in
+        decode = self._program(
+            ("decode", group.rows, cache_length, max_new_tokens, chosen),
+            functools.partial(
+                decode_tokens,
+                config=self.model,
+                dtype=self.dtype,
+                eos_id=tokenizer.eos_id,
+                max_new_tokens=max_new_tokens,
+                sampling=chosen,
+            ),
+            arguments,
+            donate=(1,) if jax.default_backend() != "cpu" else (),
+        )
+        return decode(*arguments)
+
+    def _collect(self, group: Group, tokens: Any, counts: Any) -> list[tuple[int, str]]:
+        """Waits for one batch and reads its answers."""
+        tokens, counts = np.asarray(tokens), np.asarray(counts)
+        done = []
+        for row, prompt in enumerate(group.prompts):
+            ids = tokens[row, : counts[row]].tolist()
+            if ids and ids[-1] == self.tokenizer.eos_id:
+                ids.pop()
+            done.append((prompt.index, self.tokenizer.decode(ids).strip()))
+        self.report.examples += len(done)
+        self.report.new_tokens += int(counts.sum())
+        return done
+
+    def _program(self, key: Any, function: Callable, arguments: tuple, donate=()) -> Callable:
+        """Compiles a function for the shapes of its arguments once, and counts what that took."""
+        if key not in self._programs:
+            start = time.perf_counter()
+            lowered = jax.jit(function, donate_argnums=donate).lower(*arguments)
+            self._programs[key] = lowered.compile()
+            self.report.compile_seconds += time.perf_counter() - start
+            self.report.programs += 1
+        return self._programs[key]
