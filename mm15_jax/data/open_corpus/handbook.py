@@ -1,0 +1,223 @@
+"""Interleaved documents from the Debian Administrator's Handbook: text and figures in page order.
+
+Layout: usr/share/doc/debian-handbook/html/en-US/*.html and images/. Pages that show the same
+picture are one unit.
+"""
+
+from __future__ import annotations
+
+import functools
+import html.parser
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm15_jax.data.open_corpus import common
+from mm15_jax.inputs.example import Example, Image, Text
+
+FOLDER = "usr/share/doc/debian-handbook/html/en-US"
+LICENCE = "GPL-2+ or CC-BY-SA-3.0 (Debian package debian-handbook)"
+LONGEST_CHUNK = 1200  # characters, counting a picture as 150
+IMAGE_CHARACTERS = 150
+MAX_HTML_BYTES = 4_000_000
+_BLOCKS = {
+    "p", "div", "pre", "ul", "ol", "li", "dl", "dt", "dd", "table", "tr", "td", "th", "blockquote",
+    "h1", "h2", "h3", "h4", "h5", "h6", "hr", "br",
+}  # fmt: skip
+_VOID = {"img", "br", "hr", "meta", "link", "input", "col"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph, or a figure where `image` is the picture's path."""
+
+    text: str = ""
+    image: str = ""
+
+    @property
+    def length(self) -> int:
+        """What it counts for in a chunk."""
+        return IMAGE_CHARACTERS if self.image else len(self.text)
+
+
+class _Reader(html.parser.HTMLParser):
+    """Collects a page's blocks; navigation and decoration are left out."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.blocks: list[Block] = []
+        self._text: list[str] = []
+        self._stack: list[tuple[str, bool, bool]] = []  # tag, is a block, is skipped
+        self._preformatted = 0
+        self._item = False
+
+    def handle_starttag(self, tag: str, attributes) -> None:
+        attributes = {name: value or "" for name, value in attributes}
+        classes = set(attributes.get("class", "").split())
+        skipped = bool(self._stack and self._stack[-1][2]) or (
+            tag in ("head", "script", "style")
+            or attributes.get("id") in ("banner", "title")
+            or bool(classes & {"docnav", "toc", "indexterm", "footnotes"})
+        )
+        # A URL stands inside its sentence, although it is a <div>.
+        block = tag in _BLOCKS and "url" not in classes
+        if block:
+            self._flush()
+        if tag == "img" and not skipped:
+            source = attributes.get("src", "")
+            if source.startswith("images/"):
+                self._flush()
+                self.blocks.append(Block(image=source))
+        if tag == "li" and not skipped:
+            self._item = True
+        if tag not in _VOID:
+            self._stack.append((tag, block, skipped))
+            self._preformatted += tag == "pre"
+
+    def handle_startendtag(self, tag: str, attributes) -> None:
+        self.handle_starttag(tag, attributes)
+        if tag not in _VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not any(open_tag == tag for open_tag, *_ in self._stack):
+            return
+        while self._stack:
+            open_tag, block, _ = self._stack[-1]
+            if block:
+                self._flush()
+            self._stack.pop()
+            self._preformatted -= open_tag == "pre"
+            if open_tag == tag:
+                break
+
+    def handle_data(self, data: str) -> None:
+        if not (self._stack and self._stack[-1][2]):
+            self._text.append(data)
+
+    def _flush(self) -> None:
+        text = "".join(self._text)
+        self._text.clear()
+        text = text.replace("\u00a0", " ").replace("\u200b", "").replace("\u2060", "")
+        text = text.strip("\n").rstrip() if self._preformatted else " ".join(text.split())
+        if not text:
+            return
+        if self._item and not self._preformatted:
+            text, self._item = f"- {text}", False
+        self.blocks.append(Block(text=text))
+
+
+@functools.lru_cache(maxsize=256)
+def read_blocks(path: Path) -> tuple[Block, ...]:
+    """The blocks of a page in order; DataError if it is not UTF-8 HTML of bounded size."""
+    if path.stat().st_size > MAX_HTML_BYTES:
+        raise common.DataError(f"{path.name} has more than {MAX_HTML_BYTES} bytes")
+    reader = _Reader()
+    try:
+        reader.feed(path.read_text(encoding="utf-8"))
+        reader.close()
+    except UnicodeDecodeError as error:
+        raise common.DataError(f"{path.name} is not UTF-8 ({error})") from error
+    reader._flush()
+    return tuple(reader.blocks)
+
+
+def chunks(blocks: tuple[Block, ...]) -> list[tuple[Block, ...]]:
+    """Cuts a page between blocks into chunks of at most `LONGEST_CHUNK` characters.
+
+    A block that is longer is cut between sentences, or else between words. A chunk that would
+    begin with a figure takes the paragraph before it along, if that fits.
+    """
+    pieces = [piece for block in blocks for piece in _pieces(block)]
+    found: list[list[Block]] = [[]]
+    for piece in pieces:
+        chunk = found[-1]
+        if chunk and sum(b.length for b in chunk) + piece.length > LONGEST_CHUNK:
+            start: list[Block] = []
+            if piece.image and len(chunk) > 1 and chunk[-1].length < LONGEST_CHUNK // 2:
+                start = [chunk.pop()]
+            found.append(start)
+        found[-1].append(piece)
+    return [tuple(chunk) for chunk in found if chunk]
+
+
+def _pieces(block: Block) -> list[Block]:
+    if block.length <= LONGEST_CHUNK:
+        return [block]
+    pieces = [""]
+    for part in re.findall(r".+?(?:[.!?]\s+|\n|$)", block.text, flags=re.DOTALL):
+        words = [part] if len(part) <= LONGEST_CHUNK else re.findall(r"\S{1,500}\s*", part)
+        for word in words:
+            if len(pieces[-1]) + len(word) > LONGEST_CHUNK:
+                pieces.append("")
+            pieces[-1] += word
+    return [Block(text=piece.rstrip()) for piece in pieces if piece.strip()]
+
+
+def _plan(source: Path, data_set: str, with_images: bool) -> list[common.Item]:
+    root = common.folder(source, FOLDER, data_set)
+    pages: dict[str, list[tuple[Block, ...]]] = {}
+    links = []
+    for path in sorted(root.glob("*.html")):
+        try:
+            blocks = read_blocks(path)
+        except common.DataError as error:
+            common.log_unit(data_set, f"{FOLDER}/{path.name}", error)
+            continue
+        marks = []
+        for image in (block.image for block in blocks if block.image):
+            try:
+                marks.append(common.content_hash(common.inside(root, image)))
+            except common.DataError:
+                marks.append(image)  # named when its chunk is built
+        links.append((path.name, marks))
+        pages[path.name] = chunks(blocks)
+    units = common.linked(links)
+    return [
+        common.Item(
+            common.split_of(f"handbook/{units[name]}"),
+            f"{name.removesuffix('.html')}/{number}",
+            f"{FOLDER}/{name}",
+            (name, number),
+        )
+        for name, parts in pages.items()
+        for number, part in enumerate(parts)
+        if any(block.image for block in part) == with_images
+    ]
+
+
+def _build(source: Path, item: common.Item, data_set: str, category: str) -> Example:
+    name, number = item.payload
+    root = source / FOLDER
+    chunk = chunks(read_blocks(common.inside(root, name)))[number]
+    segments: list[Image | Text] = []
+    text: list[str] = []
+    for block in (*chunk, None):
+        if (block is None or block.image) and text:
+            segments.append(Text("\n".join(text), loss=True))
+            text = []
+        if block is not None and block.image:
+            segments.append(common.read_image(common.inside(root, block.image)))
+        elif block is not None:
+            text.append(block.text)
+    return Example(tuple(segments), data_set, item.key, category, {"page": name, "chunk": number})
+
+
+PREPARATIONS = (
+    common.preparation(
+        "open_handbook",
+        "general",
+        "Pieces of a handbook with figures: text and pictures interleaved.",
+        LICENCE,
+        lambda source: _plan(source, "open_handbook", True),
+        lambda source, item: _build(source, item, "open_handbook", "general"),
+    ),
+    common.preparation(
+        "open_handbook_text",
+        "text",
+        "Pieces of the same handbook without figures.",
+        LICENCE,
+        lambda source: _plan(source, "open_handbook_text", False),
+        lambda source, item: _build(source, item, "open_handbook_text", "text"),
+    ),
+)
