@@ -157,17 +157,10 @@ def _count(dataset, inputs, tokens_per_tile, side, workers, progress) -> np.ndar
         # spawn: a fork would copy the locks of threads that JAX may have started.
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+            directory = str(dataset.directory)
             tasks = [
-                pool.submit(
-                    _measure_range,
-                    str(dataset.directory),
-                    start,
-                    stop,
-                    inputs,
-                    tokens_per_tile,
-                    side,
-                )  # fmt: skip
-                for start, stop in bounds
+                pool.submit(_measure_range, directory, *bound, inputs, tokens_per_tile, side)
+                for bound in bounds
             ]
             for task in tasks:
                 collect(task.result())

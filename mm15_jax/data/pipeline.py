@@ -27,7 +27,7 @@ from mm15_jax.data.pack_plan import PackPlan, PlanSource, Row
 from mm15_jax.data.records import Dataset, dataset_counts, open_dataset
 from mm15_jax.inputs.example import Example, Image
 from mm15_jax.inputs.formatting import format_example
-from mm15_jax.inputs.tiles import decode_image, render_tiles
+from mm15_jax.inputs.tiles import load_tiles
 from mm15_jax.inputs.tokenizer import Tokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -55,15 +55,10 @@ def decode(
         example, tokenizer, inputs, tokens_per_tile=tokens_per_tile, resolution=resolution
     )
     images = [segment for segment in example.segments if isinstance(segment, Image)]
-    tiles = []
-    for image, tiling in zip(images, formatted.tilings, strict=True):
-        pixels = decode_image(image.data)
-        if pixels.shape[:2] != (image.height, image.width):
-            raise ValueError(
-                f"a picture of {pixels.shape[1]} x {pixels.shape[0]} pixels, recorded as "
-                f"{image.width} x {image.height}"
-            )
-        tiles.append(render_tiles(pixels, tiling))
+    tiles = [
+        load_tiles(image.data, tiling)
+        for image, tiling in zip(images, formatted.tilings, strict=True)
+    ]
     return Decoded(formatted, tiles, example.category, example.source)
 
 

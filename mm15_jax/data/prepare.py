@@ -15,15 +15,15 @@ import json
 import math
 import multiprocessing
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mm15_jax.config.names import unknown
 from mm15_jax.data import records
 from mm15_jax.data.preparation import Preparation
+from mm15_jax.data.progress import Event, Progress, ProgressLine
 from mm15_jax.data.records import MANIFEST, Manifest, Shard
 from mm15_jax.inputs.example import Example
 
@@ -31,19 +31,6 @@ _SHARDS = 32  # of a data set that is neither tiny nor huge
 _SHARD_RECORDS = (256, 65_536)  # fewest and most records a shard
 _NAMED = 20  # bad records that a report names
 _RECEIPTS = "receipts"  # where the manifest keeps them
-Progress = Callable[["Event"], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Event:
-    """How far the preparation of a split is."""
-
-    name: str
-    split: str
-    done: int  # examples, kept ones included
-    total: int
-    bad: int
-    seconds_left: float  # estimate; nan before the first shard is made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,32 +88,6 @@ class _Receipt:
     def from_dict(cls, fields: dict[str, Any]) -> _Receipt:
         bad = tuple(BadRecord(**record) for record in fields["bad_records"])
         return cls(fields["identity"], Shard(**fields["shard"]), bad)
-
-
-class ProgressLine:
-    """Progress on stderr: one line, renewed on a terminal, every tenth otherwise."""
-
-    def __init__(self, stream=None):
-        """Writes to `stream`, by default stderr."""
-        self._stream = stream or sys.stderr
-        self._shown = -1
-
-    def __call__(self, event: Event) -> None:
-        share = event.done / max(event.total, 1)
-        last = event.done >= event.total
-        if not self._stream.isatty():
-            if int(share * 10) == self._shown and not last:
-                return
-            self._shown = int(share * 10)
-        left = (
-            "" if last or math.isnan(event.seconds_left) else f", {event.seconds_left:.0f} s left"
-        )
-        bad = f", {event.bad} bad" if event.bad else ""
-        line = f"{event.name} {event.split}: {event.done:,} of {event.total:,} examples{bad}{left}"
-        end = "\n" if last or not self._stream.isatty() else ""
-        start = "\r\x1b[K" if self._stream.isatty() else ""
-        self._stream.write(start + line + end)
-        self._stream.flush()
 
 
 def prepare(
@@ -301,7 +262,7 @@ def _receipt_path(shard: Path) -> Path:
 def _valid_receipts(directory: Path, tasks: Sequence[_Task]) -> dict[str, _Receipt]:
     """By file name, the receipts of shards that are there, whole, and what is asked for."""
     found: dict[str, _Receipt] = {}
-    texts = [p.read_text() for p in directory.glob(f"*{_receipt_path(Path()).suffix}")]
+    texts = [path.read_text() for path in sorted(directory.glob("*.json"))]
     for text in texts:
         try:
             fields = json.loads(text)
