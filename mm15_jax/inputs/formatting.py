@@ -15,7 +15,7 @@ import numpy as np
 
 from mm15_jax.config import schema
 from mm15_jax.inputs import image_splitting
-from mm15_jax.inputs.example import Example, Image, Text
+from mm15_jax.inputs.example import Example, Image, Segment, Text
 from mm15_jax.inputs.tokenizer import ROLES, Tokenizer
 
 INDICATORS = ("none", "index", "seps")
@@ -155,7 +155,10 @@ def _layout(
   _check(inputs.objective, "objective", OBJECTIVES)
   segments = example.segments
   images_in_example = sum(isinstance(segment, Image) for segment in segments)
-  stop = _answer_position(segments) if for_generation else len(segments)
+  stop = len(segments)
+  answers = False
+  if for_generation:
+    stop, answers = _answer_position(segments)
   end = (tokenizer.eos_id,)
   runs: list[_Run] = []
   tilings: list[image_splitting.Tiling] = []
@@ -185,7 +188,7 @@ def _layout(
   if not for_generation:
     if role in ("assistant", "document") and segments:
       runs.append((end, turn_loss))
-  elif role in ("user", "system"):
+  elif answers and role != "assistant":
     runs.append((tokenizer.role_ids["assistant"], 0.0))
   return runs, tilings
 
@@ -215,13 +218,15 @@ def _append_tiles(
     runs.append((None, 0.0))
 
 
-def _answer_position(segments) -> int:
-  """Index of the segment that the model is to produce first."""
+def _answer_position(segments: tuple[Segment, ...]) -> tuple[int, bool]:
+  """Index of the segment that the model is to produce, and whether it is an assistant's answer."""
   answers = [i for i, s in enumerate(segments) if isinstance(s, Text) and s.role == "assistant"]
-  trained = [i for i, s in enumerate(segments) if isinstance(s, Text) and s.loss]
   if answers:
-    return next((i for i in answers if segments[i].loss), answers[0])
-  return trained[0] if trained else len(segments)
+    return next((i for i in answers if segments[i].loss), answers[0]), True
+  if any(segment.role != "document" for segment in segments):
+    return len(segments), True
+  trained = (i for i, s in enumerate(segments) if isinstance(s, Text) and s.loss)
+  return next(trained, len(segments)), False
 
 
 def _format_dense_labels(

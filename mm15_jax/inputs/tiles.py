@@ -22,6 +22,7 @@ MAX_PIXELS = 89_478_485
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_GREY, _PNG_RGB = 0, 2  # colour types without palette and alpha
+_PNG_EXTRAS = (b"tRNS", b"acTL", b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # texts may hold EXIF, XMP
 _ORIENTATION_TAG = 0x0112
 _SWAPPED_ORIENTATIONS = (5, 6, 7, 8)  # turned by a quarter: height and width change places
 _BLUR = 0.4  # fits Pillow's antialiased bicubic best between scales 1.2 and 3
@@ -246,8 +247,8 @@ def _png_size(data: bytes) -> tuple[int, int] | None:
     return None
   position = 8
   while (kind := data[position + 4 : position + 8]) != b"IDAT":
-    if kind in (b"tRNS", b"eXIf", b"acTL", b"iTXt", b"zTXt", b"") or kind == b"tEXt":
-      return None  # transparency, orientation (in XMP, too), animation
+    if kind in _PNG_EXTRAS or not kind:
+      return None
     position += 12 + int.from_bytes(data[position : position + 4], "big")
   width = int.from_bytes(data[16:20], "big")
   height = int.from_bytes(data[20:24], "big")

@@ -26,6 +26,8 @@ INDICATORS = tuple(
     + [f"({k},{i},{j})" for k in range(2) for i in range(1, 5) for j in range(1, 5)]
 )
 
+ROW_SEPARATOR = "<n>"  # of the indicator "seps"
+
 _SPACE = "\u2581"  # how SentencePiece writes a space
 _ALPHABET = "".join(map(chr, range(33, 127)))  # printable ASCII but the space
 _WORD = re.compile(r"( ?)(?<![A-Za-z])([A-Za-z]+)")
@@ -42,7 +44,7 @@ def train_nano_tokenizer(
 ) -> tokenizer.SentencePieceTokenizer:
   """Trains the tokenizer of the nano models and writes it.
 
-  Ids: 0 padding, 1 end, 2 unknown, then the role and image pieces, the newline, the position
+  Ids: 0 padding, 1 end, 2 unknown, then the role and image pieces, the newline, position
   indicators, words by falling frequency, characters. All printable ASCII is in the alphabet.
   Equal lines and vocabulary size give an equal file.
 
@@ -64,7 +66,7 @@ def train_nano_tokenizer(
   characters = set(_ALPHABET) | {_SPACE}
   characters.update(c for line in lines for c in line if c not in " \n")
   control = [*tokenizer.ROLE_PIECES.values(), tokenizer.IMAGE_PIECE]
-  fixed = ["\n", *INDICATORS]
+  fixed = ["\n", ROW_SEPARATOR, *INDICATORS]
   room = vocab_size - 3 - len(control) - len(fixed) - len(characters)
   if room < 0:
     raise ValueError(
