@@ -2,7 +2,7 @@
 
 from mm15_jax.config.names import nearest, unknown
 from mm15_jax.config.overrides import apply_overrides, keys
-from mm15_jax.config.registry import experiments, load
+from mm15_jax.config.registry import experiments, load, mixture
 from mm15_jax.config.render import from_dict, to_dict, to_text
 from mm15_jax.config.schema import (
     CheckpointConfig,
@@ -43,6 +43,7 @@ __all__ = [
     "from_dict",
     "keys",
     "load",
+    "mixture",
     "nearest",
     "replace_nested",
     "to_dict",

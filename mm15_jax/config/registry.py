@@ -7,6 +7,7 @@ import importlib.util
 import pathlib
 from collections.abc import Callable, Iterable
 
+from mm15_jax.config.mixtures import Mixture, find
 from mm15_jax.config.names import unknown
 from mm15_jax.config.overrides import apply_overrides
 from mm15_jax.config.schema import ExperimentConfig
@@ -33,7 +34,13 @@ def load(name: str, overrides: Iterable[str] = ()) -> ExperimentConfig:
         function = known[name]
     config = apply_overrides(function(), overrides)
     validate(config)
+    mixture(config)
     return config
+
+
+def mixture(config: ExperimentConfig) -> Mixture:
+    """The mixture of data sets that an experiment names; ValueError if there is none."""
+    return find(config.data.mixture, importlib.import_module("mm15_jax.experiments.mixtures").MIXTURES)
 
 
 def _function_of_file(reference: str) -> Callable[[], ExperimentConfig]:

@@ -1,0 +1,1 @@
+"""Checkpoints with their data state, run directories, and where parameters come from."""

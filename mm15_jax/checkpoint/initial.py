@@ -1,0 +1,106 @@
+"""The parameters that a run starts with: its own random ones, parts of them replaced."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from mm15_jax.checkpoint import run, shipped
+from mm15_jax.checkpoint.manager import compare_shapes, flat_shapes
+from mm15_jax.config import ExperimentConfig, load
+from mm15_jax.model import mllm
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where some parts of the parameters come from."""
+
+    experiment: str
+    parts: tuple[str, ...]
+    run_dir: pathlib.Path | None  # None: the file that ships with the package
+
+    def __str__(self) -> str:
+        origin = "shipped with the package" if self.run_dir is None else str(self.run_dir)
+        return f"{' + '.join(self.parts)} of {self.experiment} ({origin})"
+
+
+def find_starts(
+    config: ExperimentConfig, run_dir: pathlib.Path, init_from: str | None
+) -> tuple[tuple[Start, ...], str]:
+    """The starts of a run, and a warning where they are not those that the experiment names.
+
+    `init_from` is a run directory, "none" for random parameters, or None to look for a run of each
+    named experiment: beside `run_dir`, then anywhere under the folder above it, then among the
+    shipped files. Where the experiment before has no run, its own starts are taken instead, with a
+    warning, if they are all shipped.
+
+    Raises ValueError where nothing can be found.
+    """
+    if init_from == "none" or (init_from is None and not config.init_from):
+        return (), ""
+    if init_from is not None:
+        source = run.read_config(pathlib.Path(init_from))
+        parts = next(
+            (start.parts for start in config.init_from if start.experiment == source.name),
+            ("encoder", "connector", "decoder"),
+        )
+        return (Start(source.name, parts, pathlib.Path(init_from)),), ""
+    starts, missing = [], []
+    for wanted in config.init_from:
+        found = _find_run(wanted.experiment, run_dir)
+        if found or shipped.is_shipped(wanted.experiment):
+            starts.append(Start(wanted.experiment, wanted.parts, found))
+        else:
+            missing.append(wanted.experiment)
+    if not missing:
+        return tuple(starts), ""
+    earlier = load(missing[0])
+    if len(config.init_from) == 1 and earlier.init_from:
+        try:
+            roots, _ = find_starts(earlier, run_dir, None)
+        except ValueError:
+            roots = ()
+        if roots:
+            return roots, (
+                f"{config.name} starts from {missing[0]}, which has no finished run near {run_dir}: "
+                f"starting from {' and '.join(map(str, roots))} instead; --chain trains the stages "
+                "before, --init_from names a run"
+            )
+    raise ValueError(
+        f"{config.name} starts from {missing[0]}, which has no finished run near {run_dir}: train it "
+        f"first (mm15 train {missing[0]}), name a run with --init_from RUN_DIR, train all stages "
+        "with --chain, or start from random parameters with --init_from none"
+    )
+
+
+def _find_run(experiment: str, run_dir: pathlib.Path) -> pathlib.Path | None:
+    above = run_dir.absolute().parent
+    places = [above / experiment, *sorted(above.glob(f"*/{experiment}"))]
+    return next((place for place in places if run.is_complete(place)), None)
+
+
+def initial_params(config: ExperimentConfig, starts: tuple[Start, ...]) -> Any:
+    """Random parameters by the seed, with the parts of `starts` in their places.
+
+    Position tables are interpolated where the resolution changed. Raises ValueError where another
+    shape differs.
+    """
+    params = mllm.init_params(config.model, jax.random.key(config.train.seed))
+    for start in starts:
+        if start.run_dir is None:
+            source_model = load(start.experiment).model
+            source = shipped.load(start.experiment)
+        else:
+            source_config = run.read_config(start.run_dir)
+            source_model, source = source_config.model, run.load_params(start.run_dir, source_config)
+        source = {part: source[part] for part in start.parts}
+        source = mllm.resize_position_tables(source, source_model, config.model)
+        compare_shapes(
+            flat_shapes({part: params[part] for part in start.parts}), flat_shapes(source), str(start)
+        )
+        params = {**params, **jax.tree.map(np.asarray, source)}
+    return params

@@ -1,0 +1,106 @@
+"""Asynchronous Orbax checkpoints of a training run: parameters, optimizer state, data state."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from mm15_jax.config import CheckpointConfig
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    A step's three items are separate, so that a later stage reads the parameters alone:
+    `params`, `opt_state`, and `data`: {"cursor": the data state, one integer}.
+    A save that was cut short leaves no step behind; the one before stays valid.
+    """
+
+    def __init__(self, directory: pathlib.Path, config: CheckpointConfig | None = None):
+        """Opens `directory`; with `config` for writing, without for reading only."""
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=config.keep if config else None, create=config is not None
+        )
+        self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+        self._directory = directory
+
+    @property
+    def latest_step(self) -> int | None:
+        return self._manager.latest_step()
+
+    def save(self, step: int, params, opt_state, cursor: int) -> None:
+        """Starts a save; returns once the values are copied, and waits for an earlier save."""
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave(params),
+                opt_state=ocp.args.StandardSave(opt_state),
+                data=ocp.args.JsonSave({"cursor": cursor}),
+            ),
+        )
+
+    def restore(self, step: int, params, opt_state) -> tuple[Any, Any, int]:
+        """(parameters, optimizer state, cursor) of `step`, sharded as the given abstract trees.
+
+        Raises ValueError, naming the first parameter that differs, where shapes do not fit.
+        """
+        self._check_shapes(step, params)
+        restored = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardRestore(params),
+                opt_state=ocp.args.StandardRestore(opt_state),
+                data=ocp.args.JsonRestore(),
+            ),
+        )
+        return restored["params"], restored["opt_state"], int(restored["data"]["cursor"])
+
+    def restore_params(self, step: int, params) -> Any:
+        """Parameters alone, sharded as the given abstract tree."""
+        self._check_shapes(step, params)
+        args = ocp.args.Composite(params=ocp.args.StandardRestore(params))
+        return self._manager.restore(step, args=args)["params"]
+
+    def _check_shapes(self, step: int, params) -> None:
+        metadata = self._manager.item_metadata(step)["params"]
+        saved = flat_shapes(getattr(metadata, "tree", metadata))
+        compare_shapes(flat_shapes(params), saved, f"step {step} of {self._directory}")
+
+    def wait(self) -> None:
+        """Until the last save is on disk; raises what it raised."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        self._manager.close()
+
+
+def flat_shapes(tree) -> dict[str, tuple[int, ...]]:
+    """`encoder/layers/...` to shape."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {path_name(path): tuple(leaf.shape) for path, leaf in leaves}
+
+
+def path_name(path) -> str:
+    """A JAX key path as `a/b/c`."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def compare_shapes(wanted: dict, saved: dict, where: str) -> None:
+    """ValueError for the first parameter that is missing, extra or of another shape in `saved`."""
+    for name in wanted:
+        if name not in saved:
+            raise ValueError(f"{where} has no parameter {name!r}: it is of another architecture")
+        if wanted[name] != saved[name]:
+            raise ValueError(
+                f"parameter {name!r} has shape {saved[name]} in {where}, but the experiment's is "
+                f"{wanted[name]}: the run was trained with another model config"
+            )
+    extra = sorted(set(saved) - set(wanted))
+    if extra:
+        raise ValueError(
+            f"{where} has parameter {extra[0]!r}, which the experiment does not have: "
+            "it is of another architecture"
+        )

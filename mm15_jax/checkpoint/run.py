@@ -1,0 +1,103 @@
+"""A run directory: one experiment's config, checkpoints, metrics and results."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import jax
+
+from mm15_jax.checkpoint.manager import Checkpoints
+from mm15_jax.config import ExperimentConfig, ModelConfig, from_dict, to_dict
+from mm15_jax.model import mllm
+
+CONFIG = "config.json"
+CHECKPOINTS = "checkpoints"
+METRICS = "metrics.jsonl"
+
+# Fields that may differ between a run and its continuation: they change when a run ends, what it
+# prints or how fast it is, not what a step computes.
+_FREE_FIELDS = ("train.log_every", "checkpoint", "eval", "data.decode_threads", "data.prefetch", "mesh")
+
+
+def open_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
+    """Makes the directory a run of `config`, or checks that it is one.
+
+    Raises ValueError where it belongs to another experiment, or to other values of this one.
+    """
+    path = run_dir / CONFIG
+    if path.exists():
+        earlier = read_config(run_dir)
+        if earlier.name != config.name:
+            raise ValueError(
+                f"{run_dir} is a run of {earlier.name}, not of {config.name}; "
+                "name another directory with --run_dir"
+            )
+        key = _first_difference(to_dict(earlier), to_dict(config))
+        if key:
+            raise ValueError(
+                f"{run_dir} was started with another {key}; continue it with the values in its "
+                f"{CONFIG}, or name another directory with --run_dir"
+            )
+    elif run_dir.exists() and not run_dir.is_dir():
+        raise ValueError(f"--run_dir {run_dir} is a file; expected a directory")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(to_dict(config), indent=1) + "\n")
+
+
+def read_config(run_dir: pathlib.Path) -> ExperimentConfig:
+    """The config a run was started with; ValueError if the directory is no run."""
+    path = pathlib.Path(run_dir) / CONFIG
+    if not path.is_file():
+        raise ValueError(f"{run_dir} is not a run directory: it has no {CONFIG}")
+    return from_dict(ExperimentConfig, json.loads(path.read_text()))
+
+
+def _first_difference(earlier: dict, now: dict, prefix: str = "") -> str | None:
+    for key, value in now.items():
+        name = prefix + key
+        if name in _FREE_FIELDS:
+            continue
+        if isinstance(value, dict) and isinstance(earlier.get(key), dict):
+            found = _first_difference(earlier[key], value, name + ".")
+            if found:
+                return found
+        elif earlier.get(key) != value:
+            return f"{name} ({earlier.get(key)!r}, now {value!r})"
+    return None
+
+
+def abstract_params(model: ModelConfig, sharding: jax.sharding.Sharding) -> Any:
+    """Shapes, dtypes and shardings of a model's parameters; allocates nothing."""
+    shapes = jax.eval_shape(lambda key: mllm.init_params(model, key), jax.random.key(0))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+
+
+def load_params(run_dir: pathlib.Path, config: ExperimentConfig | None = None) -> Any:
+    """The newest parameters of a run, float32 numpy-backed arrays on the default device.
+
+    Raises ValueError where there is no checkpoint, or where it does not fit `config`.
+    """
+    run_dir = pathlib.Path(run_dir)
+    config = config or read_config(run_dir)
+    if not (run_dir / CHECKPOINTS).is_dir():
+        raise ValueError(f"{run_dir} has no checkpoint yet; train it first")
+    checkpoints = Checkpoints(run_dir / CHECKPOINTS)
+    try:
+        if checkpoints.latest_step is None:
+            raise ValueError(f"{run_dir} has no checkpoint yet; train it first")
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        abstract = abstract_params(config.model, device)
+        return checkpoints.restore_params(checkpoints.latest_step, abstract)
+    finally:
+        checkpoints.close()
+
+
+def is_complete(run_dir: pathlib.Path) -> bool:
+    """Whether a run's last step has a checkpoint."""
+    try:
+        config = read_config(run_dir)
+    except ValueError:
+        return False
+    return (pathlib.Path(run_dir) / CHECKPOINTS / str(config.train.steps)).is_dir()

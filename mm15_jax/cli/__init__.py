@@ -1,0 +1,1 @@
+"""The `mm15` command."""

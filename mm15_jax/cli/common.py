@@ -1,0 +1,64 @@
+"""What several commands share: flags, and the one experiment that is named."""
+
+from __future__ import annotations
+
+import pathlib
+
+from absl import flags as absl_flags
+
+from mm15_jax.config import ExperimentConfig, experiments, load
+from mm15_jax.config.names import nearest
+
+DATA_DIR = "datasets"
+RUNS_DIR = "runs"
+
+
+def define_set(flags: absl_flags.FlagValues) -> None:
+    absl_flags.DEFINE_multi_string(
+        "set", [], "fields to change, key=value; takes several", flag_values=flags
+    )
+
+
+def define_json(flags: absl_flags.FlagValues) -> None:
+    absl_flags.DEFINE_boolean("json", False, "print JSON", flag_values=flags)
+
+
+def define_string(flags: absl_flags.FlagValues, name: str, default: str | None, text: str) -> None:
+    absl_flags.DEFINE_string(name, default, text, flag_values=flags)
+
+
+def define_data_dir(flags: absl_flags.FlagValues) -> None:
+    define_string(
+        flags, "data_dir", None, f"folder of prepared data sets; {DATA_DIR}/ where not given"
+    )
+
+
+def one_experiment(arguments: list[str], command: str) -> str:
+    """The single positional argument; ValueError where there is none or more."""
+    if len(arguments) != 1:
+        given = f"{len(arguments)} ({' '.join(arguments)})" if arguments else "none"
+        raise ValueError(f"mm15 {command} takes one experiment, was given {given}; see mm15 list")
+    return arguments[0]
+
+
+def load_experiment(arguments: list[str], flags: absl_flags.FlagValues, command: str):
+    return load(one_experiment(arguments, command), flags.set)
+
+
+def run_config(run_dir: str | None) -> tuple[pathlib.Path, ExperimentConfig]:
+    """A run directory, or the last stage inside a chain's, and its config."""
+    from mm15_jax.checkpoint import run
+
+    if run_dir is None:
+        raise ValueError("name the run with --run_dir RUN_DIR")
+    path = pathlib.Path(run_dir)
+    if not path.is_dir():
+        places = [str(p.parent) for p in pathlib.Path(RUNS_DIR).glob("**/config.json")]
+        hint = f"; did you mean {nearest(run_dir, places, 1)[0]}?" if places else ""
+        raise ValueError(f"--run_dir {run_dir} does not exist{hint}")
+    if not (path / run.CONFIG).exists():
+        stages = [p.parent for p in path.glob(f"*/{run.CONFIG}")]
+        if stages:
+            order = list(experiments())
+            path = max(stages, key=lambda p: order.index(p.name) if p.name in order else -1)
+    return path, run.read_config(path)

@@ -1,0 +1,108 @@
+"""`mm15 COMMAND ...`: finds the command, reads its flags, answers mistakes in one sentence.
+
+Each command is a module of this package with `define_flags(flags)` and `main(arguments, flags)`.
+A command's module is imported when it is called, so that `mm15 --help` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+from absl import flags as absl_flags
+
+from mm15_jax.config.names import unknown
+
+COMMANDS = {
+    "list": "experiments by family, with stage, parameters and mixture",
+    "show": "the resolved config of an experiment",
+    "prepare": "make a data set ready for training: shards and an index",
+    "train": "train one stage, or a chain of stages",
+    "eval": "score a run on held-out benchmarks",
+    "generate": "answer a question about a picture",
+    "report": "write a run's report page anew",
+}
+USER_ERROR = 2
+USAGE = "usage: mm15 COMMAND [ARGUMENTS] [--flags]"
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: list[str]) -> int:
+    """Runs one command; returns the process's exit code."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if argv else USER_ERROR
+    try:
+        return _dispatch(argv[0], argv[1:])
+    except (ValueError, absl_flags.Error, FileNotFoundError) as error:
+        if os.environ.get("MM15_TRACEBACK"):
+            raise
+        print(f"mm15: {error}", file=sys.stderr)
+        return USER_ERROR
+    except FloatingPointError as error:
+        print(f"mm15: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(name: str, argv: list[str]) -> int:
+    if name not in COMMANDS:
+        raise unknown("command", name, COMMANDS)
+    module = importlib.import_module(f"mm15_jax.cli.{name}_command")
+    flags = absl_flags.FlagValues()
+    module.define_flags(flags)
+    if any(word in ("-h", "--help") for word in argv):
+        print(f"{module.__doc__.strip()}\n\nflags:\n{flags.main_module_help() or _flag_help(flags)}")
+        return 0
+    _configure_logging()
+    arguments = flags([f"mm15 {name}", *gather_set(argv)])[1:]
+    return module.main(arguments, flags) or 0
+
+
+def _configure_logging() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("mm15_jax").setLevel(logging.INFO)
+
+
+def gather_set(argv: list[str]) -> list[str]:
+    """`--set a=1 b=2` as `--set=a=1 --set=b=2`, so that one --set takes several assignments."""
+    gathered, following = [], False
+    for word in argv:
+        if word == "--set":
+            following = True
+        elif following and not word.startswith("-") and "=" in word:
+            gathered.append(f"--set={word}")
+        elif following and gathered and gathered[-1] == "--set":
+            gathered.append(word)
+        else:
+            following = False
+            gathered.append(word)
+    return gathered
+
+
+def _flag_help(flags: absl_flags.FlagValues) -> str:
+    lines = []
+    for name in sorted(flags):
+        if name not in ("flagfile", "undefok"):
+            flag = flags[name]
+            default = "" if flag.default in (None, False, []) else f" (default: {flag.default})"
+            lines.append(f"  --{name}: {flag.help}{default}")
+    return "\n".join(lines)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join([USAGE, "", *lines, "", "mm15 COMMAND --help tells a command's flags."])
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""Devices to meshes, and start-up of JAX."""

@@ -1,0 +1,85 @@
+"""Where a run's figures go: metrics.jsonl, TensorBoard, and the progress line."""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+import sys
+import time
+
+import tensorboardX
+
+
+class MetricsWriter:
+    """Appends one JSON object a log step to `metrics.jsonl` and the same to TensorBoard.
+
+    A run that resumes at step k drops the rows after k first: they will be written again.
+    """
+
+    def __init__(self, run_dir: pathlib.Path, *, resume_step: int):
+        self._path = run_dir / "metrics.jsonl"
+        kept = [row for row in read_metrics(self._path) if row["step"] <= resume_step]
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        temporary.replace(self._path)
+        self._file = self._path.open("a")
+        self._board = tensorboardX.SummaryWriter(
+            str(run_dir / "tensorboard"), purge_step=resume_step + 1
+        )
+
+    def write(self, row: dict) -> None:
+        """`row` must have "step" and "stage"; other numbers become scalars."""
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        for key, value in row.items():
+            if key != "step" and isinstance(value, int | float) and math.isfinite(value):
+                self._board.add_scalar(key, value, row["step"])
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()
+
+
+def read_metrics(path: pathlib.Path) -> list[dict]:
+    """Rows of a metrics.jsonl; a last line cut short by a crash is left out."""
+    rows = []
+    if path.exists():
+        for line in path.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+    return rows
+
+
+class ProgressLine:
+    """One line on stderr, rewritten in place on a terminal, printed every 15 s elsewhere."""
+
+    def __init__(self, title: str, total: int, *, stream=None, seconds_between_lines: float = 15.0):
+        self._title, self._total = title, total
+        self._stream = stream or sys.stderr
+        self._between = seconds_between_lines
+        self._live = self._stream.isatty()
+        self._last = -math.inf
+
+    def update(self, done: int, text: str, seconds_left: float, *, final: bool = False) -> None:
+        now = time.monotonic()
+        if not self._live and not final and now - self._last < self._between:
+            return
+        self._last = now
+        line = f"{self._title} {done}/{self._total}  {text}  eta {duration(seconds_left)}"
+        end = "\n" if final or not self._live else "\r"
+        clear = "\x1b[K" if self._live else ""
+        print(line + clear, end=end, file=self._stream, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """`1:02:03`, `4:05` or `12s`."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    seconds = round(max(seconds, 0))
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    if hours:
+        return f"{hours}:{minutes:02d}:{seconds % 60:02d}"
+    return f"{minutes}:{seconds % 60:02d}" if minutes else f"{seconds}s"
