@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
-import functools
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,9 @@ def trivial_baseline(dataset: str, split: str) -> float:
     first = generated.train_count - examples
     indices = range(first, generated.train_count)
     train = [dict(e.metadata) for e in generated.make("train", indices, None)]
-    held_out = [dict(e.metadata) for e in generated.make(split, range(generated.count(split)), None)]
+    held_out = [
+        dict(e.metadata) for e in generated.make(split, range(generated.count(split)), None)
+    ]
     if not all("answer" in facts for facts in (*train, *held_out)):
         raise ValueError(f"{dataset} is not scored: its examples have no one true answer.")
     if held_out[0]["metric"] == "iou":

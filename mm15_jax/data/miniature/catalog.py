@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-import functools
 from pathlib import Path
 
 from mm15_jax.data.miniature import charts, glyphs, knowledge, multi, reading, scenes, text, words
@@ -47,6 +47,7 @@ class GeneratedSet:
         return self.train_count if split == "train" else HELD_OUT_COUNT
 
     def sampler(self, split: str, index: int) -> Sampler:
+        """The random choices of one example."""
         return Sampler(self.name, split, index, self.count(split))
 
     def example(self, split: str, index: int) -> Example:
@@ -66,6 +67,7 @@ class GeneratedSet:
         return map(functools.partial(self.example, split), index_range)
 
     def preparation(self) -> Preparation:
+        """How `mm15 prepare` writes it."""
         return Preparation(
             name=self.name,
             category=self.category,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mm15_jax.data.miniature.dialogue import Built, chat
-from mm15_jax.data.miniature.drawing import Canvas, ink_size
+from mm15_jax.data.miniature.drawing import Canvas
 from mm15_jax.data.miniature.reading import PRINT
 from mm15_jax.data.miniature.sampling import Layout, Sampler
 from mm15_jax.data.miniature.words import COLORS
@@ -79,9 +79,9 @@ def _draw_chart(sampler: Sampler, colors: list[str], values: list[int], printed:
     if printed:
         font = sampler.font(9, 9)
         for (x1, y, x2), value in zip(boxes, values, strict=True):
-            w, h = ink_size(str(value), font)
-            x = min(max(0, (x1 + x2 - w) // 2), width - w)
-            canvas.text_in(x, y - h - 1, str(value), font, (20, 20, 20))
+            ink = font.ink(str(value))
+            x = min(max(0, (x1 + x2 - ink.width) // 2), width - ink.width)
+            canvas.text(x, y - ink.height - 1, ink, (20, 20, 20))
     return canvas
 
 
@@ -118,17 +118,19 @@ def _draw_table(sampler: Sampler, rows: int, columns: int) -> tuple[Canvas, list
         while len(row) < columns:
             number = numeric[len(row)]
             text = str(sampler.integer(10, 99)) if number else sampler.word(3, longest)
-            if ink_size(text, font)[0] <= cell_width - 4:
+            if font.ink(text).width <= cell_width - 4:
                 if text not in used:
                     row.append(text)
                     used.add(text)
             elif not number:
                 font = sampler.font(PRINT[0], PRINT[0] + 1)  # too wide: try smaller print
-    sizes = [[ink_size(text, font) for text in row] for row in cells]
+    inks = [[font.ink(text) for text in row] for row in cells]
 
     def propose() -> Layout:
-        origin = (sampler.integer(0, width - columns * cell_width - 1),
-                  sampler.integer(0, height - rows * cell_height - 1))
+        origin = (
+            sampler.integer(0, width - columns * cell_width - 1),
+            sampler.integer(0, height - rows * cell_height - 1),
+        )
         inset = sampler.integer(2, 5)
         lifts = [sampler.integer(0, 6) for _ in range(rows)]
         return (height, width, rows, columns, *origin, inset, *lifts)
@@ -145,11 +147,10 @@ def _draw_table(sampler: Sampler, rows: int, columns: int) -> tuple[Canvas, list
         canvas.line(x0, y0 + r * cell_height, x9, y0 + r * cell_height, rule)
     for c in range(inner, columns + 1 - inner):
         canvas.line(x0 + c * cell_width, y0, x0 + c * cell_width, y9, rule)
-    ink = sampler.ink()
-    for r, row in enumerate(cells):
-        for c, text in enumerate(row):
-            w, h = sizes[r][c]
-            x = x0 + c * cell_width + min(inset, cell_width - w - 2)
-            y = y0 + r * cell_height + (cell_height - h) // 2 + layout[7 + r] - 3
-            canvas.text_in(x, y, text, font, ink)
+    color = sampler.ink()
+    for r, row in enumerate(inks):
+        for c, ink in enumerate(row):
+            x = x0 + c * cell_width + min(inset, cell_width - ink.width - 2)
+            y = y0 + r * cell_height + (cell_height - ink.height) // 2 + layout[7 + r] - 3
+            canvas.text(x, y, ink, color)
     return canvas, cells

@@ -7,10 +7,10 @@ must learn from the grounding data, or ablating them would show nothing.
 from __future__ import annotations
 
 import numpy as np
-from PIL import ImageFont
 
 from mm15_jax.data.miniature.dialogue import Built
-from mm15_jax.data.miniature.drawing import Box, Canvas, fill_shape
+from mm15_jax.data.miniature.drawing import Box, Canvas, Rgb, fill_shape
+from mm15_jax.data.miniature.fonts import Font, Ink
 from mm15_jax.data.miniature.sampling import Layout, Sampler
 from mm15_jax.data.miniature.scenes import place
 from mm15_jax.data.miniature.words import BACKGROUND, COLORS, GLYPHS, SHAPES, label_symbol
@@ -54,17 +54,14 @@ class _Labels:
 
 
 def _print(
-    canvas: Canvas, labels: _Labels, x: int, y: int, text: str, font: ImageFont.FreeTypeFont, ink
+    canvas: Canvas, labels: _Labels, x: int, y: int, text: str, ink: Ink, color: Rgb
 ) -> None:
     """Prints a line with the left top of its ink at (x, y) and labels its glyphs."""
-    left, top, _, _ = font.getbbox(text)
-    canvas.text_in(x, y, text, font, ink)
-    for k, glyph in enumerate(text):
-        if glyph == " ":
-            continue
-        start = round(font.getlength(text[:k])) if k else 0
-        x1, y1, x2, y2 = font.getbbox(glyph)
-        labels.glyph(glyph, (x - left + start + x1, y - top + y1, x - left + start + x2, y - top + y2))
+    canvas.text(x, y, ink, color)
+    for name, (left, glyph) in zip(text, ink.glyphs, strict=True):
+        h, w = glyph.mask.shape
+        x1, y1 = x + left - ink.left, y + glyph.top - ink.top
+        labels.glyph(name, (x1, y1, x1 + w, y1 + h))
 
 
 def dense_labels(sampler: Sampler) -> Built:
@@ -91,79 +88,72 @@ def _characters(sampler: Sampler, length: int) -> str:
     return "".join(sampler.pick(GLYPHS) for _ in range(length))
 
 
-def _fitting(sampler: Sampler, font: ImageFont.FreeTypeFont, longest: int):
-    """Characters that fit the width in this font, with their (left, top, right, bottom)."""
+def _fitting(sampler: Sampler, font: Font, longest: int) -> tuple[str, Ink]:
+    """Characters that fit the picture's width in this font."""
     length = sampler.integer(1, longest)
     while True:
         text = _characters(sampler, length)
-        box = font.getbbox(text)
-        if box[2] - box[0] <= SIDE - 2:
-            return text, box
+        ink = font.ink(text)
+        if ink.width <= SIDE - 2:
+            return text, ink
         length -= 1
 
 
 def _lines(sampler: Sampler, canvas: Canvas, labels: _Labels) -> None:
     """Two to four lines of one font."""
     font = sampler.font(9, 12)
-    ascent, descent = font.getmetrics()
-    count = sampler.integer(2, max(2, min(4, SIDE // (ascent + descent))))
-    texts = [_fitting(sampler, font, 6) for _ in range(count)]
+    count = sampler.integer(2, max(2, min(4, SIDE // font.line_height)))
+    lines = [_fitting(sampler, font, 6) for _ in range(count)]
     pitch = SIDE // count
 
     def propose() -> Layout:
         layout = []
-        for k, (_, box) in enumerate(texts):
-            layout.append(sampler.integer(1, SIDE - 1 - (box[2] - box[0])))
-            high = box[3] - box[1]
-            layout.append(k * pitch + sampler.integer(0, max(0, pitch - high - 1)))
+        for k, (_, ink) in enumerate(lines):
+            layout.append(sampler.integer(1, SIDE - 1 - ink.width))
+            layout.append(k * pitch + sampler.integer(0, max(0, pitch - ink.height - 1)))
         return tuple(layout)
 
     layout = sampler.layout(propose)
-    ink = sampler.ink()
-    for k, (text, _) in enumerate(texts):
-        _print(canvas, labels, layout[2 * k], layout[2 * k + 1], text, font, ink)
+    color = sampler.ink()
+    for k, (text, ink) in enumerate(lines):
+        _print(canvas, labels, layout[2 * k], layout[2 * k + 1], text, ink, color)
 
 
 def _word(sampler: Sampler, canvas: Canvas, labels: _Labels) -> None:
     """One word or number anywhere, in any size."""
-    font = sampler.font(9, 16)
-    text, (x1, y1, x2, y2) = _fitting(sampler, font, 7)
+    text, ink = _fitting(sampler, sampler.font(9, 16), 7)
 
     def propose() -> Layout:
-        return (
-            x2 - x1,
-            y2 - y1,
-            sampler.integer(1, SIDE - 1 - (x2 - x1)),
-            sampler.integer(0, SIDE - (y2 - y1)),
-        )
+        x = sampler.integer(1, SIDE - 1 - ink.width)
+        y = sampler.integer(0, SIDE - ink.height)
+        return ink.width, ink.height, x, y
 
     layout = sampler.layout(propose)
-    _print(canvas, labels, layout[2], layout[3], text, font, sampler.ink())
+    _print(canvas, labels, layout[2], layout[3], text, ink, sampler.ink())
 
 
 def _scattered(sampler: Sampler, canvas: Canvas, labels: _Labels) -> None:
     """Single glyphs in several fonts and sizes, around the points of a grid."""
     cell = sampler.pick((12, 16))
     cells = SIDE // cell
+    largest = 11 if cell == 12 else 15
     glyphs = []
     for k in range(cells * cells):
         if sampler.chance(0.85):
-            font = sampler.font(8 if cell == 12 else 9, 11 if cell == 12 else 15)
             glyph = sampler.pick(GLYPHS)
-            x1, y1, x2, y2 = font.getbbox(glyph)
-            glyphs.append((k % cells, k // cells, font, glyph, x2 - x1, y2 - y1))
+            glyphs.append((k % cells, k // cells, glyph, sampler.font(8, largest).ink(glyph)))
 
     def propose() -> Layout:
         layout = []
-        for column, row, _, _, w, h in glyphs:
-            layout.append(column * cell + sampler.integer(0, max(0, cell - w)))
-            layout.append(row * cell + sampler.integer(0, max(0, cell - h)))
+        for column, row, _, ink in glyphs:
+            layout.append(column * cell + sampler.integer(0, max(0, cell - ink.width)))
+            layout.append(row * cell + sampler.integer(0, max(0, cell - ink.height)))
         return tuple(layout)
 
     layout = sampler.layout(propose)
-    ink = sampler.ink()
-    for k, (_, _, font, glyph, _, _) in enumerate(glyphs):
-        _print(canvas, labels, layout[2 * k], layout[2 * k + 1], glyph, font, ink)
+    color = sampler.ink()
+    for k, (_, _, glyph, ink) in enumerate(glyphs):
+        _print(canvas, labels, layout[2 * k], layout[2 * k + 1], glyph, ink, color)
 
 
 def _shapes(sampler: Sampler, canvas: Canvas, labels: _Labels) -> None:

@@ -7,7 +7,7 @@ import math
 import cv2
 
 from mm15_jax.data.miniature.dialogue import Built, chat
-from mm15_jax.data.miniature.drawing import Canvas, ink_size, regular_polygon
+from mm15_jax.data.miniature.drawing import Canvas, regular_polygon
 from mm15_jax.data.miniature.sampling import Layout, Sampler
 from mm15_jax.data.miniature.words import CHOICE_LETTERS, COLORS
 
@@ -24,17 +24,18 @@ def arithmetic_question(sampler: Sampler) -> Built:
     text = f"{a}{sign}{b}" if sampler.chance(0.5) else f"{a} {sign} {b}"
     font = sampler.font(11, 15)
     height, width = sampler.tile_size()
-    w, h = ink_size(text, font)
-    if w > width - 2:
+    ink = font.ink(text)
+    if ink.width > width - 2:
         height, width = 48, 48
 
     def propose() -> Layout:
-        x, y = sampler.integer(1, width - w - 1), sampler.integer(1, height - h - 1)
-        return height, width, x, y, w, h
+        x = sampler.integer(1, width - ink.width - 1)
+        y = sampler.integer(1, height - ink.height - 1)
+        return height, width, x, y, ink.width, ink.height
 
     layout = sampler.layout(propose)
     canvas = Canvas(sampler, height, width)
-    canvas.text_in(layout[2], layout[3], text, font, sampler.ink())
+    canvas.text(layout[2], layout[3], ink, sampler.ink())
     question = sampler.pick(("what is the result?", "solve it."))
     kind = "minus" if minus else "plus"
     answer = str(a - b if minus else a + b)
@@ -42,6 +43,7 @@ def arithmetic_question(sampler: Sampler) -> Built:
 
 
 def diagram_question(sampler: Sampler) -> Built:
+    """Multiple choice on a diagram of one of three kinds."""
     return sampler.pick((_arrows, _pies, _corners))(sampler)
 
 
@@ -67,7 +69,7 @@ def _arrows(sampler: Sampler) -> Built:
     names = sampler.some(_LETTERS, 4)
     font = sampler.font(10, 12)
     canvas = Canvas(sampler, 48, 48)
-    sizes = [ink_size(name, font) for name in names[:3]]
+    inks = [font.ink(name) for name in names[:3]]
 
     def propose() -> Layout:
         # The nodes stand near three of the four corners.
@@ -81,15 +83,13 @@ def _arrows(sampler: Sampler) -> Built:
     pairs = [(0, 1), (2, sampler.integer(0, 1))]
     for tail, head in pairs:
         _draw_arrow(canvas, centers[tail], centers[head], color)
-    ink = sampler.ink()
-    for name, (x, y), (w, h) in zip(names, centers, sizes, strict=False):
-        canvas.text_in(x - w // 2, y - h // 2, name, font, ink)
+    print_color = sampler.ink()
+    for ink, (x, y) in zip(inks, centers, strict=True):
+        canvas.text(x - ink.width // 2, y - ink.height // 2, ink, print_color)
     tail, head = sampler.pick(pairs)
     others = [names[k] for k in range(3) if k not in (tail, head)]
     question = f"what does {names[tail]} point to?"
-    return _multiple_choice(
-        sampler, canvas, question, names[head], [*others, names[3]], "arrows"
-    )
+    return _multiple_choice(sampler, canvas, question, names[head], [*others, names[3]], "arrows")
 
 
 def _draw_arrow(canvas: Canvas, tail: tuple[int, int], head: tuple[int, int], color) -> None:
@@ -115,9 +115,7 @@ def _pies(sampler: Sampler) -> Built:
 
     def propose() -> Layout:
         return tuple(
-            v
-            for k in range(3)
-            for v in (8 + 16 * k, sampler.integer(radius + 1, 47 - radius))
+            v for k in range(3) for v in (8 + 16 * k, sampler.integer(radius + 1, 47 - radius))
         )
 
     flat = sampler.layout(propose)
@@ -130,9 +128,7 @@ def _pies(sampler: Sampler) -> Built:
             center = center[::-1]
         if degrees:
             axes = (radius, radius)
-            cv2.ellipse(
-                canvas.pixels, center, axes, turn, 0, degrees, color, -1, cv2.LINE_AA
-            )
+            cv2.ellipse(canvas.pixels, center, axes, turn, 0, degrees, color, -1, cv2.LINE_AA)
         cv2.circle(canvas.pixels, center, radius, (60, 60, 60), 1, cv2.LINE_AA)
     name = "half full" if asked == 180 else "full"
     order = ("first", "second", "last")

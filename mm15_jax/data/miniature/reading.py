@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PIL import ImageFont
-
 from mm15_jax.data.miniature.dialogue import Built, chat, transcript
-from mm15_jax.data.miniature.drawing import Canvas, ink_size
+from mm15_jax.data.miniature.drawing import Canvas
+from mm15_jax.data.miniature.fonts import Font, Ink
 from mm15_jax.data.miniature.sampling import Layout, Sampler
 
 PRINT = (9, 12)  # smallest and largest print in pixels, at the picture's own size
@@ -29,7 +28,8 @@ def draw_single_word(sampler: Sampler, low: int, high: int) -> tuple[Canvas, str
     while True:
         word = sampler.word(length, length)
         font = sampler.font(*PRINT)
-        w, h = ink_size(word, font)
+        ink = font.ink(word)
+        w, h = ink.width, ink.height
         if w > 46:
             continue
         kind = sampler.rng.random()
@@ -48,7 +48,7 @@ def draw_single_word(sampler: Sampler, low: int, high: int) -> tuple[Canvas, str
     # A large print in a narrow sheet leaves few layouts; the size of the word is part of them.
     layout = sampler.layout(lambda: (*propose(), w, h))
     canvas = Canvas(sampler, height, width)
-    canvas.text_in(layout[2], layout[3], word, font, sampler.ink())
+    canvas.text(layout[2], layout[3], ink, sampler.ink())
     return canvas, word
 
 
@@ -64,6 +64,7 @@ def word_transcript(sampler: Sampler) -> Built:
 
 
 def word_question(sampler: Sampler) -> Built:
+    """The question what the word in a picture is."""
     canvas, word = draw_single_word(sampler, 3, 7)
     question = sampler.pick(("what is written?", "read the word."))
     return chat([canvas], question, word, metric="exact_match", kind=f"{len(word)} letters")
@@ -71,9 +72,11 @@ def word_question(sampler: Sampler) -> Built:
 
 @dataclass(frozen=True)
 class Page:
+    """A drawn page and the text of its lines, from the top."""
+
     canvas: Canvas
     lines: tuple[str, ...]
-    font: ImageFont.FreeTypeFont
+    font: Font
 
 
 def page_size(sampler: Sampler) -> tuple[int, int]:
@@ -96,26 +99,23 @@ def draw_page(sampler: Sampler) -> Page:
     """
     height, width = page_size(sampler)
     font = sampler.font(*PRINT)
-    ascent, descent = font.getmetrics()
-    print_height = ascent + descent
-    most = min(5, (height - 4) // print_height)
-    count = sampler.integer(2, most)
-    lines = []
+    count = sampler.integer(2, min(5, (height - 4) // font.line_height))
+    lines: dict[str, Ink] = {}
     while len(lines) < count:
         pair = width > 90 and sampler.chance(0.3)
         line = " ".join(sampler.word(3, 4 if pair else 5) for _ in range(1 + pair))
-        if ink_size(line, font)[0] <= width - 8 and line not in lines:
-            lines.append(line)
-    sizes = [ink_size(line, font)[0] for line in lines]
+        ink = font.ink(line)
+        if ink.width <= width - 8:
+            lines[line] = ink
     pitch = (height - 4) / count
 
     def propose() -> Layout:
         common = sampler.integer(4, 16)
         ragged = sampler.chance(0.5)
-        slack = max(0, int(pitch) - print_height)
+        slack = max(0, int(pitch) - font.line_height)
         positions = []
-        for k, size in enumerate(sizes):
-            room = width - 4 - size
+        for k, ink in enumerate(lines.values()):
+            room = width - 4 - ink.width
             positions.append(min(room, sampler.integer(4, room) if ragged else common))
             positions.append(2 + int(k * pitch) + sampler.integer(0, slack))
         return (height, width, *positions)
@@ -128,9 +128,9 @@ def draw_page(sampler: Sampler) -> Page:
             canvas.rectangle((0, 0, width, height), rule, outline=True)
         else:
             canvas.line(2, 0, 2, height - 1, rule)
-    ink = sampler.ink()
-    for k, line in enumerate(lines):
-        canvas.text(positions[2 * k], positions[2 * k + 1], line, font, ink)
+    color = sampler.ink()
+    for k, ink in enumerate(lines.values()):
+        canvas.text(positions[2 * k], positions[2 * k + 1] + ink.top, ink, color)
     return Page(canvas, tuple(lines), font)
 
 
@@ -145,6 +145,7 @@ def page_transcript(sampler: Sampler) -> Built:
 
 
 def document_question(sampler: Sampler) -> Built:
+    """The question what a line of a page says."""
     page = draw_page(sampler)
     k = sampler.integer(0, len(page.lines) - 1)
     form = sampler.pick(("what does line {} say?", "read line {}."))

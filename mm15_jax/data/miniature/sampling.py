@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 import hashlib
 import random
-from typing import TypeVar
 import zlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from PIL import ImageFont
-
-from mm15_jax.data.miniature import words
+from mm15_jax.data.miniature import fonts, words
 
 SPLITS = ("train", "validation", "test")
 
@@ -45,7 +43,7 @@ class Sampler:
         self.index = index
         self.progress = index / count
         self.held_out = split != "train"
-        self.faces = words.HELD_OUT_FONTS if self.held_out else words.TRAIN_FONTS
+        self.faces = fonts.HELD_OUT_FONTS if self.held_out else fonts.TRAIN_FONTS
         self.layouts: list[Layout] = []
         self.used_fonts: set[str] = set()
 
@@ -54,9 +52,11 @@ class Sampler:
         return low + int(self.rng.random() * (high - low + 1))
 
     def chance(self, probability: float) -> bool:
+        """True with this probability."""
         return self.rng.random() < probability
 
     def pick(self, options: Sequence[_T]) -> _T:
+        """One of the options."""
         return options[int(self.rng.random() * len(options))]
 
     def some(self, options: Sequence[_T], count: int) -> list[_T]:
@@ -64,9 +64,11 @@ class Sampler:
         return self.rng.sample(options, count)
 
     def word(self, low: int, high: int) -> str:
+        """A pseudo-word of the split, of low to high letters."""
         return words.draw_word(self.rng, self.integer(low, high), self.split)
 
     def distinct_words(self, count: int, low: int, high: int) -> list[str]:
+        """Different pseudo-words of the split."""
         found: list[str] = []
         while len(found) < count:
             word = self.word(low, high)
@@ -74,11 +76,11 @@ class Sampler:
                 found.append(word)
         return found
 
-    def font(self, low: int, high: int) -> ImageFont.FreeTypeFont:
+    def font(self, low: int, high: int) -> fonts.Font:
         """A font of the split's files, low to high pixels in size."""
         face = self.pick(self.faces)
         self.used_fonts.add(face[0])
-        return words.load_font(face, self.integer(low, high))
+        return fonts.load_font(face, self.integer(low, high))
 
     def paper(self) -> tuple[int, int, int]:
         """A light background, white or tinted."""

@@ -27,21 +27,17 @@ class Thing:
 
     @property
     def name(self) -> str:
+        """Colour and shape: "red circle"."""
         return f"{self.color} {self.shape}"
 
     @property
     def center(self) -> tuple[float, float]:
+        """(x, y) in pixels."""
         return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
 
 
-def plural(noun: str, count: int) -> str:
-    return noun if count == 1 else noun + "s"
-
-
 def _overlap(a: Box, b: Box) -> bool:
-    return (
-        a[0] < b[2] + _GAP and b[0] < a[2] + _GAP and a[1] < b[3] + _GAP and b[1] < a[3] + _GAP
-    )
+    return a[0] < b[2] + _GAP and b[0] < a[2] + _GAP and a[1] < b[3] + _GAP and b[1] < a[3] + _GAP
 
 
 def place(
@@ -117,6 +113,7 @@ def captioned_scene(sampler: Sampler) -> tuple[Canvas, list[Thing], str]:
 
 
 def caption(sampler: Sampler) -> Built:
+    """A scene and its caption."""
     canvas, things, text = captioned_scene(sampler)
     segments = (canvas.image("document"), Text(text, loss=True))
     return segments, {"kind": f"{len(things)} shapes"}
@@ -167,7 +164,7 @@ def _count_question(sampler: Sampler) -> Built:
     count = sampler.integer(1, 4)
     if sampler.chance(0.5):
         names = [sampler.pick(_KINDS)] * count
-        noun = plural(names[0][1], 2)
+        noun = names[0][1] + "s"
     else:
         names = [sampler.pick(_KINDS) for _ in range(count)]
         noun = "shapes"

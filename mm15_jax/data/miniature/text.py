@@ -135,7 +135,9 @@ def _opposite(sampler: Sampler) -> Exercise:
 def _how_many(sampler: Sampler) -> Exercise:
     count = sampler.integer(2, 5)
     color, shape = sampler.pick(_KINDS)
-    question = sampler.pick((f"how many {shape}s?", f"how many {color} shapes?", "how many shapes?"))
+    question = sampler.pick(
+        (f"how many {shape}s?", f"how many {color} shapes?", "how many shapes?")
+    )
     return f"{NUMBERS[count]} {color} {shape}s.", question, str(count)
 
 
@@ -146,7 +148,9 @@ def _corners(sampler: Sampler) -> Exercise:
 
 def _pictures(sampler: Sampler) -> Exercise:
     things = _things(sampler, 2)
-    text = " ".join(f"the {o} picture has a {t.name}." for o, t in zip(_ORDER, things, strict=False))
+    text = " ".join(
+        f"the {o} picture has a {t.name}." for o, t in zip(_ORDER, things, strict=False)
+    )
     k = sampler.integer(0, 1)
     return text, f"which picture has a {things[k].name}?", _ORDER[k]
 

@@ -1,21 +1,15 @@
-"""What the miniature is written in: closed vocabulary, pseudo-words and fonts, each split apart.
+"""What the miniature is written in: a closed vocabulary, and pseudo-words to be read.
 
-Training, validation and test share no word of three letters or more and training shares no font
-file with the other two. Which side a word is on follows from the word alone, so that no list has
-to be kept.
+Training, validation and test share no pseudo-word of three letters or more. Which split a word
+belongs to follows from the word alone, so that no list has to be kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-import functools
-import importlib.util
-from pathlib import Path
 import random
 import re
 import zlib
-
-from PIL import ImageFont
+from collections.abc import Iterable
 
 COLORS: dict[str, tuple[int, int, int]] = {
     "red": (218, 42, 40),
@@ -68,15 +62,63 @@ SYMBOLS = (
 )
 
 # Every other word of the templates.
-OTHER_WORDS = tuple(
-    """
-    a about above add after all and any are as at backwards bar below by comes contains copy corners
-    count does find full half has here highest holds how in is it larger last left letter letters
-    lowest many me more next no not number numbers of on or order over pie plus point read result
-    right row rows say sort smaller solve spell spelled than the there this to value with word words
-    read write minus
-    """.split()
-) + tuple(NUMBERS)
+OTHER_WORDS = (
+    *NUMBERS,
+    # fmt: off
+    "a",
+    "above",
+    "and",
+    "are",
+    "as",
+    "at",
+    "backwards",
+    "bar",
+    "below",
+    "comes",
+    "copy",
+    "corners",
+    "does",
+    "find",
+    "full",
+    "half",
+    "has",
+    "here",
+    "highest",
+    "how",
+    "in",
+    "is",
+    "it",
+    "larger",
+    "last",
+    "left",
+    "letters",
+    "lowest",
+    "many",
+    "more",
+    "next",
+    "no",
+    "of",
+    "or",
+    "pie",
+    "point",
+    "read",
+    "result",
+    "right",
+    "row",
+    "say",
+    "smaller",
+    "solve",
+    "sort",
+    "spell",
+    "the",
+    "there",
+    "to",
+    "value",
+    "word",
+    "words",
+    "write",
+    # fmt: on
+)
 
 TEMPLATE_WORDS = frozenset(SYMBOLS) | frozenset(OTHER_WORDS)
 
@@ -120,48 +162,6 @@ def draw_word(rng: random.Random, length: int, split: str) -> str:
         word = pseudo_word(rng, length)
         if (length < 3 or word_split(word) == split) and is_allowed(word):
             return word
-
-
-# File and the factor that brings its small letters to the height of DejaVu's.
-_Face = tuple[str, float]
-TRAIN_FONTS: tuple[_Face, ...] = (
-    ("DejaVuSans.ttf", 1.0),
-    ("DejaVuSans-Bold.ttf", 1.0),
-    ("DejaVuSansMono.ttf", 1.0),
-    ("DejaVuSerif.ttf", 1.0),
-    ("DejaVuSansMono-Oblique.ttf", 1.0),
-    ("STIXGeneralBol.ttf", 1.15),
-)
-HELD_OUT_FONTS: tuple[_Face, ...] = (
-    ("DejaVuSansMono-Bold.ttf", 1.0),
-    ("DejaVuSerif-Bold.ttf", 1.0),
-    ("DejaVuSans-Oblique.ttf", 1.0),
-)
-
-
-@functools.cache
-def font_directory() -> Path:
-    """Where matplotlib keeps its TrueType files, found without importing it.
-
-    Raises:
-      ValueError: if matplotlib is not installed.
-    """
-    spec = importlib.util.find_spec("matplotlib")
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError(
-            "The miniature draws with the fonts that matplotlib ships, but matplotlib is not "
-            "installed; install it with `pip install matplotlib`."
-        )
-    return Path(next(iter(spec.submodule_search_locations))) / "mpl-data" / "fonts" / "ttf"
-
-
-@functools.cache
-def load_font(face: _Face, size: int) -> ImageFont.FreeTypeFont:
-    """The face at a nominal size in pixels, scaled to the common height of small letters."""
-    name, factor = face
-    return ImageFont.truetype(
-        str(font_directory() / name), round(size * factor), layout_engine=ImageFont.Layout.BASIC
-    )
 
 
 _WORD = re.compile(r"[a-z]+")
