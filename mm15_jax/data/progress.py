@@ -24,7 +24,7 @@ Progress = Callable[[Event], None]
 
 
 class ProgressLine:
-    """Progress on stderr: one line, renewed on a terminal, every tenth otherwise."""
+    """Progress on stderr: one line, renewed on a terminal, at every quarter otherwise."""
 
     def __init__(self, stream=None):
         """Writes to `stream`, by default stderr."""
@@ -36,9 +36,9 @@ class ProgressLine:
         share = event.done / max(event.total, 1)
         last = event.done >= event.total
         if not self._stream.isatty():
-            if int(share * 10) == self._shown and not last:
+            if int(share * 4) == self._shown and not last:
                 return
-            self._shown = int(share * 10)
+            self._shown = int(share * 4)
         left = (
             "" if last or math.isnan(event.seconds_left) else f", {event.seconds_left:.0f} s left"
         )
