@@ -4,41 +4,41 @@ Data sets of any origin become `Example`s; everything after that (formatting, pa
 evaluation) knows nothing else about them.
 """
 
-from collections.abc import Mapping
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-  """A run of text.
+    """A run of text.
 
-  Attributes:
-    text: the text, as it is to be tokenised.
-    role: who speaks: "document" (plain or interleaved text), "user", "assistant" or "system".
-    loss: whether the model is trained to produce this text.
-  """
+    Attributes:
+      text: the text, as it is to be tokenised.
+      role: who speaks: "document" (plain or interleaved text), "user", "assistant" or "system".
+      loss: whether the model is trained to produce this text.
+    """
 
-  text: str
-  role: str = "document"
-  loss: bool = False
+    text: str
+    role: str = "document"
+    loss: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-  """A still picture, kept encoded until it is rendered into tiles.
+    """A still picture, kept encoded until it is rendered into tiles.
 
-  Attributes:
-    data: the encoded bytes (PNG, JPEG, WebP, ...).
-    height: height in pixels after the EXIF orientation is applied.
-    width: width in pixels after the EXIF orientation is applied.
-    role: whose turn the picture belongs to; the same names as `Text.role`.
-  """
+    Attributes:
+      data: the encoded bytes (PNG, JPEG, WebP, ...).
+      height: height in pixels after the EXIF orientation is applied.
+      width: width in pixels after the EXIF orientation is applied.
+      role: whose turn the picture belongs to; the same names as `Text.role`.
+    """
 
-  data: bytes
-  height: int
-  width: int
-  role: str = "document"
+    data: bytes
+    height: int
+    width: int
+    role: str = "document"
 
 
 Segment = Text | Image
@@ -46,21 +46,21 @@ Segment = Text | Image
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-  """One training or evaluation example.
+    """One training or evaluation example.
 
-  Attributes:
-    segments: text and images in the order in which the model reads them.
-    source: the name of the data set.
-    key: a name unique within the data set.
-    category: the data category of the mixture: "general", "text_rich", "knowledge",
-      "refer_ground", "multi_image", "text", ...
-    metadata: JSON-able facts that training ignores. An evaluation example has "answer" (a string or
-      a list of reference strings) and "metric", and where they apply "choices" (a list) and "box"
-      ([x1, y1, x2, y2] in pixels).
-  """
+    Attributes:
+      segments: text and images in the order in which the model reads them.
+      source: the name of the data set.
+      key: a name unique within the data set.
+      category: the data category of the mixture: "general", "text_rich", "knowledge",
+        "refer_ground", "multi_image", "text", ...
+      metadata: JSON-able facts that training ignores. An evaluation example has "answer" (a string or
+        a list of reference strings) and "metric", and where they apply "choices" (a list) and "box"
+        ([x1, y1, x2, y2] in pixels).
+    """
 
-  segments: tuple[Segment, ...]
-  source: str
-  key: str
-  category: str
-  metadata: Mapping[str, Any]
+    segments: tuple[Segment, ...]
+    source: str
+    key: str
+    category: str
+    metadata: Mapping[str, Any]

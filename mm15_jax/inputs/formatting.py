@@ -26,21 +26,21 @@ _ONE_TILE = schema.SplittingConfig(mode="none")
 
 @dataclasses.dataclass(frozen=True)
 class Formatted:
-  """An example as arrays; L is its length in tokens.
+    """An example as arrays; L is its length in tokens.
 
-  Attributes:
-    tokens: int32[L]; the tokenizer's image_id at vision positions.
-    loss_weights: float32[L]; the weight of PREDICTING tokens[t] from what is before it. The first
-      is always 0: nothing is before it.
-    vision_index: int32[L]; which vision token of this example stands at t, or -1. Tile k of the
-      example owns k * T to k * T + T - 1.
-    tilings: one per picture, in order; their tiles, one after the other, are the example's.
-  """
+    Attributes:
+      tokens: int32[L]; the tokenizer's image_id at vision positions.
+      loss_weights: float32[L]; the weight of PREDICTING tokens[t] from what is before it. The first
+        is always 0: nothing is before it.
+      vision_index: int32[L]; which vision token of this example stands at t, or -1. Tile k of the
+        example owns k * T to k * T + T - 1.
+      tilings: one per picture, in order; their tiles, one after the other, are the example's.
+    """
 
-  tokens: np.ndarray
-  loss_weights: np.ndarray
-  vision_index: np.ndarray
-  tilings: tuple[image_splitting.Tiling, ...]
+    tokens: np.ndarray
+    loss_weights: np.ndarray
+    vision_index: np.ndarray
+    tilings: tuple[image_splitting.Tiling, ...]
 
 
 # A run of tokens with one loss weight; None: the vision tokens of the next tile.
@@ -56,60 +56,60 @@ def format_example(
     resolution: int,
     for_generation: bool = False,
 ) -> Formatted:
-  """Writes an example as one sequence of tokens.
+    """Writes an example as one sequence of tokens.
 
-  Rules:
-  * A role's marker stands where the role changes; no marker for "document". An assistant's turn
-    ends with the end token, and so does an example that ends as a document; the end token has loss
-    if a text of its turn (of the document) has.
-  * Position indicators (section 3.5) stand before each tile of a picture that is SPLIT. "index":
-    the text (k,i,j), k the picture's number in the example from 0, i and j the row and column from
-    1, (k,0,0) the overview. "seps": ":" before the overview, "," between columns, "<n>" between
-    rows. A picture in one tile has no position to indicate.
-  * Objective "dense_labels" (encoder pretraining): [picture, text with loss], the picture in one
-    tile, the text one character a patch; the label of the patch at p is the target tokens[p + 1].
+    Rules:
+    * A role's marker stands where the role changes; no marker for "document". An assistant's turn
+      ends with the end token, and so does an example that ends as a document; the end token has loss
+      if a text of its turn (of the document) has.
+    * Position indicators (section 3.5) stand before each tile of a picture that is SPLIT. "index":
+      the text (k,i,j), k the picture's number in the example from 0, i and j the row and column from
+      1, (k,0,0) the overview. "seps": ":" before the overview, "," between columns, "<n>" between
+      rows. A picture in one tile has no position to indicate.
+    * Objective "dense_labels" (encoder pretraining): [picture, text with loss], the picture in one
+      tile, the text one token a patch; the label of the patch at p is the target tokens[p + 1].
 
-  Args:
-    example: what to write.
-    tokenizer: text to ids.
-    inputs: splitting, indicators and objective.
-    tokens_per_tile: T, vision tokens a tile.
-    resolution: side of a tile in pixels.
-    for_generation: stop where the model is to go on: after the assistant's marker, before the
-      assistant's first text (the first one with loss, if any has: few-shot answers have none). A
-      conversation without an answer gets the assistant's marker; a document stops before its first
-      text with loss.
+    Args:
+      example: what to write.
+      tokenizer: text to ids.
+      inputs: splitting, indicators and objective.
+      tokens_per_tile: T, vision tokens a tile.
+      resolution: side of a tile in pixels.
+      for_generation: stop where the model is to go on: after the assistant's marker, before the
+        assistant's first text (the first one with loss, if any has: few-shot answers have none). A
+        conversation without an answer gets the assistant's marker; a document stops before its first
+        text with loss.
 
-  Returns:
-    The arrays. Longer examples than a row are the caller's business.
+    Returns:
+      The arrays. Longer examples than a row are the caller's business.
 
-  Raises:
-    ValueError: if a role, the indicator or the objective is unknown, or if the labels of
-      "dense_labels" do not match the patches.
-  """
-  if inputs.objective == "dense_labels":
-    return _format_dense_labels(example, tokenizer, tokens_per_tile, resolution)
-  runs, tilings = _layout(example, tokenizer, inputs, resolution, for_generation)
-  length = sum(tokens_per_tile if ids is None else len(ids) for ids, _ in runs)
-  tokens = np.empty(length, np.int32)
-  loss_weights = np.zeros(length, np.float32)
-  vision_index = np.full(length, -1, np.int32)
-  start = vision_tokens = 0
-  for ids, weight in runs:
-    if ids is None:
-      stop = start + tokens_per_tile
-      tokens[start:stop] = tokenizer.image_id
-      vision_index[start:stop] = np.arange(vision_tokens, vision_tokens + tokens_per_tile)
-      vision_tokens += tokens_per_tile
-    else:
-      stop = start + len(ids)
-      tokens[start:stop] = ids
-      if weight:
-        loss_weights[start:stop] = weight
-    start = stop
-  if length:
-    loss_weights[0] = 0.0
-  return Formatted(tokens, loss_weights, vision_index, tuple(tilings))
+    Raises:
+      ValueError: if a role, the indicator or the objective is unknown, or if the labels of
+        "dense_labels" do not match the patches.
+    """
+    if inputs.objective == "dense_labels":
+        return _format_dense_labels(example, tokenizer, tokens_per_tile, resolution)
+    runs, tilings = _layout(example, tokenizer, inputs, resolution, for_generation)
+    length = sum(tokens_per_tile if ids is None else len(ids) for ids, _ in runs)
+    tokens = np.empty(length, np.int32)
+    loss_weights = np.zeros(length, np.float32)
+    vision_index = np.full(length, -1, np.int32)
+    start = vision_tokens = 0
+    for ids, weight in runs:
+        if ids is None:
+            stop = start + tokens_per_tile
+            tokens[start:stop] = tokenizer.image_id
+            vision_index[start:stop] = np.arange(vision_tokens, vision_tokens + tokens_per_tile)
+            vision_tokens += tokens_per_tile
+        else:
+            stop = start + len(ids)
+            tokens[start:stop] = ids
+            if weight:
+                loss_weights[start:stop] = weight
+        start = stop
+    if length:
+        loss_weights[0] = 0.0
+    return Formatted(tokens, loss_weights, vision_index, tuple(tilings))
 
 
 def measure(
@@ -120,27 +120,27 @@ def measure(
     tokens_per_tile: int,
     resolution: int,
 ) -> tuple[int, int]:
-  """Tokens and tiles that `format_example` would give, for the index of a data set.
+    """Tokens and tiles that `format_example` would give, for the index of a data set.
 
-  Args:
-    example: what to measure; only sizes of its pictures are read.
-    tokenizer: as in `format_example`.
-    inputs: as in `format_example`.
-    tokens_per_tile: as in `format_example`.
-    resolution: as in `format_example`.
+    Args:
+      example: what to measure; only sizes of its pictures are read.
+      tokenizer: as in `format_example`.
+      inputs: as in `format_example`.
+      tokens_per_tile: as in `format_example`.
+      resolution: as in `format_example`.
 
-  Returns:
-    (tokens, tiles).
+    Returns:
+      (tokens, tiles).
 
-  Raises:
-    ValueError: as in `format_example`.
-  """
-  if inputs.objective == "dense_labels":
-    _check_dense_labels(example, tokens_per_tile)
-    return tokens_per_tile + 1, 1
-  runs, tilings = _layout(example, tokenizer, inputs, resolution, for_generation=False)
-  tokens = sum(tokens_per_tile if ids is None else len(ids) for ids, _ in runs)
-  return tokens, sum(tiling.num_tiles for tiling in tilings)
+    Raises:
+      ValueError: as in `format_example`.
+    """
+    if inputs.objective == "dense_labels":
+        _dense_labels(example, tokenizer, tokens_per_tile)
+        return tokens_per_tile + 1, 1
+    runs, tilings = _layout(example, tokenizer, inputs, resolution, for_generation=False)
+    tokens = sum(tokens_per_tile if ids is None else len(ids) for ids, _ in runs)
+    return tokens, sum(tiling.num_tiles for tiling in tilings)
 
 
 def _layout(
@@ -150,47 +150,47 @@ def _layout(
     resolution: int,
     for_generation: bool,
 ) -> tuple[list[_Run], list[image_splitting.Tiling]]:
-  """The sequence as runs of tokens and tiles."""
-  _check(inputs.splitting.indicator, "splitting.indicator", INDICATORS)
-  _check(inputs.objective, "objective", OBJECTIVES)
-  segments = example.segments
-  images_in_example = sum(isinstance(segment, Image) for segment in segments)
-  stop = len(segments)
-  answers = False
-  if for_generation:
-    stop, answers = _answer_position(segments)
-  end = (tokenizer.eos_id,)
-  runs: list[_Run] = []
-  tilings: list[image_splitting.Tiling] = []
-  role = "document"
-  turn_loss = 0.0  # whether a text of the present turn has loss
-  for segment in segments[:stop]:
-    if segment.role != role:
-      _check(segment.role, "role", ROLES)
-      if role == "assistant":
-        runs.append((end, turn_loss))
-      role, turn_loss = segment.role, 0.0
-      runs.append((tokenizer.role_ids[role], 0.0))
-    if isinstance(segment, Text):
-      weight = 1.0 if segment.loss else 0.0
-      turn_loss = max(turn_loss, weight)
-      runs.append((tokenizer.encode(segment.text), weight))
-    else:
-      tiling = image_splitting.plan_tiling(
-          segment.height,
-          segment.width,
-          resolution=resolution,
-          splitting=inputs.splitting,
-          images_in_example=images_in_example,
-      )
-      _append_tiles(runs, tiling, len(tilings), tokenizer, inputs.splitting.indicator)
-      tilings.append(tiling)
-  if not for_generation:
-    if role in ("assistant", "document") and segments:
-      runs.append((end, turn_loss))
-  elif answers and role != "assistant":
-    runs.append((tokenizer.role_ids["assistant"], 0.0))
-  return runs, tilings
+    """The sequence as runs of tokens and tiles."""
+    _check(inputs.splitting.indicator, "splitting.indicator", INDICATORS)
+    _check(inputs.objective, "objective", OBJECTIVES)
+    segments = example.segments
+    images_in_example = sum(isinstance(segment, Image) for segment in segments)
+    stop = len(segments)
+    answers = False
+    if for_generation:
+        stop, answers = _answer_position(segments)
+    end = (tokenizer.eos_id,)
+    runs: list[_Run] = []
+    tilings: list[image_splitting.Tiling] = []
+    role = "document"
+    turn_loss = 0.0  # whether a text of the present turn has loss
+    for segment in segments[:stop]:
+        if segment.role != role:
+            _check(segment.role, "role", ROLES)
+            if role == "assistant":
+                runs.append((end, turn_loss))
+            role, turn_loss = segment.role, 0.0
+            runs.append((tokenizer.role_ids[role], 0.0))
+        if isinstance(segment, Text):
+            weight = 1.0 if segment.loss else 0.0
+            turn_loss = max(turn_loss, weight)
+            runs.append((tokenizer.encode(segment.text), weight))
+        else:
+            tiling = image_splitting.plan_tiling(
+                segment.height,
+                segment.width,
+                resolution=resolution,
+                splitting=inputs.splitting,
+                images_in_example=images_in_example,
+            )
+            _append_tiles(runs, tiling, len(tilings), tokenizer, inputs.splitting.indicator)
+            tilings.append(tiling)
+    if not for_generation:
+        if role in ("assistant", "document") and segments:
+            runs.append((end, turn_loss))
+    elif answers and role != "assistant":
+        runs.append((tokenizer.role_ids["assistant"], 0.0))
+    return runs, tilings
 
 
 def _append_tiles(
@@ -200,84 +200,76 @@ def _append_tiles(
     tokenizer: Tokenizer,
     indicator: str,
 ) -> None:
-  """Appends a picture's tiles, each after its position indicator."""
-  if indicator == "none" or not tiling.is_split:
-    runs.extend([(None, 0.0)] * tiling.num_tiles)
-    return
-  for row, column in tiling.cells:
-    if indicator == "index":
-      text = f"({number},{row},{column})"
-    elif (row, column) == image_splitting.OVERVIEW_CELL:
-      text = ":"
-    elif column > 1:
-      text = ","
-    else:
-      text = "<n>" if row > 1 else ""
-    if text:
-      runs.append((tokenizer.encode_fixed(text), 0.0))
-    runs.append((None, 0.0))
+    """Appends a picture's tiles, each after its position indicator."""
+    if indicator == "none" or not tiling.is_split:
+        runs.extend([(None, 0.0)] * tiling.num_tiles)
+        return
+    for row, column in tiling.cells:
+        if indicator == "index":
+            text = f"({number},{row},{column})"
+        elif (row, column) == image_splitting.OVERVIEW_CELL:
+            text = ":"
+        elif column > 1:
+            text = ","
+        else:
+            text = "<n>" if row > 1 else ""
+        if text:
+            runs.append((tokenizer.encode_fixed(text), 0.0))
+        runs.append((None, 0.0))
 
 
 def _answer_position(segments: tuple[Segment, ...]) -> tuple[int, bool]:
-  """Index of the segment that the model is to produce, and whether it is an assistant's answer."""
-  answers = [i for i, s in enumerate(segments) if isinstance(s, Text) and s.role == "assistant"]
-  if answers:
-    return next((i for i in answers if segments[i].loss), answers[0]), True
-  if any(segment.role != "document" for segment in segments):
-    return len(segments), True
-  trained = (i for i, s in enumerate(segments) if isinstance(s, Text) and s.loss)
-  return next(trained, len(segments)), False
+    """Index of the segment that the model is to produce, and whether it is an assistant's answer."""
+    answers = [i for i, s in enumerate(segments) if isinstance(s, Text) and s.role == "assistant"]
+    if answers:
+        return next((i for i in answers if segments[i].loss), answers[0]), True
+    if any(segment.role != "document" for segment in segments):
+        return len(segments), True
+    trained = (i for i, s in enumerate(segments) if isinstance(s, Text) and s.loss)
+    return next(trained, len(segments)), False
 
 
 def _format_dense_labels(
     example: Example, tokenizer: Tokenizer, tokens_per_tile: int, resolution: int
 ) -> Formatted:
-  image, text = _check_dense_labels(example, tokens_per_tile)
-  tokens = np.empty(tokens_per_tile + 1, np.int32)
-  tokens[0] = tokenizer.image_id
-  for position, character in enumerate(text.text, start=1):
-    ids = tokenizer.encode_fixed(character)
-    if len(ids) != 1:
-      raise ValueError(
-          f"{_name(example)}: the label {character!r} is {len(ids)} tokens of this tokenizer;"
-          " objective 'dense_labels' needs one."
-      )
-    tokens[position] = ids[0]
-  loss_weights = np.ones(tokens_per_tile + 1, np.float32)
-  loss_weights[0] = 0.0
-  vision_index = np.arange(tokens_per_tile + 1, dtype=np.int32)
-  vision_index[-1] = -1
-  tiling = image_splitting.plan_tiling(
-      image.height, image.width, resolution=resolution, splitting=_ONE_TILE, images_in_example=1
-  )
-  return Formatted(tokens, loss_weights, vision_index, (tiling,))
+    image, labels = _dense_labels(example, tokenizer, tokens_per_tile)
+    tokens = np.array([tokenizer.image_id, *labels], np.int32)
+    loss_weights = np.ones(tokens_per_tile + 1, np.float32)
+    loss_weights[0] = 0.0
+    vision_index = np.arange(tokens_per_tile + 1, dtype=np.int32)
+    vision_index[-1] = -1
+    tiling = image_splitting.plan_tiling(
+        image.height, image.width, resolution=resolution, splitting=_ONE_TILE, images_in_example=1
+    )
+    return Formatted(tokens, loss_weights, vision_index, (tiling,))
 
 
-def _check_dense_labels(example: Example, patches: int) -> tuple[Image, Text]:
-  segments = example.segments
-  if (
-      len(segments) != 2
-      or not isinstance(segments[0], Image)
-      or not isinstance(segments[1], Text)
-      or not segments[1].loss
-  ):
-    raise ValueError(
-        f"{_name(example)}: objective 'dense_labels' needs one picture and one text with loss; got"
-        f" {[type(segment).__name__ for segment in segments]}."
-    )
-  if len(segments[1].text) != patches:
-    raise ValueError(
-        f"{_name(example)}: {len(segments[1].text)} labels for {patches} patches; objective"
-        " 'dense_labels' needs one character a patch, row by row."
-    )
-  return segments[0], segments[1]
+def _dense_labels(example: Example, tokenizer: Tokenizer, patches: int) -> tuple[Image, list[int]]:
+    segments = example.segments
+    if (
+        len(segments) != 2
+        or not isinstance(segments[0], Image)
+        or not isinstance(segments[1], Text)
+        or not segments[1].loss
+    ):
+        raise ValueError(
+            f"{_name(example)}: objective 'dense_labels' needs one picture and one text with loss; got"
+            f" {[type(segment).__name__ for segment in segments]}."
+        )
+    labels = tokenizer.encode(segments[1].text)
+    if len(labels) != patches:
+        raise ValueError(
+            f"{_name(example)}: {len(labels)} labels for {patches} patches; objective"
+            " 'dense_labels' needs a text of one token a patch, row by row."
+        )
+    return segments[0], labels
 
 
 def _name(example: Example) -> str:
-  return f"Example {example.key!r} of {example.source!r}"
+    return f"Example {example.key!r} of {example.source!r}"
 
 
 def _check(value: str, name: str, choices: tuple[str, ...]) -> None:
-  if value not in choices:
-    nearest = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.0)[0]
-    raise ValueError(f"{name} is {value!r}; expected one of {choices}, perhaps {nearest!r}.")
+    if value not in choices:
+        nearest = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.0)[0]
+        raise ValueError(f"{name} is {value!r}; expected one of {choices}, perhaps {nearest!r}.")

@@ -8,8 +8,8 @@ import io
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 import simplejpeg
+from PIL import Image, ImageOps
 
 from mm15_jax.inputs import image_splitting
 
@@ -32,292 +32,288 @@ cv2.setNumThreads(1)
 
 
 def decode_image(data: bytes) -> np.ndarray:
-  """Decodes a picture into upright RGB.
+    """Decodes a picture into upright RGB.
 
-  The EXIF orientation is applied, CMYK and palettes are converted, 16 bits are reduced to 8 (the
-  high byte), transparency is laid on white, an animation gives its first frame.
+    The EXIF orientation is applied, CMYK and palettes are converted, 16 bits are reduced to 8 (the
+    high byte), transparency is laid on white, an animation gives its first frame.
 
-  Args:
-    data: the encoded picture, in any format that Pillow reads.
+    Args:
+      data: the encoded picture, in any format that Pillow reads.
 
-  Returns:
-    uint8[height, width, 3].
+    Returns:
+      uint8[height, width, 3].
 
-  Raises:
-    ValueError: if the bytes are not a readable picture, or claim more than `MAX_PIXELS` pixels.
-  """
-  return _decode(data, 1, 1)[0]
+    Raises:
+      ValueError: if the bytes are not a readable picture, or claim more than `MAX_PIXELS` pixels.
+    """
+    return _decode(data, 1, 1)[0]
 
 
 def image_size(data: bytes) -> tuple[int, int]:
-  """Height and width of an encoded picture after its EXIF orientation, from the header alone.
+    """Height and width of an encoded picture after its EXIF orientation, from the header alone.
 
-  Args:
-    data: the encoded picture; only its header has to be intact.
+    Args:
+      data: the encoded picture; only its header has to be intact.
 
-  Returns:
-    (height, width) in pixels.
+    Returns:
+      (height, width) in pixels.
 
-  Raises:
-    ValueError: if the header is not readable, or claims more than `MAX_PIXELS` pixels.
-  """
-  size = _jpeg_size(data) or _png_size(data)
-  if size is not None:
-    _check_pixels(*size)
-    return size
-  picture = _open(data)
-  width, height = picture.size
-  return (width, height) if _orientation(picture) in _SWAPPED_ORIENTATIONS else (height, width)
+    Raises:
+      ValueError: if the header is not readable, or claims more than `MAX_PIXELS` pixels.
+    """
+    size = _jpeg_size(data) or _png_size(data)
+    if size is not None:
+        _check_pixels(*size)
+        return size
+    picture = _open(data)
+    width, height = picture.size
+    return (width, height) if _orientation(picture) in _SWAPPED_ORIENTATIONS else (height, width)
 
 
 def render_tiles(image: np.ndarray, tiling: image_splitting.Tiling) -> np.ndarray:
-  """Cuts a picture into its tiles.
+    """Cuts a picture into its tiles.
 
-  The picture is resized, aspect kept, so that it just fits the grid; it stands at the top left, and
-  the rest is padding. At the top left, and not in the centre, a pixel's place in the grid is its
-  place in the picture times one scale, whatever the aspect. The overview is the whole picture with
-  its longer side resized to r. A picture that fits as it is is copied, not resampled.
+    The picture is resized, aspect kept, so that it just fits the grid; it stands at the top left, and
+    the rest is padding. At the top left, and not in the centre, a pixel's place in the grid is its
+    place in the picture times one scale, whatever the aspect. The overview is the whole picture with
+    its longer side resized to r. A picture that fits as it is is copied, not resampled.
 
-  Args:
-    image: uint8[height, width, 3], RGB.
-    tiling: the geometry; its size may differ from the picture's by a common scale (a picture
-      decoded at reduced size).
+    Args:
+      image: uint8[height, width, 3], RGB.
+      tiling: the geometry; its size may differ from the picture's by a common scale (a picture
+        decoded at reduced size).
 
-  Returns:
-    uint8[num_tiles, r, r, 3] in the order of `tiling.cells`.
-  """
-  assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3, image.shape
-  r = tiling.resolution
-  rows, columns = tiling.grid
-  size = (tiling.height, tiling.width)
-  canvas = _fit(image, size, rows, columns, r)
-  if tiling.num_tiles == 1:
-    return canvas[np.newaxis]
-  tiles = np.empty((tiling.num_tiles, r, r, 3), np.uint8)
-  for tile, (row, column) in zip(tiles, tiling.cells, strict=True):
-    if (row, column) == image_splitting.OVERVIEW_CELL:
-      tile[...] = _fit(image, size, 1, 1, r)
-    else:
-      tile[...] = canvas[(row - 1) * r : row * r, (column - 1) * r : column * r]
-  return tiles
+    Returns:
+      uint8[num_tiles, r, r, 3] in the order of `tiling.cells`.
+    """
+    assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3, image.shape
+    r = tiling.resolution
+    rows, columns = tiling.grid
+    size = (tiling.height, tiling.width)
+    canvas = _fit(image, size, rows, columns, r)
+    if tiling.num_tiles == 1:
+        return canvas[np.newaxis]
+    tiles = np.empty((tiling.num_tiles, r, r, 3), np.uint8)
+    for tile, (row, column) in zip(tiles, tiling.cells, strict=True):
+        if (row, column) == image_splitting.OVERVIEW_CELL:
+            tile[...] = _fit(image, size, 1, 1, r)
+        else:
+            tile[...] = canvas[(row - 1) * r : row * r, (column - 1) * r : column * r]
+    return tiles
 
 
 def load_tiles(data: bytes, tiling: image_splitting.Tiling) -> np.ndarray:
-  """`decode_image` and `render_tiles` in one.
+    """`decode_image` and `render_tiles` in one.
 
-  Faster for large JPEG: the decoder itself halves the picture as often as the grid allows.
+    Faster for large JPEG: the decoder itself halves the picture as often as the grid allows.
 
-  Args:
-    data: the encoded picture.
-    tiling: the geometry, planned from `image_size(data)`.
+    Args:
+      data: the encoded picture.
+      tiling: the geometry, planned from `image_size(data)`.
 
-  Returns:
-    uint8[num_tiles, r, r, 3] in the order of `tiling.cells`.
+    Returns:
+      uint8[num_tiles, r, r, 3] in the order of `tiling.cells`.
 
-  Raises:
-    ValueError: as `decode_image`, or if the picture has not the size that the tiling was planned
-      for.
-  """
-  rows, columns = tiling.grid
-  need = image_splitting.fit_size(
-      tiling.height, tiling.width, rows, columns, tiling.resolution
-  )
-  image, size = _decode(data, *need)
-  if size != (tiling.height, tiling.width):
-    raise ValueError(
-        f"The picture has {size[0]} x {size[1]} pixels (height x width); its record says"
-        f" {tiling.height} x {tiling.width}."
-    )
-  return render_tiles(image, tiling)
+    Raises:
+      ValueError: as `decode_image`, or if the picture has not the size that the tiling was planned
+        for.
+    """
+    rows, columns = tiling.grid
+    need = image_splitting.fit_size(tiling.height, tiling.width, rows, columns, tiling.resolution)
+    image, size = _decode(data, *need)
+    if size != (tiling.height, tiling.width):
+        raise ValueError(
+            f"The picture has {size[0]} x {size[1]} pixels (height x width); its record says"
+            f" {tiling.height} x {tiling.width}."
+        )
+    return render_tiles(image, tiling)
 
 
-def _fit(
-    image: np.ndarray, size: tuple[int, int], rows: int, columns: int, r: int
-) -> np.ndarray:
-  """The picture of the given full size, resized to a grid and padded: uint8[rows*r, columns*r, 3]."""
-  height, width = image_splitting.fit_size(*size, rows, columns, r)
-  resized = _resize(image, height, width)
-  if (height, width) == (rows * r, columns * r):
-    return resized
-  canvas = np.empty((rows * r, columns * r, 3), np.uint8)
-  canvas[:height, :width] = resized
-  canvas[height:] = PAD_COLOUR
-  canvas[:height, width:] = PAD_COLOUR
-  return canvas
+def _fit(image: np.ndarray, size: tuple[int, int], rows: int, columns: int, r: int) -> np.ndarray:
+    """Resizes a picture of the given full size to a grid and pads: uint8[rows*r, columns*r, 3]."""
+    height, width = image_splitting.fit_size(*size, rows, columns, r)
+    resized = _resize(image, height, width)
+    if (height, width) == (rows * r, columns * r):
+        return resized
+    canvas = np.empty((rows * r, columns * r, 3), np.uint8)
+    canvas[:height, :width] = resized
+    canvas[height:] = PAD_COLOUR
+    canvas[:height, width:] = PAD_COLOUR
+    return canvas
 
 
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-  """Antialiased bicubic: within 40 dB of Pillow's on photographs, several times faster."""
-  scale = max(image.shape[0] / height, image.shape[1] / width)
-  if scale >= 4:  # average whole blocks first, down to a scale between 2 and 4
-    factor = int(scale / 2)
-    image = cv2.resize(
-        image,
-        (-(-image.shape[1] // factor), -(-image.shape[0] // factor)),
-        interpolation=cv2.INTER_AREA,
-    )
+    """Antialiased bicubic: within 40 dB of Pillow's on photographs, several times faster."""
     scale = max(image.shape[0] / height, image.shape[1] / width)
-  if image.shape[:2] == (height, width):
-    return image
-  if scale > 1:
-    # A Gaussian of this width takes out what the smaller picture cannot hold.
-    image = cv2.GaussianBlur(image, (0, 0), max(_BLUR * (scale * scale - 1) ** 0.5, 0.01))
-  return cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
+    if scale >= 4:  # average whole blocks first, down to a scale between 2 and 4
+        factor = int(scale / 2)
+        image = cv2.resize(
+            image,
+            (-(-image.shape[1] // factor), -(-image.shape[0] // factor)),
+            interpolation=cv2.INTER_AREA,
+        )
+        scale = max(image.shape[0] / height, image.shape[1] / width)
+    if image.shape[:2] == (height, width):
+        return image
+    if scale > 1:
+        # A Gaussian of this width takes out what the smaller picture cannot hold.
+        image = cv2.GaussianBlur(image, (0, 0), max(_BLUR * (scale * scale - 1) ** 0.5, 0.01))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def _decode(data: bytes, min_height: int, min_width: int) -> tuple[np.ndarray, tuple[int, int]]:
-  """Pixels, perhaps at a reduced size not under the minimum, and the full (height, width)."""
-  size = _jpeg_size(data) or _png_size(data)
-  if size is not None:
-    _check_pixels(*size)
-    pixels = (
-        _decode_jpeg(data, size, min_height, min_width)
-        if data.startswith(b"\xff\xd8")
-        else _decode_png(data)
-    )
-    if pixels is not None:
-      return pixels, size
-  pixels = _decode_with_pillow(data)
-  return pixels, pixels.shape[:2]
+    """Pixels, perhaps at a reduced size not under the minimum, and the full (height, width)."""
+    size = _jpeg_size(data) or _png_size(data)
+    if size is not None:
+        _check_pixels(*size)
+        pixels = (
+            _decode_jpeg(data, size, min_height, min_width)
+            if data.startswith(b"\xff\xd8")
+            else _decode_png(data)
+        )
+        if pixels is not None:
+            return pixels, size
+    pixels = _decode_with_pillow(data)
+    return pixels, pixels.shape[:2]
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-  """(height, width) of an upright RGB or grey JPEG; None for whatever needs Pillow's care."""
-  if not data.startswith(b"\xff\xd8"):
-    return None
-  try:
-    height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-  except ValueError:
-    return None
-  if colours not in ("YCbCr", "RGB", "Gray") or _jpeg_has_orientation(data):
-    return None
-  return height, width
+    """(height, width) of an upright RGB or grey JPEG; None for whatever needs Pillow's care."""
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return None
+    if colours not in ("YCbCr", "RGB", "Gray") or _jpeg_has_orientation(data):
+        return None
+    return height, width
 
 
 def _jpeg_has_orientation(data: bytes) -> bool:
-  """Whether metadata in front of the pixels may turn the picture."""
-  position = 2
-  while data[position : position + 1] == b"\xff" and position + 4 <= len(data):
-    marker = data[position + 1]
-    if marker == 0xDA:  # the pixels begin
-      return False
-    length = int.from_bytes(data[position + 2 : position + 4], "big")
-    if marker == 0xE1:  # APP1: EXIF, or XMP with a tiff:Orientation
-      segment = data[position + 4 : position + 2 + length]
-      upright = segment.startswith(b"Exif\0\0") and _exif_orientation(segment) == 1
-      if not upright and (segment.startswith(b"Exif") or b"Orientation" in segment):
-        return True
-    position += 2 + length
-  return False
+    """Whether metadata in front of the pixels may turn the picture."""
+    position = 2
+    while data[position : position + 1] == b"\xff" and position + 4 <= len(data):
+        marker = data[position + 1]
+        if marker == 0xDA:  # the pixels begin
+            return False
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == 0xE1:  # APP1: EXIF, or XMP with a tiff:Orientation
+            segment = data[position + 4 : position + 2 + length]
+            upright = segment.startswith(b"Exif\0\0") and _exif_orientation(segment) == 1
+            if not upright and (segment.startswith(b"Exif") or b"Orientation" in segment):
+                return True
+        position += 2 + length
+    return False
 
 
 def _exif_orientation(segment: bytes) -> int:
-  exif = Image.Exif()
-  try:
-    exif.load(segment)
-    return exif.get(_ORIENTATION_TAG, 1)
-  except Exception:  # malformed metadata: Pillow, which decodes it then, ignores what it cannot read
-    return 0
+    exif = Image.Exif()
+    try:
+        exif.load(segment)
+        return exif.get(_ORIENTATION_TAG, 1)
+    except Exception:  # malformed metadata: left to Pillow, which passes over it
+        return 0
 
 
 def _decode_jpeg(
     data: bytes, size: tuple[int, int], min_height: int, min_width: int
 ) -> np.ndarray | None:
-  # Halving in the decoder saves time at 1/2, 1/4 and 1/8 only.
-  factor = 1
-  while factor < 8 and size[0] >= 2 * factor * min_height and size[1] >= 2 * factor * min_width:
-    factor *= 2
-  if min_height == min_width == 1:
+    # Halving in the decoder saves time at 1/2, 1/4 and 1/8 only.
     factor = 1
-  try:
-    if factor == 1:
-      return simplejpeg.decode_jpeg(data, "RGB")
-    return simplejpeg.decode_jpeg(
-        data, "RGB", min_height=-(-size[0] // factor), min_width=-(-size[1] // factor)
-    )
-  except ValueError:
-    return None  # damaged, or merely odd: Pillow decides
+    while factor < 8 and size[0] >= 2 * factor * min_height and size[1] >= 2 * factor * min_width:
+        factor *= 2
+    if min_height == min_width == 1:
+        factor = 1
+    try:
+        if factor == 1:
+            return simplejpeg.decode_jpeg(data, "RGB")
+        return simplejpeg.decode_jpeg(
+            data, "RGB", min_height=-(-size[0] // factor), min_width=-(-size[1] // factor)
+        )
+    except ValueError:
+        return None  # damaged, or merely odd: Pillow decides
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:
-  """(height, width) of a complete 8-bit grey or RGB PNG without extras; None for any other."""
-  if not data.startswith(_PNG_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 33:
-    return None
-  if data[24] != 8 or data[25] not in (_PNG_GREY, _PNG_RGB) or data[-8:-4] != b"IEND":
-    return None
-  position = 8
-  while (kind := data[position + 4 : position + 8]) != b"IDAT":
-    if kind in _PNG_EXTRAS or not kind:
-      return None
-    position += 12 + int.from_bytes(data[position : position + 4], "big")
-  width = int.from_bytes(data[16:20], "big")
-  height = int.from_bytes(data[20:24], "big")
-  return height, width
+    """(height, width) of a complete 8-bit grey or RGB PNG without extras; None for any other."""
+    if not data.startswith(_PNG_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 33:
+        return None
+    if data[24] != 8 or data[25] not in (_PNG_GREY, _PNG_RGB) or data[-8:-4] != b"IEND":
+        return None
+    position = 8
+    while (kind := data[position + 4 : position + 8]) != b"IDAT":
+        if kind in _PNG_EXTRAS or not kind:
+            return None
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+    width = int.from_bytes(data[16:20], "big")
+    height = int.from_bytes(data[20:24], "big")
+    return height, width
 
 
 def _decode_png(data: bytes) -> np.ndarray | None:
-  try:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-  except cv2.error:
-    return None
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        return None
 
 
 def _open(data: bytes) -> Image.Image:
-  """Opens a picture with Pillow: header only, size checked."""
-  if not data:
-    raise ValueError("The picture is empty: 0 bytes, expected an encoded image such as PNG or JPEG.")
-  try:
-    picture = Image.open(io.BytesIO(data))
-  except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-    raise ValueError(f"The picture is too large: {error}") from error
-  except Exception as error:  # Pillow's plugins raise many types for malformed headers
-    raise ValueError(
-        f"The picture is not readable ({len(data)} bytes starting with {data[:8]!r}); expected an"
-        " encoded image such as PNG, JPEG or WebP."
-    ) from error
-  _check_pixels(picture.height, picture.width)
-  return picture
+    """Opens a picture with Pillow: header only, size checked."""
+    if not data:
+        raise ValueError("The picture is empty: 0 bytes; expected an image such as PNG or JPEG.")
+    try:
+        picture = Image.open(io.BytesIO(data))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"The picture is too large: {error}") from error
+    except Exception as error:  # Pillow's plugins raise many types for malformed headers
+        raise ValueError(
+            f"The picture is not readable ({len(data)} bytes starting with {data[:8]!r}); expected an"
+            " encoded image such as PNG, JPEG or WebP."
+        ) from error
+    _check_pixels(picture.height, picture.width)
+    return picture
 
 
 def _orientation(picture: Image.Image) -> int:
-  try:
-    return picture.getexif().get(_ORIENTATION_TAG, 1)
-  except Exception:  # malformed metadata does not make a picture unreadable
-    return 1
+    try:
+        return picture.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # malformed metadata does not make a picture unreadable
+        return 1
 
 
 def _check_pixels(height: int, width: int) -> None:
-  if height * width > MAX_PIXELS:
-    raise ValueError(
-        f"The picture claims {height} x {width} pixels, more than the limit of {MAX_PIXELS}; scale"
-        " it down first."
-    )
-  if not height or not width:
-    raise ValueError(f"The picture has no pixels: its header says {height} x {width}.")
+    if height * width > MAX_PIXELS:
+        raise ValueError(
+            f"The picture claims {height} x {width} pixels, more than the limit of {MAX_PIXELS}; scale"
+            " it down first."
+        )
+    if not height or not width:
+        raise ValueError(f"The picture has no pixels: its header says {height} x {width}.")
 
 
 def _decode_with_pillow(data: bytes) -> np.ndarray:
-  picture = _open(data)
-  try:
-    picture.load()
-    if _orientation(picture) != 1:
-      picture = ImageOps.exif_transpose(picture)
-    return _to_rgb(picture)
-  except Exception as error:  # zlib.error, struct.error, SyntaxError, ... depending on the plugin
-    raise ValueError(
-        f"The picture ({picture.format}, {len(data)} bytes) is damaged or cut short: {error}."
-    ) from error
+    picture = _open(data)
+    try:
+        picture.load()
+        if _orientation(picture) != 1:
+            picture = ImageOps.exif_transpose(picture)
+        return _to_rgb(picture)
+    except Exception as error:  # zlib.error, struct.error, SyntaxError, ... depending on the plugin
+        raise ValueError(
+            f"The picture ({picture.format}, {len(data)} bytes) is damaged or cut short: {error}."
+        ) from error
 
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:
-  """uint8[height, width, 3] of a picture in any of Pillow's modes."""
-  if picture.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would clip at 255
-    values = np.clip(np.asarray(picture).astype(np.int64), 0, 65535) >> 8
-    return np.repeat(values.astype(np.uint8)[..., np.newaxis], 3, axis=2)
-  if picture.mode == "F":
-    raise ValueError("32-bit floating-point pixels have no agreed range; convert it to 8 or 16 bits")
-  if picture.has_transparency_data:
-    picture = picture.convert("RGBA")
-    white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-    picture = Image.alpha_composite(white, picture)
-  return np.array(picture.convert("RGB"))
+    """uint8[height, width, 3] of a picture in any of Pillow's modes."""
+    if picture.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would clip at 255
+        values = np.clip(np.asarray(picture).astype(np.int64), 0, 65535) >> 8
+        return np.repeat(values.astype(np.uint8)[..., np.newaxis], 3, axis=2)
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range; convert it to 8 or 16 bits")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, picture)
+    return np.array(picture.convert("RGB"))

@@ -7,11 +7,11 @@ pieces: a word of the prompts is one token, everything else is one token a chara
 """
 
 import collections
-from collections.abc import Iterable
 import io
 import os
 import pathlib
 import re
+from collections.abc import Iterable
 
 import sentencepiece
 
@@ -40,74 +40,79 @@ _MIN_LETTERS = 4
 
 
 def train_nano_tokenizer(
-    lines: Iterable[str], output: str | os.PathLike[str], *, vocab_size: int
+    lines: Iterable[str],
+    output: str | os.PathLike[str],
+    *,
+    vocab_size: int,
+    symbols: Iterable[str] = (),
 ) -> tokenizer.SentencePieceTokenizer:
-  """Trains the tokenizer of the nano models and writes it.
+    """Trains the tokenizer of the nano models and writes it.
 
-  Ids: 0 padding, 1 end, 2 unknown, then the role and image pieces, the newline, position
-  indicators, words by falling frequency, characters. All printable ASCII is in the alphabet.
-  Equal lines and vocabulary size give an equal file.
+    Ids: 0 padding, 1 end, 2 unknown, then the role and image pieces, the newline, the row
+    separator, position indicators, `symbols`, words by falling frequency, characters. All printable
+    ASCII is in the alphabet. Equal lines and vocabulary size give an equal file.
 
-  Args:
-    lines: texts of prompts and answers as templates produce them; every line counts, and words
-      that the model shall spell out must not be in it.
-    output: path of the .model file.
-    vocab_size: most pieces; the vocabulary is smaller if the lines have fewer different words.
+    Args:
+      lines: texts of prompts and answers as templates produce them; every line counts, and words
+        that the model shall spell out must not be in it.
+      output: path of the .model file.
+      vocab_size: most pieces; the vocabulary is smaller if the lines have fewer different words.
+      symbols: further texts that are one token wherever they stand, such as dense labels.
 
-  Returns:
-    The tokenizer.
+    Returns:
+      The tokenizer.
 
-  Raises:
-    ValueError: if there are no lines, or the vocabulary has no room for the fixed pieces.
-  """
-  lines = [line for line in lines if line]
-  if not lines:
-    raise ValueError("No lines to train the tokenizer on; expected the texts of prompts.")
-  characters = set(_ALPHABET) | {_SPACE}
-  characters.update(c for line in lines for c in line if c not in " \n")
-  control = [*tokenizer.ROLE_PIECES.values(), tokenizer.IMAGE_PIECE]
-  fixed = ["\n", ROW_SEPARATOR, *INDICATORS]
-  room = vocab_size - 3 - len(control) - len(fixed) - len(characters)
-  if room < 0:
-    raise ValueError(
-        f"vocab_size is {vocab_size}; the special pieces, position indicators and characters alone"
-        f" need {vocab_size - room}."
+    Raises:
+      ValueError: if there are no lines, or the vocabulary has no room for the fixed pieces.
+    """
+    lines = [line for line in lines if line]
+    if not lines:
+        raise ValueError("No lines to train the tokenizer on; expected the texts of prompts.")
+    characters = set(_ALPHABET) | {_SPACE}
+    characters.update(c for line in lines for c in line if c not in " \n")
+    control = [*tokenizer.ROLE_PIECES.values(), tokenizer.IMAGE_PIECE]
+    fixed = ["\n", ROW_SEPARATOR, *INDICATORS, *symbols]
+    room = vocab_size - 3 - len(control) - len(fixed) - len(characters)
+    if room < 0:
+        raise ValueError(
+            f"vocab_size is {vocab_size}; the special pieces, position indicators and characters alone"
+            f" need {vocab_size - room}."
+        )
+    words = _frequent_words(lines)[:room]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=model,
+        model_type="char",
+        vocab_size=vocab_size,
+        hard_vocab_limit=False,
+        pad_id=PAD_ID,
+        eos_id=EOS_ID,
+        unk_id=UNK_ID,
+        bos_id=-1,
+        control_symbols=control,
+        user_defined_symbols=[*fixed, *words],
+        required_chars=_ALPHABET,
+        character_coverage=1.0,
+        split_digits=True,
+        # A text comes back as it went in: no Unicode folding, no spaces added or dropped.
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        num_threads=1,
+        minloglevel=2,
     )
-  words = _frequent_words(lines)[:room]
-  model = io.BytesIO()
-  sentencepiece.SentencePieceTrainer.train(
-      sentence_iterator=iter(lines),
-      model_writer=model,
-      model_type="char",
-      vocab_size=vocab_size,
-      hard_vocab_limit=False,
-      pad_id=PAD_ID,
-      eos_id=EOS_ID,
-      unk_id=UNK_ID,
-      bos_id=-1,
-      control_symbols=control,
-      user_defined_symbols=[*fixed, *words],
-      required_chars=_ALPHABET,
-      character_coverage=1.0,
-      split_digits=True,
-      # A text comes back as it went in: no Unicode folding, no spaces added or dropped.
-      normalization_rule_name="identity",
-      add_dummy_prefix=False,
-      remove_extra_whitespaces=False,
-      num_threads=1,
-      minloglevel=2,
-  )
-  path = pathlib.Path(output)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_bytes(model.getvalue())
-  return tokenizer.SentencePieceTokenizer(model.getvalue())
+    path = pathlib.Path(output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.getvalue())
+    return tokenizer.SentencePieceTokenizer(model.getvalue())
 
 
 def _frequent_words(lines: list[str]) -> list[str]:
-  """Words as pieces ("▁circle", "What"), most frequent first, then by alphabet."""
-  counts: collections.Counter[str] = collections.Counter()
-  for line in lines:
-    for space, word in _WORD.findall(line):
-      if len(word) >= (_MIN_LETTERS_AFTER_SPACE if space else _MIN_LETTERS):
-        counts[(_SPACE if space else "") + word] += 1
-  return sorted(counts, key=lambda piece: (-counts[piece], piece))
+    """Words as pieces ("▁circle", "What"), most frequent first, then by alphabet."""
+    counts: collections.Counter[str] = collections.Counter()
+    for line in lines:
+        for space, word in _WORD.findall(line):
+            if len(word) >= (_MIN_LETTERS_AFTER_SPACE if space else _MIN_LETTERS):
+                counts[(_SPACE if space else "") + word] += 1
+    return sorted(counts, key=lambda piece: (-counts[piece], piece))
