@@ -1,0 +1,174 @@
+import concurrent.futures
+import dataclasses
+import json
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mm15_jax.data import records
+from mm15_jax.data.records import (
+    decode_example,
+    encode_example,
+    open_dataset,
+    write_dataset,
+)
+from mm15_jax.inputs.example import Example, Image, Text
+
+text = st.text(max_size=20)
+segments = st.lists(
+    st.builds(Text, text, st.sampled_from(["document", "user", "assistant"]), st.booleans())
+    | st.builds(Image, st.binary(max_size=30), st.integers(1, 9999), st.integers(1, 9999)),
+    max_size=5,
+).map(tuple)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False) | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=6,
+)
+examples = st.builds(
+    Example, segments, text, text, text, st.dictionaries(text, json_values, max_size=3)
+)
+
+
+@given(examples)
+def test_an_example_comes_back_as_it_was(example):
+    assert decode_example(encode_example(example)) == example
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x93\x01\x02", msgpack.packb([1, 2])])
+def test_a_damaged_record_is_a_value_error(damaged):
+    with pytest.raises(ValueError, match="not a serialised example"):
+        decode_example(damaged)
+
+
+def test_a_record_of_another_version_is_refused():
+    fields = msgpack.unpackb(encode_example(Example((), "s", "k", "c", {})))
+    with pytest.raises(ValueError, match="record of version 99.*prepare the data set again"):
+        decode_example(msgpack.packb([99, *fields[1:]]))
+
+
+def make_examples(n, start=0):
+    return [
+        Example((Text(f"text {i}", loss=True),), "numbers", f"{i}", ["even", "odd"][i % 2], {"n": i})
+        for i in range(start, start + n)
+    ]
+
+
+@pytest.fixture
+def directory(tmp_path):
+    path = tmp_path / "numbers" / "train"
+    write_dataset(path, make_examples(31), shards=4, licence="CC0")
+    return path
+
+
+def test_random_access_over_shards(directory):
+    dataset = open_dataset(directory)
+    assert len(dataset) == 31
+    assert [dataset[i].metadata["n"] for i in (30, 0, 17, 7, 8)] == [30, 0, 17, 7, 8]
+    assert list(dataset) == make_examples(31)
+    with pytest.raises(IndexError):
+        dataset[31]
+
+
+def test_manifest_tells_what_is_there(directory):
+    manifest = open_dataset(directory).manifest
+    assert (manifest.name, manifest.split, manifest.licence) == ("numbers", "train", "CC0")
+    assert manifest.categories == {"even": 16, "odd": 15}
+    assert sum(shard.records for shard in manifest.shards) == manifest.records == 31
+    for shard in manifest.shards:
+        assert records.file_sha256(directory / shard.file) == shard.sha256
+
+
+def test_threads_may_share_a_data_set(directory):
+    dataset = open_dataset(directory)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda i: dataset[i % 31].metadata["n"], range(2000)))
+    assert read == [i % 31 for i in range(2000)]
+
+
+def test_equal_examples_make_equal_files(directory, tmp_path):
+    again = write_dataset(tmp_path / "other" / "train", make_examples(31), shards=4)
+    assert again.checksum == open_dataset(directory).manifest.checksum
+    other = write_dataset(tmp_path / "third" / "train", make_examples(31, start=1), shards=4)
+    assert other.checksum != again.checksum
+
+
+def test_an_empty_data_set_opens(tmp_path):
+    write_dataset(tmp_path / "none" / "train", [])
+    assert len(open_dataset(tmp_path / "none" / "train")) == 0
+
+
+def test_absent_and_empty_directories_name_the_command(tmp_path):
+    path = tmp_path / "numbers" / "train"
+    with pytest.raises(ValueError, match="no data set 'numbers'.*`mm15 prepare numbers`"):
+        open_dataset(path)
+    path.mkdir(parents=True)
+    with pytest.raises(ValueError, match="no data set 'numbers'.*`mm15 prepare numbers`"):
+        open_dataset(path)
+
+
+def test_a_data_set_without_manifest_is_not_whole(directory):
+    (directory / records.MANIFEST).unlink()
+    with pytest.raises(ValueError, match="is not whole: run `mm15 prepare numbers`"):
+        open_dataset(directory)
+
+
+@pytest.mark.parametrize("damage", ["gone", "short"])
+def test_a_missing_or_short_shard_is_named(directory, damage):
+    shard = directory / "00002-of-00004.array_record"
+    if damage == "gone":
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="00002-of-00004.*`mm15 prepare numbers` again"):
+        open_dataset(directory)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"shards": []}', '{"shards": [{"x": 1}]}'])
+def test_a_damaged_manifest_is_one_sentence(directory, content):
+    (directory / records.MANIFEST).write_text(content)
+    with pytest.raises(ValueError, match="cannot be read"):
+        open_dataset(directory)
+
+
+def test_a_manifest_of_another_version_is_refused(directory):
+    path = directory / records.MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"record_version": 0}))
+    with pytest.raises(ValueError, match="record version 0"):
+        open_dataset(directory)
+
+
+def test_a_failing_writer_leaves_no_file(tmp_path):
+    def fail():
+        yield from make_examples(3)
+        raise RuntimeError("source gone")
+
+    path = tmp_path / "numbers" / "train" / "00000-of-00001.array_record"
+    with pytest.raises(RuntimeError, match="source gone"):
+        records.write_shard(path, fail())
+    assert list(path.parent.iterdir()) == []
+
+
+def test_data_dir_that_is_empty_or_absent_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="is empty: run `mm15 prepare a b` first"):
+        records.dataset_counts(["a", "b"], tmp_path)
+    with pytest.raises(ValueError, match="does not exist: run `mm15 prepare a` first"):
+        records.dataset_counts(["a"], tmp_path / "nowhere")
+
+
+def test_missing_data_sets_may_be_left_out_if_asked(directory):
+    data_dir = directory.parent.parent
+    assert records.dataset_counts(["numbers"], data_dir) == {"numbers": 31}
+    names = ["numbers", "letters"]
+    assert records.dataset_counts(names, data_dir, allow_missing=True) == {"numbers": 31}
+    with pytest.raises(ValueError, match="no data set 'letters'"):
+        records.dataset_counts(names, data_dir)
+
+
+def test_manifest_survives_its_own_json(directory):
+    manifest = records.read_manifest(directory)
+    records.write_manifest(directory, manifest)
+    assert records.read_manifest(directory) == manifest
+    assert dataclasses.replace(manifest, shards=()).checksum != manifest.checksum
