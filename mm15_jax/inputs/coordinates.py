@@ -51,8 +51,8 @@ def parse_boxes(
 ) -> list[tuple[float, float, float, float]]:
     """Finds the boxes in a text, in order.
 
-    Spaces around numbers are accepted. Anything else that is not four whole numbers from 0 to 999 in
-    angle brackets is passed over, points included: what is parsed is a model's answer.
+    Spaces around numbers are accepted. Anything else that is not four whole numbers from 0 to 999
+    in angle brackets is passed over, points included: what is parsed is a model's answer.
 
     Args:
       text: any text.

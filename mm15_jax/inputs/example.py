@@ -54,9 +54,9 @@ class Example:
       key: a name unique within the data set.
       category: the data category of the mixture: "general", "text_rich", "knowledge",
         "refer_ground", "multi_image", "text", ...
-      metadata: JSON-able facts that training ignores. An evaluation example has "answer" (a string or
-        a list of reference strings) and "metric", and where they apply "choices" (a list) and "box"
-        ([x1, y1, x2, y2] in pixels).
+      metadata: JSON-able facts that training ignores. An evaluation example has "answer" (a string
+        or a list of reference strings) and "metric", and where they apply "choices" (a list) and
+        "box" ([x1, y1, x2, y2] in pixels).
     """
 
     segments: tuple[Segment, ...]

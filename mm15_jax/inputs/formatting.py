@@ -60,12 +60,12 @@ def format_example(
 
     Rules:
     * A role's marker stands where the role changes; no marker for "document". An assistant's turn
-      ends with the end token, and so does an example that ends as a document; the end token has loss
-      if a text of its turn (of the document) has.
+      ends with the end token, and so does an example that ends as a document; the end token has
+      loss if a text of its turn (of the document) has.
     * Position indicators (section 3.5) stand before each tile of a picture that is SPLIT. "index":
-      the text (k,i,j), k the picture's number in the example from 0, i and j the row and column from
-      1, (k,0,0) the overview. "seps": ":" before the overview, "," between columns, "<n>" between
-      rows. A picture in one tile has no position to indicate.
+      the text (k,i,j), k the picture's number in the example from 0, i and j the row and column
+      from 1, (k,0,0) the overview. "seps": ":" before the overview, "," between columns, "<n>"
+      between rows. A picture in one tile has no position to indicate.
     * Objective "dense_labels" (encoder pretraining): [picture, text with loss], the picture in one
       tile, the text one token a patch; the label of the patch at p is the target tokens[p + 1].
 
@@ -77,8 +77,8 @@ def format_example(
       resolution: side of a tile in pixels.
       for_generation: stop where the model is to go on: after the assistant's marker, before the
         assistant's first text (the first one with loss, if any has: few-shot answers have none). A
-        conversation without an answer gets the assistant's marker; a document stops before its first
-        text with loss.
+        conversation without an answer gets the assistant's marker; a document stops before its
+        first text with loss.
 
     Returns:
       The arrays. Longer examples than a row are the caller's business.
@@ -219,7 +219,7 @@ def _append_tiles(
 
 
 def _answer_position(segments: tuple[Segment, ...]) -> tuple[int, bool]:
-    """Index of the segment that the model is to produce, and whether it is an assistant's answer."""
+    """Index of the segment to be produced, and whether it is an assistant's answer."""
     answers = [i for i, s in enumerate(segments) if isinstance(s, Text) and s.role == "assistant"]
     if answers:
         return next((i for i in answers if segments[i].loss), answers[0]), True
@@ -253,8 +253,8 @@ def _dense_labels(example: Example, tokenizer: Tokenizer, patches: int) -> tuple
         or not segments[1].loss
     ):
         raise ValueError(
-            f"{_name(example)}: objective 'dense_labels' needs one picture and one text with loss; got"
-            f" {[type(segment).__name__ for segment in segments]}."
+            f"{_name(example)}: objective 'dense_labels' needs one picture and one text with loss;"
+            f" got {[type(segment).__name__ for segment in segments]}."
         )
     labels = tokenizer.encode(segments[1].text)
     if len(labels) != patches:

@@ -49,7 +49,7 @@ class Tiling:
 
 
 def candidate_grids(n_min: int, n_max: int) -> tuple[tuple[int, int], ...]:
-    """All (rows, columns) with n_min <= rows * columns <= n_max, fewest sub-images and rows first."""
+    """All (rows, columns) of n_min to n_max sub-images, fewest sub-images first, then rows."""
     _check_bounds(n_min, n_max)
     return _candidate_grids(n_min, n_max)
 
@@ -65,16 +65,16 @@ def choose_grid(
 ) -> tuple[int, int]:
     """Chooses the grid of sub-images for a picture (section 3.5, equation 1).
 
-    Write s = min(rows * r / height, columns * r / width) for the scale at which the picture just fits
-    a grid. A grid covers the picture if s >= 1, that is if nothing has to be scaled down.
+    Write s = min(rows * r / height, columns * r / width) for the scale at which the picture just
+    fits a grid. A grid covers the picture if s >= 1, that is if nothing has to be scaled down.
 
     * "equation", the paper's: of the covering grids the one with the least padding after resizing,
       rows * columns * r^2 - (s * height) * (s * width).
     * "smallest_cover": of the covering grids the one with the fewest sub-images, then the least
       padding.
 
-    If no grid covers the picture, both take the one that loses least resolution (largest s). Ties go
-    to fewer sub-images, then to fewer rows.
+    If no grid covers the picture, both take the one that loses least resolution (largest s). Ties
+    go to fewer sub-images, then to fewer rows.
 
     Args:
       height: height of the picture in pixels.
@@ -143,8 +143,8 @@ def fit_size(height: int, width: int, rows: int, columns: int, resolution: int) 
       resolution: side of a tile in pixels.
 
     Returns:
-      (height, width) in pixels. One side fills the grid exactly; the other is rounded to the nearest
-      pixel (halves up) and is at least 1.
+      (height, width) in pixels. One side fills the grid exactly; the other is rounded to the
+      nearest pixel (halves up) and is at least 1.
     """
     grid_height, grid_width = rows * resolution, columns * resolution
     if grid_height * width <= grid_width * height:  # the height is what limits
@@ -166,8 +166,8 @@ def _candidate_grids(n_min: int, n_max: int) -> tuple[tuple[int, int], ...]:
 def _choose_grid(
     height: int, width: int, resolution: int, n_min: int, n_max: int, policy: str
 ) -> tuple[int, int]:
-    # Candidates come fewest sub-images first, then fewest rows, and min() keeps the first of equals:
-    # this is the tie rule.
+    # Candidates come fewest sub-images first, then fewest rows, and min() keeps the first of
+    # equals: this is the tie rule.
     candidates = _candidate_grids(n_min, n_max)
     covering = [
         (rows, columns)
@@ -240,8 +240,8 @@ def _check_bounds(n_min: int, n_max: int) -> tuple[int, int]:
     n_max = _positive(n_max, "n_max", "sub-images")
     if n_min > n_max:
         raise ValueError(
-            f"n_min is {n_min} and n_max is {n_max}: no grid has at least {n_min} and at most {n_max}"
-            f" sub-images; expected n_min <= n_max, such as ({n_max}, {n_min})."
+            f"n_min is {n_min} and n_max is {n_max}: no grid has at least {n_min} and at most"
+            f" {n_max} sub-images; expected n_min <= n_max, such as ({n_max}, {n_min})."
         )
     return n_min, n_max
 

@@ -73,10 +73,10 @@ def image_size(data: bytes) -> tuple[int, int]:
 def render_tiles(image: np.ndarray, tiling: image_splitting.Tiling) -> np.ndarray:
     """Cuts a picture into its tiles.
 
-    The picture is resized, aspect kept, so that it just fits the grid; it stands at the top left, and
-    the rest is padding. At the top left, and not in the centre, a pixel's place in the grid is its
-    place in the picture times one scale, whatever the aspect. The overview is the whole picture with
-    its longer side resized to r. A picture that fits as it is is copied, not resampled.
+    The picture is resized, aspect kept, so that it just fits the grid; it stands at the top left,
+    and the rest is padding. At the top left, and not in the centre, a pixel's place in the grid is
+    its place in the picture times one scale, whatever the aspect. The overview is the whole picture
+    with its longer side resized to r. A picture that fits as it is is copied, not resampled.
 
     Args:
       image: uint8[height, width, 3], RGB.
@@ -268,8 +268,8 @@ def _open(data: bytes) -> Image.Image:
         raise ValueError(f"The picture is too large: {error}") from error
     except Exception as error:  # Pillow's plugins raise many types for malformed headers
         raise ValueError(
-            f"The picture is not readable ({len(data)} bytes starting with {data[:8]!r}); expected an"
-            " encoded image such as PNG, JPEG or WebP."
+            f"The picture is not readable ({len(data)} bytes starting with {data[:8]!r}); expected"
+            " an encoded image such as PNG, JPEG or WebP."
         ) from error
     _check_pixels(picture.height, picture.width)
     return picture
@@ -285,8 +285,8 @@ def _orientation(picture: Image.Image) -> int:
 def _check_pixels(height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
         raise ValueError(
-            f"The picture claims {height} x {width} pixels, more than the limit of {MAX_PIXELS}; scale"
-            " it down first."
+            f"The picture claims {height} x {width} pixels, more than the limit of {MAX_PIXELS};"
+            " scale it down first."
         )
     if not height or not width:
         raise ValueError(f"The picture has no pixels: its header says {height} x {width}.")

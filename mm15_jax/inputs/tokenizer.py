@@ -50,11 +50,11 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Ids of a text, without any marker added; special tokens in the text are plain characters."""
+        """Ids of a text, nothing added; special tokens in the text are plain characters."""
 
     @abc.abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids; markers, padding, end, image tokens and ids out of range give nothing."""
+        """The text of ids; special tokens and ids out of range give nothing."""
 
     @functools.cached_property
     def _fixed(self) -> dict[str, tuple[int, ...]]:
@@ -78,7 +78,8 @@ class SentencePieceTokenizer(Tokenizer):
           model: the bytes of a .model file.
 
         Raises:
-          ValueError: if the bytes are not a SentencePiece model, or it has no end-of-sentence piece.
+          ValueError: if the bytes are not a SentencePiece model, or it has no end-of-sentence
+            piece.
         """
         self._model = model
         self._load()
@@ -118,8 +119,8 @@ class SentencePieceTokenizer(Tokenizer):
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=self._model)
         except (RuntimeError, TypeError) as error:
             raise ValueError(
-                f"Not a SentencePiece model ({len(self._model)} bytes); expected the bytes of a .model"
-                " file."
+                f"Not a SentencePiece model ({len(self._model)} bytes); expected the bytes of a"
+                " .model file."
             ) from error
         self._size = self._processor.vocab_size()
 
@@ -156,8 +157,9 @@ class HuggingFaceTokenizer(Tokenizer):
         eos_id = self._find(names.get("eos_token"), _EOS_NAMES)
         if eos_id is None:
             raise ValueError(
-                f"tokenizer.json has no end-of-text token: looked for {names.get('eos_token')!r} and"
-                f" {', '.join(_EOS_NAMES)}; name it as eos_token in tokenizer_config.json beside it."
+                f"tokenizer.json has no end-of-text token: looked for {names.get('eos_token')!r}"
+                f" and {', '.join(_EOS_NAMES)}; name it as eos_token in tokenizer_config.json"
+                " beside it."
             )
         self.eos_id = eos_id
         pad_id = self._find(names.get("pad_token"), _PAD_NAMES)
@@ -229,8 +231,8 @@ def load_tokenizer(name_or_path: str) -> Tokenizer:
         path = path / "tokenizer.json"
     if not path.is_file():
         raise ValueError(
-            f"No tokenizer {name_or_path!r}: expected 'nano', or the path of a SentencePiece .model or"
-            " a Hugging Face tokenizer.json."
+            f"No tokenizer {name_or_path!r}: expected 'nano', or the path of a SentencePiece .model"
+            " or a Hugging Face tokenizer.json."
         )
     if path.suffix == ".model":
         return SentencePieceTokenizer(path.read_bytes())

@@ -75,8 +75,8 @@ def train_nano_tokenizer(
     room = vocab_size - 3 - len(control) - len(fixed) - len(characters)
     if room < 0:
         raise ValueError(
-            f"vocab_size is {vocab_size}; the special pieces, position indicators and characters alone"
-            f" need {vocab_size - room}."
+            f"vocab_size is {vocab_size}; the special pieces, position indicators and characters"
+            f" alone need {vocab_size - room}."
         )
     words = _frequent_words(lines)[:room]
     model = io.BytesIO()

@@ -1,0 +1,117 @@
+"""mm15 train EXPERIMENT [--run_dir DIR] [--data_dir DIR] [--init_from RUN|none] [--chain] [--report]
+
+Trains one stage, or with --chain every stage before it that has no finished run. A run directory
+that has a checkpoint is continued.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+import time
+
+from absl import flags as absl_flags
+
+from mm15_jax import config as config_lib
+from mm15_jax.cli import common
+from mm15_jax.train.metrics import duration
+
+
+def define_flags(flags) -> None:
+    common.define_set(flags)
+    common.define_data_dir(flags)
+    common.define_string(
+        flags, "run_dir", None, f"where the run lives; {common.RUNS_DIR}/EXPERIMENT where not given"
+    )
+    common.define_string(
+        flags, "init_from", None, "run directory to take parameters from; 'none' for random ones"
+    )
+    absl_flags.DEFINE_boolean(
+        "chain", False, "train the stages before, each in its own folder of run_dir", flag_values=flags
+    )
+    absl_flags.DEFINE_boolean(
+        "report", False, "evaluate on held-out data and write report.html at the end", flag_values=flags
+    )
+
+
+def main(arguments, flags) -> int:
+    config = common.load_experiment(arguments, flags, "train")
+    data_dir = _data_dir(flags.data_dir, _stages(config, flags) if flags.chain else [config])
+    run_dir = pathlib.Path(flags.run_dir or os.path.join(common.RUNS_DIR, config.name))
+    began = time.monotonic()
+    if flags.chain:
+        if flags.init_from:
+            raise ValueError("--chain decides what each stage starts from; leave out --init_from")
+        for stage in _stages(config, flags):
+            _train_stage(stage, run_dir / stage.name, data_dir, None)
+    else:
+        _train_stage(config, run_dir, data_dir, flags.init_from)
+    if flags.report:
+        from mm15_jax.cli import report_command
+
+        report_command.evaluate_and_report(run_dir, data_dir, began=began)
+    return 0
+
+
+def _stages(config, flags) -> list:
+    """The experiment and those it starts from, first to last; shipped ones are not trained."""
+    from mm15_jax.checkpoint import shipped
+
+    chain = [config]
+    while chain[0].init_from:
+        names = [start.experiment for start in chain[0].init_from]
+        if all(shipped.is_shipped(name) for name in names):
+            break
+        chain = [config_lib.load(name) for name in names] + chain
+    return chain
+
+
+def _train_stage(config, run_dir, data_dir, init_from) -> None:
+    from mm15_jax.parallel.startup import start_jax
+
+    start_jax()
+    from mm15_jax.checkpoint.initial import find_starts
+    from mm15_jax.train.loop import train
+
+    starts, warning = find_starts(config, run_dir, init_from)
+    if warning:
+        print(f"warning: {warning}", file=sys.stderr)
+    for start in starts:
+        print(f"{config.name} starts from {start}", file=sys.stderr)
+    result = train(config, run_dir, data_dir, starts)
+    if result.stopped_by:
+        print(f"stopped by signal {result.stopped_by} after step {result.last_step}; saved; the same "
+              f"command continues", file=sys.stderr)
+        raise SystemExit(128 + result.stopped_by)
+    done = "was complete" if result.first_step == result.last_step else "trained"
+    print(
+        f"{config.name} {done}: step {result.last_step} in {run_dir} "
+        f"({duration(result.seconds)})",
+        file=sys.stderr,
+    )
+
+
+def _data_dir(given: str | None, configs: list) -> pathlib.Path:
+    """Where the data is. In the default folder, generated data sets are made if they are missing."""
+    if given is not None:
+        return pathlib.Path(given)
+    data_dir = pathlib.Path(common.DATA_DIR)
+    from mm15_jax.config.mixtures import dataset_names
+    from mm15_jax.data.prepare_many import prepare_many
+    from mm15_jax.data.records import MANIFEST
+    from mm15_jax.data.registry import all_preparations
+
+    known = all_preparations()
+    names = dict.fromkeys(n for c in configs for n in dataset_names(config_lib.mixture(c)))
+    missing = [
+        name
+        for name in names
+        if name in known
+        and not known[name].requires_source
+        and not (data_dir / name / "test" / MANIFEST).is_file()
+    ]
+    if missing:
+        print(f"generating {len(missing)} data sets of the miniature in {data_dir}/", file=sys.stderr)
+        prepare_many(missing, data_dir)
+    return data_dir
