@@ -15,6 +15,7 @@ import json
 import logging
 import multiprocessing
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,7 +131,7 @@ def _read(path: Path, checksum: str, records: int) -> Index | None:
     try:
         with np.load(path) as arrays:
             index = Index(arrays["tokens"], arrays["tiles"], str(arrays["checksum"]))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         log.warning("%s cannot be read (%s): counting again", path, error)
         return None
     whole = index.checksum == checksum and len(index.tokens) == len(index.tiles) == records

@@ -81,3 +81,15 @@ def config(tokenizer_path) -> ExperimentConfig:
         data=DataConfig(window=32, decode_threads=2, prefetch=2),
         train=TrainConfig(batch_rows=4, seed=3),
     )
+
+
+@pytest.fixture(scope="session")
+def labelled_picture():
+    """Makes pictures of one tile with a label for each of its 2 x 2 patches."""
+
+    def make(i: int) -> Example:
+        labels = "".join("abcd"[(i + k) % 4] for k in range(4))
+        image = Image(png(16, 16, i), 16, 16)
+        return Example((image, Text(labels, loss=True)), "labels", f"labels/{i}", "encoder", {})
+
+    return make

@@ -75,7 +75,7 @@ def test_every_record_comes_once_an_epoch(sizes, seed):
     for source, size in enumerate(sizes):
         counts = np.bincount(records[sources == source], minlength=size)
         assert len(counts) == size
-        # Windows are sets: every record has been read as often as the finished epochs, or once more.
+        # Windows are sets: every record has been read in each finished epoch, or once more.
         epochs = (sources == source).sum() // size
         assert set(counts.tolist()) <= {epochs, epochs + 1}
 

@@ -77,7 +77,9 @@ def test_rows_hold_a_window_of_the_mixture_within_both_budgets(seed, window, ind
     plan = make(seed=seed, window=window)
     rows = plan.rows(index)
     for row in rows:
-        tokens = sum(plan.sources[s].tokens[r] for s, r in zip(row.sources, row.records, strict=True))
+        tokens = sum(
+            plan.sources[s].tokens[r] for s, r in zip(row.sources, row.records, strict=True)
+        )
         tiles = sum(plan.sources[s].tiles[r] for s, r in zip(row.sources, row.records, strict=True))
         assert 0 < tokens <= 64 and tiles <= 6
     laid = sorted((s, r) for row in as_lists(rows) for s, r in zip(*row, strict=True))
@@ -107,7 +109,7 @@ def test_dropped_records_do_not_change_the_ratio_of_those_that_train():
 
 
 def test_a_source_of_which_nothing_fits_is_refused():
-    with pytest.raises(ValueError, match="'a' has weight 1.0 but no example that fits a row"):
+    with pytest.raises(ValueError, match=r"'a' has weight 1.0 but no example that fits a row"):
         make([PlanSource("a", np.array([99], np.int32), np.array([0], np.int32), 1.0)])
 
 

@@ -45,13 +45,15 @@ def test_a_damaged_record_is_a_value_error(damaged):
 
 def test_a_record_of_another_version_is_refused():
     fields = msgpack.unpackb(encode_example(Example((), "s", "k", "c", {})))
-    with pytest.raises(ValueError, match="record of version 99.*prepare the data set again"):
+    with pytest.raises(ValueError, match=r"record of version 99.*prepare the data set again"):
         decode_example(msgpack.packb([99, *fields[1:]]))
 
 
 def make_examples(n, start=0):
     return [
-        Example((Text(f"text {i}", loss=True),), "numbers", f"{i}", ["even", "odd"][i % 2], {"n": i})
+        Example(
+            (Text(f"text {i}", loss=True),), "numbers", f"{i}", ["even", "odd"][i % 2], {"n": i}
+        )
         for i in range(start, start + n)
     ]
 
@@ -102,10 +104,10 @@ def test_an_empty_data_set_opens(tmp_path):
 
 def test_absent_and_empty_directories_name_the_command(tmp_path):
     path = tmp_path / "numbers" / "train"
-    with pytest.raises(ValueError, match="no data set 'numbers'.*`mm15 prepare numbers`"):
+    with pytest.raises(ValueError, match=r"no data set 'numbers'.*`mm15 prepare numbers`"):
         open_dataset(path)
     path.mkdir(parents=True)
-    with pytest.raises(ValueError, match="no data set 'numbers'.*`mm15 prepare numbers`"):
+    with pytest.raises(ValueError, match=r"no data set 'numbers'.*`mm15 prepare numbers`"):
         open_dataset(path)
 
 
@@ -122,7 +124,7 @@ def test_a_missing_or_short_shard_is_named(directory, damage):
         shard.unlink()
     else:
         shard.write_bytes(shard.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="00002-of-00004.*`mm15 prepare numbers` again"):
+    with pytest.raises(ValueError, match=r"00002-of-00004.*`mm15 prepare numbers` again"):
         open_dataset(directory)
 
 

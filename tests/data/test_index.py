@@ -1,0 +1,119 @@
+import dataclasses
+import logging
+import os
+
+import numpy as np
+import pytest
+
+from mm15_jax.config import replace_nested
+from mm15_jax.data import index as index_lib
+from mm15_jax.data.index import load_index
+from mm15_jax.data.records import open_dataset, write_dataset
+from mm15_jax.inputs.example import Example, Text
+from mm15_jax.inputs.formatting import format_example
+from mm15_jax.inputs.tokenizer import load_tokenizer
+
+SIZES = {"tokens_per_tile": 4, "resolution": 16}
+
+
+@pytest.fixture
+def dataset(tmp_path, data_dir):
+    """A copy of "pictures" without any cached index."""
+    write_dataset(tmp_path / "pictures" / "train", open_dataset(data_dir / "pictures" / "train"))
+    return open_dataset(tmp_path / "pictures" / "train")
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Records how often a data set is counted."""
+    calls = []
+    count = index_lib._count
+    monkeypatch.setattr(index_lib, "_count", lambda *a: calls.append(1) or count(*a))
+    return calls
+
+
+def test_counts_are_those_of_formatting(dataset, config):
+    index = load_index(dataset, config.inputs, **SIZES)
+    tokenizer = load_tokenizer(config.inputs.tokenizer)
+    for i, example in enumerate(dataset):
+        formatted = format_example(example, tokenizer, config.inputs, **SIZES)
+        assert index.tokens[i] == len(formatted.tokens)
+        assert index.tiles[i] == sum(tiling.num_tiles for tiling in formatted.tilings)
+    assert len(set(index.tiles.tolist())) > 1  # some pictures are split, some are not
+
+
+def test_pixels_are_not_decoded(dataset, config, monkeypatch):
+    monkeypatch.setattr("mm15_jax.inputs.tiles._decode", lambda *a: pytest.fail("decoded"))
+    load_index(dataset, config.inputs, **SIZES)
+
+
+def test_a_second_time_reads_the_cache(dataset, config, counted):
+    first = load_index(dataset, config.inputs, **SIZES)
+    second = load_index(dataset, config.inputs, **SIZES)
+    assert counted == [1]
+    assert np.array_equal(first.tokens, second.tokens) and first.checksum == second.checksum
+
+
+def test_row_sizes_play_no_part_but_everything_else_does(dataset, config, counted):
+    load_index(dataset, config.inputs, **SIZES)
+    load_index(dataset, dataclasses.replace(config.inputs, sequence_length=7), **SIZES)
+    assert len(counted) == 1
+    load_index(dataset, replace_nested(config.inputs, {"splitting.n_max": 6}), **SIZES)
+    load_index(dataset, config.inputs, tokens_per_tile=5, resolution=16)
+    load_index(dataset, config.inputs, tokens_per_tile=4, resolution=24)
+    assert len(counted) == 4
+
+
+def test_other_records_are_counted_anew(dataset, config, counted):
+    load_index(dataset, config.inputs, **SIZES)
+    write_dataset(dataset.directory, list(dataset)[:9])
+    index = load_index(open_dataset(dataset.directory), config.inputs, **SIZES)
+    assert len(counted) == 2 and len(index.tokens) == 9
+
+
+def test_a_damaged_cache_is_counted_anew(dataset, config, counted):
+    first = load_index(dataset, config.inputs, **SIZES)
+    (path,) = dataset.directory.glob("index-*.npz")
+    path.write_bytes(path.read_bytes()[:50])
+    assert np.array_equal(load_index(dataset, config.inputs, **SIZES).tokens, first.tokens)
+    assert len(counted) == 2
+
+
+def test_a_directory_that_cannot_be_written_does_not_matter(dataset, config, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(index_lib, "write_atomically", refuse)
+    assert len(load_index(dataset, config.inputs, **SIZES).tokens) == len(dataset)
+
+
+def test_records_that_cannot_be_formatted_are_marked_and_named(tmp_path, config, caplog):
+    good = Example((Text("fine", loss=True),), "texts", "1", "text", {})
+    bad = Example((Text("fine", role="narrator"),), "texts", "2", "text", {})
+    write_dataset(tmp_path / "texts" / "train", [good, bad, good])
+    with caplog.at_level(logging.WARNING):
+        index = load_index(open_dataset(tmp_path / "texts" / "train"), config.inputs, **SIZES)
+    assert (index.tokens < 0).tolist() == [False, True, False]
+    assert "record 1 of texts cannot be used" in caplog.text
+
+
+def test_processes_count_what_one_process_counts(dataset, config, monkeypatch):
+    alone = load_index(dataset, config.inputs, **SIZES)
+    for path in dataset.directory.glob("index-*.npz"):
+        os.unlink(path)
+    monkeypatch.setattr(index_lib, "_PARALLEL_FROM", 0)
+    monkeypatch.setattr(index_lib, "_CHUNK", 25)
+    seen = []
+    together = load_index(
+        dataset, config.inputs, **SIZES, workers=2, progress=lambda *a: seen.append(a)
+    )
+    assert np.array_equal(alone.tokens, together.tokens)
+    assert np.array_equal(alone.tiles, together.tiles)
+    assert seen == [(25, 60), (50, 60), (60, 60)]
+
+
+def test_dense_labels_are_one_tile(tmp_path, config, labelled_picture):
+    write_dataset(tmp_path / "labels" / "train", [labelled_picture(i) for i in range(4)])
+    inputs = dataclasses.replace(config.inputs, objective="dense_labels")
+    index = load_index(open_dataset(tmp_path / "labels" / "train"), inputs, **SIZES)
+    assert index.tokens.tolist() == [5] * 4 and index.tiles.tolist() == [1] * 4
