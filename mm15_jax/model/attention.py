@@ -72,7 +72,7 @@ def attention(
     assert H % K == 0, (H, K)
     query = (query_BSHh * h**-0.5).reshape(B, S, K, H // K, h)
     attend = functools.partial(_attend_block, key_BSKh, value_BSKh, segment_ids, causal=causal)
-    if S <= query_block:
+    if query_block >= S:
         return attend(query, jnp.int32(0)).reshape(B, S, H, h)
     blocks = -(-S // query_block)
     padded = jnp.pad(query, ((0, 0), (0, blocks * query_block - S), (0, 0), (0, 0), (0, 0)))

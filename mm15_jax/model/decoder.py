@@ -171,7 +171,7 @@ def embed(table_VD: Array, tokens: Array, dtype: jnp.dtype) -> Array:
 
 
 def logits_of(table_VD: Array, hidden: Array) -> Array:
-    """hidden [..., D] @ table^T -> float32[..., V]."""
+    """Hidden [..., D] @ table^T -> float32[..., V]."""
     return jnp.einsum(
         "...d,vd->...v", hidden, table_VD.astype(hidden.dtype), preferred_element_type=jnp.float32
     )

@@ -16,7 +16,7 @@ Array = jax.Array
 
 
 def linear(x: Array, kernel: Array, bias: Array | None = None) -> Array:
-    """x [..., in] @ kernel [in, out] + bias [out], in x's dtype."""
+    """X [..., in] @ kernel [in, out] + bias [out], in x's dtype."""
     y = jnp.matmul(x, kernel.astype(x.dtype))
     return y if bias is None else y + bias.astype(x.dtype)
 
