@@ -163,3 +163,16 @@ def test_fingerprints_differ(nano):
         HuggingFaceTokenizer(byte_level(["<|endoftext|>", "<pad>"]).to_str()),
     ]
     assert len({t.fingerprint for t in (nano, *others)}) == 4
+
+
+def test_the_shipped_nano_tokenizer():
+    nano = load_tokenizer("nano")
+    assert (nano.pad_id, nano.eos_id) == (0, 1)
+    assert all(len(ids) == 1 for role, ids in nano.role_ids.items() if role != "document")
+    assert nano.vocab_size <= 512
+    text = "".join(map(chr, [10, *range(32, 127)]))
+    assert nano.decode(nano.encode(text)) == text
+    for indicator in ("(0,0,0)", "(1,4,4)", "<n>"):
+        assert len(nano.encode(indicator)) == 1
+    assert len(nano.encode("what is the word?")) < len("what is the word?") - 6
+    assert len(nano.encode("tolumi")) == 6  # a made-up word: letter by letter

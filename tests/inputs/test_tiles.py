@@ -1,0 +1,268 @@
+"""Decoding and rendering, held against Pillow."""
+
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mm15_jax.config.schema import SplittingConfig
+from mm15_jax.inputs import tiles
+from mm15_jax.inputs.image_splitting import fit_size, plan_tiling
+from mm15_jax.inputs.tiles import PAD_COLOUR, decode_image, image_size, load_tiles, render_tiles
+
+
+def encode(picture, file_format, **options):
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    buffer = io.BytesIO()
+    picture.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def photo(height, width, seed=0):
+    """Noise with the spectrum of photographs (1/f), discs and print."""
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    frequency[0, 0] = 1
+    noise = [np.fft.rfft2(rng.normal(size=(height, width))) / frequency for _ in range(3)]
+    image = np.stack([np.fft.irfft2(n, s=(height, width)) for n in noise], -1)
+    image = ((image - image.min()) / np.ptp(image) * 255).astype(np.uint8)
+    for _ in range(6):
+        colour = tuple(int(c) for c in rng.integers(0, 255, 3))
+        centre = (int(rng.integers(0, width)), int(rng.integers(0, height)))
+        cv2.circle(image, centre, int(rng.integers(3, height // 5)), colour, -1, cv2.LINE_AA)
+        cv2.putText(image, "Reading 123", centre, 0, height / 500, colour, 1, cv2.LINE_AA)
+    return image
+
+
+def psnr(a, b):
+    return 10 * np.log10(255**2 / max(np.mean((a.astype(float) - b) ** 2), 1e-9))
+
+
+def plan(height, width, resolution=48, **fields):
+    splitting = SplittingConfig(**fields)
+    return plan_tiling(
+        height, width, resolution=resolution, splitting=splitting, images_in_example=1
+    )
+
+
+@pytest.fixture(scope="module")
+def image():
+    return photo(60, 80)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "WEBP", "GIF"])
+def test_lossless_formats_give_the_pixels_in_rgb_order(image, file_format):
+    if file_format == "GIF":
+        image = np.full_like(image, (250, 100, 20))
+    data = encode(image, file_format, **({"lossless": True} if file_format == "WEBP" else {}))
+    np.testing.assert_array_equal(decode_image(data), image)
+    assert image_size(data) == (60, 80)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_jpeg_equals_pillow(image, options):
+    data = encode(image, "JPEG", **options)
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    np.testing.assert_array_equal(decode_image(data), expected)
+    assert image_size(data) == (60, 80)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+def test_grey_becomes_three_equal_channels(image, file_format):
+    grey = image[..., 0]
+    decoded = decode_image(encode(grey, file_format))
+    assert decoded.shape == (60, 80, 3)
+    assert (decoded == decoded[..., :1]).all()
+    assert psnr(decoded[..., 0], grey) > 25
+
+
+def test_cmyk_jpeg(image):
+    smooth = cv2.GaussianBlur(image, (0, 0), 3)
+    data = encode(Image.fromarray(smooth).convert("CMYK"), "JPEG", quality=95)
+    assert psnr(decode_image(data), smooth) > 30
+
+
+def test_one_bit_and_palette(image):
+    black_white = Image.fromarray(image[..., 0] > 128)
+    decoded = decode_image(encode(black_white, "PNG"))
+    np.testing.assert_array_equal(decoded[..., 1], (image[..., 0] > 128) * 255)
+    palette = Image.fromarray(image).quantize(16)
+    np.testing.assert_array_equal(
+        decode_image(encode(palette, "PNG")), np.asarray(palette.convert("RGB"))
+    )
+
+
+def test_sixteen_bits_keep_the_high_byte():
+    values = np.arange(256 * 4, dtype=np.uint16).reshape(16, 64) * 64
+    decoded = decode_image(encode(Image.fromarray(values), "PNG"))
+    np.testing.assert_array_equal(decoded[..., 2], values >> 8)
+
+
+def test_sixteen_bit_colour():
+    values = (np.arange(8 * 8 * 3, dtype=np.uint16) * 341).reshape(8, 8, 3)
+    _, data = cv2.imencode(".png", values[..., ::-1])
+    np.testing.assert_array_equal(decode_image(data.tobytes()), values >> 8)
+
+
+def test_transparency_is_laid_on_white():
+    rgba = np.zeros((2, 2, 4), np.uint8)
+    rgba[0, 0] = (200, 10, 30, 255)
+    rgba[0, 1] = (200, 10, 30, 0)
+    rgba[1] = (0, 0, 0, 51)  # a fifth of black: 204
+    decoded = decode_image(encode(rgba, "PNG"))
+    assert decoded[0].tolist() == [[200, 10, 30], [255, 255, 255]]
+    assert decoded[1].tolist() == [[204] * 3] * 2
+
+
+def test_transparent_colours_and_palette_entries_are_white():
+    red = np.full((4, 4, 3), (255, 0, 0), np.uint8)
+    red[0] = (0, 0, 255)
+    assert (decode_image(encode(red, "PNG", transparency=(255, 0, 0)))[1:] == 255).all()
+    palette = Image.fromarray(red).quantize(2)
+    index = palette.getpixel((0, 3))
+    decoded = decode_image(encode(palette, "PNG", transparency=index))
+    assert (decoded[1:] == 255).all()
+    assert decoded[0, 0].tolist() == [0, 0, 255]
+
+
+def test_an_animation_gives_its_first_frame():
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "blue")]
+    for file_format in ("GIF", "PNG", "WEBP"):
+        options = {"lossless": True} if file_format == "WEBP" else {}
+        data = encode(
+            frames[0], file_format, save_all=True, append_images=frames[1:], duration=100, **options
+        )
+        decoded = decode_image(data)
+        assert decoded.shape == (4, 6, 3)
+        assert (decoded == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_exif_orientation_turns_picture_and_size(orientation, file_format):
+    quadrants = np.zeros((32, 64, 3), np.uint8)
+    quadrants[:16, :32] = 255  # the bright corner is at the top left before turning
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode_image(encode(quadrants, file_format, exif=exif))
+    assert image_size(encode(quadrants, file_format, exif=exif)) == decoded.shape[:2]
+    assert decoded.shape[:2] == ((32, 64) if orientation <= 4 else (64, 32))
+    corner = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1)}
+    row, column = corner.get(orientation, (-1, 0))
+    assert decoded[row, column].min() > 240
+    assert np.mean(decoded > 128) == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_damaged_pictures_are_value_errors(image, file_format):
+    data = encode(image, file_format)
+    assert decode_image(data).shape == (60, 80, 3)
+    for length in (1, 2, 10, len(data) // 2):
+        with pytest.raises(ValueError, match=r"not readable|damaged or cut short"):
+            decode_image(data[:length])
+
+
+def test_no_bytes_and_no_picture_are_value_errors():
+    for call in (decode_image, image_size):
+        with pytest.raises(ValueError, match="empty: 0 bytes"):
+            call(b"")
+        with pytest.raises(ValueError, match="not readable"):
+            call(b"<html>404 Not Found</html>")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_picture_that_claims_too_many_pixels_is_refused():
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    for side in (10_000, 100_000):  # Pillow itself warns of the first and refuses the second
+        header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+        bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
+        for data in (bomb, bomb + chunk(b"IEND", b"")):
+            with pytest.raises(ValueError, match=r"too large|more than the limit"):
+                decode_image(data)
+            with pytest.raises(ValueError, match=r"too large|more than the limit"):
+                image_size(data)
+
+
+def test_a_picture_that_fits_is_copied_not_resampled():
+    image = photo(144, 96, seed=1)
+    rendered = render_tiles(image, plan(144, 96, mode="static", static_grid=(3, 2)))
+    assert rendered.shape == (7, 48, 48, 3)
+    assert rendered.dtype == np.uint8
+    for number, (row, column) in enumerate([(r, c) for r in range(3) for c in range(2)]):
+        expected = image[row * 48 : row * 48 + 48, column * 48 : column * 48 + 48]
+        np.testing.assert_array_equal(rendered[number], expected)
+
+
+def test_the_overview_is_the_whole_picture_where_the_cells_say():
+    image = photo(144, 96, seed=1)
+    whole = render_tiles(image, plan(144, 96, mode="none"))
+    after = render_tiles(image, plan(144, 96, mode="static", overview="after"))
+    before = render_tiles(image, plan(144, 96, mode="static", overview="before"))
+    np.testing.assert_array_equal(after[-1], whole[0])
+    np.testing.assert_array_equal(before[0], whole[0])
+    np.testing.assert_array_equal(before[1:], after[:-1])
+
+
+@pytest.mark.parametrize(("height", "width", "kept"), [(24, 48, (24, 48)), (96, 24, (48, 12))])
+def test_padding_is_the_mean_colour_at_the_bottom_or_right(height, width, kept):
+    image = np.full((height, width, 3), 7, np.uint8)
+    (tile,) = render_tiles(image, plan(height, width, mode="none"))
+    assert (tile[: kept[0], : kept[1]] == 7).all()
+    assert (tile[kept[0] :] == PAD_COLOUR).all()
+    assert (tile[:, kept[1] :] == PAD_COLOUR).all()
+
+
+def test_small_pictures_are_enlarged_to_fill_a_side():
+    image = np.full((1, 3, 3), 7, np.uint8)
+    (tile,) = render_tiles(image, plan(1, 3, mode="none"))
+    assert (tile[:16] == 7).all()
+    assert (tile[16:] == PAD_COLOUR).all()
+
+
+@pytest.mark.parametrize("scale", [1.05, 1.3, 2, 2.7, 4, 5.5, 9])
+def test_shrinking_agrees_with_pillows_antialiased_bicubic(scale):
+    side = round(96 * scale)
+    image = photo(side, side, seed=2)
+    (tile,) = render_tiles(image, plan(side, side, resolution=96, mode="none"))
+    expected = Image.fromarray(image).resize((96, 96), Image.Resampling.BICUBIC)
+    assert psnr(tile, np.asarray(expected)) > 35
+
+
+@pytest.mark.parametrize("side", [800, 410, 200])
+def test_loading_at_reduced_size_agrees_with_loading_in_full(side):
+    data = encode(photo(900, 1200, seed=3), "JPEG", quality=90)
+    tiling = plan(900, 1200, resolution=side // 2, mode="static")
+    full = render_tiles(decode_image(data), tiling)
+    reduced = load_tiles(data, tiling)
+    assert reduced.shape == full.shape == (5, side // 2, side // 2, 3)
+    assert psnr(reduced, full) > 35
+    height, width = fit_size(900, 1200, 2, 2, side // 2)
+    decoded, size = tiles._decode(data, height, width)
+    assert size == (900, 1200)
+    assert decoded.shape[0] >= height
+    assert (decoded.shape[0] < 900) == (height <= 450)
+
+
+def test_loading_turns_as_decoding_does():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(photo(300, 400), "JPEG", exif=exif)
+    tiling = plan(*image_size(data))
+    assert tiling.height == 400
+    np.testing.assert_array_equal(
+        load_tiles(data, tiling), render_tiles(decode_image(data), tiling)
+    )
+
+
+def test_a_record_with_another_size_than_its_picture_is_an_error(image):
+    for file_format in ("PNG", "JPEG"):
+        with pytest.raises(ValueError, match=r"60 x 80 .*; its record says 80 x 60"):
+            load_tiles(encode(image, file_format), plan(80, 60))
