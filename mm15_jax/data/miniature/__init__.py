@@ -7,13 +7,14 @@ with training; between themselves they share fonts.
 
 from mm15_jax.data.miniature.baseline import trivial_baseline
 from mm15_jax.data.miniature.catalog import PREPARATIONS, SETS, tokenizer_corpus
-from mm15_jax.data.miniature.words import LABEL_SYMBOLS, SYMBOLS
+from mm15_jax.data.miniature.words import LABEL_SYMBOLS, SYMBOLS, TOKENIZER_SYMBOLS
 
 __all__ = [
     "LABEL_SYMBOLS",
     "PREPARATIONS",
     "SETS",
     "SYMBOLS",
+    "TOKENIZER_SYMBOLS",
     "tokenizer_corpus",
     "trivial_baseline",
 ]

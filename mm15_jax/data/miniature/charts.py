@@ -110,20 +110,18 @@ def _draw_table(sampler: Sampler, rows: int, columns: int) -> tuple[Canvas, list
     height, width = sampler.integer(90, 96), sampler.integer(90, 96)
     cell_width, cell_height = (width - 4) // columns, (height - 4) // rows
     numeric = [False] + [sampler.chance(0.6) for _ in range(columns - 1)]
-    longest = 5 if columns == 2 else 4
-    font = sampler.font(*PRINT)
+    # Three columns leave room for short words in small print.
+    longest, largest = (5, PRINT[1]) if columns == 2 else (4, PRINT[0] + 1)
+    font = sampler.font(PRINT[0], largest)
     cells: list[list[str]] = [[] for _ in range(rows)]
     used: set[str] = set()
     for row in cells:
         while len(row) < columns:
             number = numeric[len(row)]
             text = str(sampler.integer(10, 99)) if number else sampler.word(3, longest)
-            if font.ink(text).width <= cell_width - 4:
-                if text not in used:
-                    row.append(text)
-                    used.add(text)
-            elif not number:
-                font = sampler.font(PRINT[0], PRINT[0] + 1)  # too wide: try smaller print
+            if text not in used and font.ink(text).width <= cell_width - 4:
+                row.append(text)
+                used.add(text)
     inks = [[font.ink(text) for text in row] for row in cells]
 
     def propose() -> Layout:

@@ -11,7 +11,8 @@ from mm15_jax.data.miniature.drawing import Canvas, regular_polygon
 from mm15_jax.data.miniature.sampling import Layout, Sampler
 from mm15_jax.data.miniature.words import CHOICE_LETTERS, COLORS
 
-_LETTERS = "abcdefghjkmnpqrstuvwxyz"  # without i and l, which small print confuses
+# Without i and l, which small print confuses, and a to c, which name the choices.
+_LETTERS = "defghjkmnpqrstuvwxyz"
 
 
 def arithmetic_question(sampler: Sampler) -> Built:

@@ -35,8 +35,8 @@ def draw_single_word(sampler: Sampler, low: int, high: int) -> tuple[Canvas, str
         kind = sampler.rng.random()
         if kind < 0.6:
             height, width = 48, 48
-        elif kind < 0.9:  # a strip, as a word cut out of a page is
-            height, width = sampler.integer(max(16, h + 2), 47), 48
+        elif kind < 0.9:  # not so flat that splitting would cut it into two enlarged halves
+            height, width = sampler.integer(32, 47), 48
         else:
             height, width = 48, sampler.integer(max(36, w + 2), 48)
         if w + 2 <= width:

@@ -20,7 +20,7 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "black": (34, 34, 38),
 }
 SHAPES = ("circle", "square", "triangle", "star")
-NUMBERS = ("zero", "one", "two", "three", "four", "five")
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 GLYPHS = tuple("abcdefghijklmnopqrstuvwxyz0123456789+-")
 BACKGROUND = "."
@@ -35,8 +35,7 @@ def label_symbol(name: str) -> str:
 # are joined, `[r][e][d]` and `[red]` stay three tokens and one.
 LABEL_SYMBOLS = tuple(label_symbol(name) for name in (*GLYPHS, *COLORS, *SHAPES, BACKGROUND))
 
-# Words that answers and questions turn on. No pseudo-word contains one, so that a tokenizer may
-# make them single pieces without cutting a pseudo-word that is to be read letter by letter.
+# Words that answers and questions turn on: single pieces of the tokenizer.
 SYMBOLS = (
     *COLORS,
     *SHAPES,
@@ -62,72 +61,37 @@ SYMBOLS = (
 )
 
 # Every other word of the templates.
+# fmt: off
 OTHER_WORDS = (
-    *NUMBERS,
-    # fmt: off
-    "a",
-    "above",
-    "and",
-    "are",
-    "as",
-    "at",
-    "backwards",
-    "bar",
-    "below",
-    "comes",
-    "copy",
-    "corners",
-    "does",
-    "find",
-    "full",
-    "half",
-    "has",
-    "here",
-    "highest",
-    "how",
-    "in",
-    "is",
-    "it",
-    "larger",
-    "last",
-    "left",
-    "letters",
-    "lowest",
-    "many",
-    "more",
-    "next",
-    "no",
-    "of",
-    "or",
-    "pie",
-    "point",
-    "read",
-    "result",
-    "right",
-    "row",
-    "say",
-    "smaller",
-    "solve",
-    "sort",
-    "spell",
-    "the",
-    "there",
-    "to",
-    "value",
-    "word",
-    "words",
-    "write",
-    # fmt: on
+    *NUMBERS.values(),
+    "a", "above", "and", "are", "as", "at", "backwards", "bar", "below", "comes", "copy", "corners",
+    "does", "find", "full", "half", "has", "here", "highest", "how", "in", "is",
+    "it", "larger", "last", "left", "letters", "lowest", "many", "more", "next", "no", "of", "or",
+    "pie", "point", "read", "result", "right", "row", "say", "smaller", "solve", "sort", "spell",
+    "the", "there", "to", "value", "word", "words", "write",
 )
+# fmt: on
 
 TEMPLATE_WORDS = frozenset(SYMBOLS) | frozenset(OTHER_WORDS)
+
+# What to hand to the training of the nano tokenizer as symbols: the dense labels, and the words
+# too short for the pieces that it makes by itself: `red` as an answer is one token then.
+TOKENIZER_SYMBOLS = (*LABEL_SYMBOLS, *(word for word in SYMBOLS if len(word) < 4))
 
 CHOICE_LETTERS = ("A", "B", "C")
 
 _VOWELS = "aeiou"
 _CONSONANTS = "bcdfghjklmnpqrstvwxyz"
 _CLUSTERS = ("st", "tr", "pl", "gr", "ck", "nd", "sh", "br", "nt", "rk", "ll", "mp")
-_SYMBOL_INSIDE = re.compile("|".join(sorted(SYMBOLS, key=len, reverse=True)))
+
+# What a tokenizer may have as one piece: these anywhere, and any word of the templates of four
+# letters or more (three, at the start of a word).
+_PIECE_INSIDE = re.compile(
+    "|".join(
+        [re.escape(word) for word in sorted(TEMPLATE_WORDS) if len(word) > 3 or word in SYMBOLS]
+        + [f"^{word}" for word in sorted(TEMPLATE_WORDS) if len(word) == 3]
+    )
+)
 
 
 def pseudo_word(rng: random.Random, length: int) -> str:
@@ -152,8 +116,8 @@ def word_split(word: str) -> str:
 
 
 def is_allowed(word: str) -> bool:
-    """Whether a pseudo-word is none of the template words and hides no symbol."""
-    return word not in TEMPLATE_WORDS and _SYMBOL_INSIDE.search(word) is None
+    """Whether a pseudo-word is none of the template words and hides no piece of a tokenizer."""
+    return word not in TEMPLATE_WORDS and _PIECE_INSIDE.search(word) is None
 
 
 def draw_word(rng: random.Random, length: int, split: str) -> str:
