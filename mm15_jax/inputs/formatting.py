@@ -220,13 +220,13 @@ def _append_tiles(
 
 def _answer_position(segments: tuple[Segment, ...]) -> tuple[int, bool]:
     """Index of the segment to be produced, and whether it is an assistant's answer."""
-    answers = [i for i, s in enumerate(segments) if isinstance(s, Text) and s.role == "assistant"]
+    texts = [(i, s) for i, s in enumerate(segments) if isinstance(s, Text)]
+    answers = [(i, s.loss) for i, s in texts if s.role == "assistant"]
     if answers:
-        return next((i for i in answers if segments[i].loss), answers[0]), True
+        return next((i for i, loss in answers if loss), answers[0][0]), True
     if any(segment.role != "document" for segment in segments):
         return len(segments), True
-    trained = (i for i, s in enumerate(segments) if isinstance(s, Text) and s.loss)
-    return next(trained, len(segments)), False
+    return next((i for i, s in texts if s.loss), len(segments)), False
 
 
 def _format_dense_labels(

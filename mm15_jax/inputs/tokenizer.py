@@ -10,7 +10,8 @@ import hashlib
 import importlib.resources
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import sentencepiece
 import tokenizers
@@ -199,11 +200,9 @@ class HuggingFaceTokenizer(Tokenizer):
 
     def __getstate__(self) -> dict[str, object]:
         # The library's own pickling forgets that special tokens are plain characters here.
-        state = dict(self.__dict__)
-        state["_tokenizer"] = self._tokenizer.to_str()
-        return state
+        return self.__dict__ | {"_tokenizer": self._tokenizer.to_str()}
 
-    def __setstate__(self, state: dict[str, object]) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._tokenizer = tokenizers.Tokenizer.from_str(state["_tokenizer"])
         self._tokenizer.encode_special_tokens = True
@@ -256,12 +255,13 @@ def _special_names(directory: pathlib.Path) -> dict[str, str]:
     return names
 
 
-def _role_ids(special_id, encode) -> dict[str, tuple[int, ...]]:
+def _role_ids(
+    special_id: Callable[[str], int | None], encode: Callable[[str], list[int]]
+) -> dict[str, tuple[int, ...]]:
     """Markers: special tokens if the tokenizer has all of them, else `ROLE_TEXTS`."""
     pieces = {role: special_id(piece) for role, piece in ROLE_PIECES.items()}
-    if all(index is not None for index in pieces.values()):
-        markers = {role: (index,) for role, index in pieces.items()}
-    else:
+    markers = {role: (index,) for role, index in pieces.items() if index is not None}
+    if len(markers) < len(pieces):
         markers = {role: tuple(encode(text)) for role, text in ROLE_TEXTS.items()}
     return {"document": (), **markers}
 
