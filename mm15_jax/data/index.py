@@ -7,13 +7,11 @@ the resolution, and the source text of the code that formats an example.
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
 import hashlib
 import io
 import json
 import logging
-import multiprocessing
 import os
 import zipfile
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from mm15_jax.config.schema import InputsConfig
+from mm15_jax.data.processes import spawn_pool
 from mm15_jax.data.records import Dataset, open_dataset, write_atomically
 from mm15_jax.inputs import formatting, image_splitting
 from mm15_jax.inputs.tokenizer import load_tokenizer
@@ -142,12 +141,12 @@ def _count(dataset, inputs, tokens_per_tile, side, workers, progress) -> np.ndar
     records = len(dataset)
     starts = range(0, records, _CHUNK)
     bounds = [(start, min(start + _CHUNK, records)) for start in starts]
-    parts = []
+    parts: list[np.ndarray] = []
 
     def collect(counts: np.ndarray) -> None:
         parts.append(counts)
         if progress is not None:
-            progress(sum(p.shape[1] for p in parts), records)
+            progress(bounds[len(parts) - 1][1], records)
 
     workers = min(workers or os.cpu_count() or 1, len(bounds))
     if records < _PARALLEL_FROM or workers < 2:
@@ -155,9 +154,7 @@ def _count(dataset, inputs, tokens_per_tile, side, workers, progress) -> np.ndar
         for start, stop in bounds:
             collect(_measure(dataset, start, stop, inputs, tokenizer, tokens_per_tile, side))
     else:
-        # spawn: a fork would copy the locks of threads that JAX may have started.
-        context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with spawn_pool(workers) as pool:
             directory = str(dataset.directory)
             tasks = [
                 pool.submit(_measure_range, directory, *bound, inputs, tokens_per_tile, side)

@@ -13,7 +13,6 @@ import dataclasses
 import itertools
 import json
 import math
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from typing import Any
 from mm15_jax.config.names import unknown
 from mm15_jax.data import records
 from mm15_jax.data.preparation import Preparation
+from mm15_jax.data.processes import spawn_pool
 from mm15_jax.data.progress import Event, Progress, ProgressLine
 from mm15_jax.data.records import MANIFEST, Manifest, Shard
 from mm15_jax.inputs.example import Example
@@ -311,9 +311,7 @@ def _make_all(
         for task in tasks:
             yield task, _make_shard(preparation, task)
         return
-    # spawn: a fork would copy the locks of threads that other libraries may have started.
-    context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
+    pool = spawn_pool(workers)
     try:
         running = {pool.submit(_make_shard_by_name, task): task for task in tasks}
         for future in concurrent.futures.as_completed(running):
