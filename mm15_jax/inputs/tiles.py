@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps
 
-from mm15_jax.inputs import image_splitting
+from mm15_jax.inputs.image_splitting import OVERVIEW_CELL, Tiling, fit_size
 
 # CLIP's mean colour in 8 bits, (.48145466, .4578275, .40821073) * 255 = (122.77, 116.75, 104.09)
 # rounded: after normalisation the padding is zero to within half a grey level.
@@ -70,7 +70,7 @@ def image_size(data: bytes) -> tuple[int, int]:
     return (width, height) if _orientation(picture) in _SWAPPED_ORIENTATIONS else (height, width)
 
 
-def render_tiles(image: np.ndarray, tiling: image_splitting.Tiling) -> np.ndarray:
+def render_tiles(image: np.ndarray, tiling: Tiling) -> np.ndarray:
     """Cuts a picture into its tiles.
 
     The picture is resized, aspect kept, so that it just fits the grid; it stands at the top left,
@@ -89,20 +89,24 @@ def render_tiles(image: np.ndarray, tiling: image_splitting.Tiling) -> np.ndarra
     assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3, image.shape
     r = tiling.resolution
     rows, columns = tiling.grid
-    size = (tiling.height, tiling.width)
-    canvas = _fit(image, size, rows, columns, r)
+    fitted = _resize(image, *fit_size(tiling.height, tiling.width, rows, columns, r))
+    canvas = _pad(fitted, rows * r, columns * r)
     if tiling.num_tiles == 1:
         return canvas[np.newaxis]
     tiles = np.empty((tiling.num_tiles, r, r, 3), np.uint8)
     for tile, (row, column) in zip(tiles, tiling.cells, strict=True):
-        if (row, column) == image_splitting.OVERVIEW_CELL:
-            tile[...] = _fit(image, size, 1, 1, r)
+        if (row, column) == OVERVIEW_CELL:
+            # From whichever is smaller, the picture or what is left of it in the grid: a large
+            # photograph is shrunk once, a small one is not enlarged first.
+            source = fitted if fitted.size < image.size else image
+            whole = _resize(source, *fit_size(tiling.height, tiling.width, 1, 1, r))
+            tile[...] = _pad(whole, r, r)
         else:
             tile[...] = canvas[(row - 1) * r : row * r, (column - 1) * r : column * r]
     return tiles
 
 
-def load_tiles(data: bytes, tiling: image_splitting.Tiling) -> np.ndarray:
+def load_tiles(data: bytes, tiling: Tiling) -> np.ndarray:
     """`decode_image` and `render_tiles` in one.
 
     Faster for large JPEG: the decoder itself halves the picture as often as the grid allows.
@@ -119,7 +123,7 @@ def load_tiles(data: bytes, tiling: image_splitting.Tiling) -> np.ndarray:
         for.
     """
     rows, columns = tiling.grid
-    need = image_splitting.fit_size(tiling.height, tiling.width, rows, columns, tiling.resolution)
+    need = fit_size(tiling.height, tiling.width, rows, columns, tiling.resolution)
     image, size = _decode(data, *need)
     if size != (tiling.height, tiling.width):
         raise ValueError(
@@ -129,16 +133,14 @@ def load_tiles(data: bytes, tiling: image_splitting.Tiling) -> np.ndarray:
     return render_tiles(image, tiling)
 
 
-def _fit(image: np.ndarray, size: tuple[int, int], rows: int, columns: int, r: int) -> np.ndarray:
-    """Resizes a picture of the given full size to a grid and pads: uint8[rows*r, columns*r, 3]."""
-    height, width = image_splitting.fit_size(*size, rows, columns, r)
-    resized = _resize(image, height, width)
-    if (height, width) == (rows * r, columns * r):
-        return resized
-    canvas = np.empty((rows * r, columns * r, 3), np.uint8)
-    canvas[:height, :width] = resized
-    canvas[height:] = PAD_COLOUR
-    canvas[:height, width:] = PAD_COLOUR
+def _pad(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The picture at the top left of a canvas: uint8[height, width, 3]."""
+    if image.shape[:2] == (height, width):
+        return image
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[: image.shape[0], : image.shape[1]] = image
+    canvas[image.shape[0] :] = PAD_COLOUR
+    canvas[: image.shape[0], image.shape[1] :] = PAD_COLOUR
     return canvas
 
 

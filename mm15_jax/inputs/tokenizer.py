@@ -260,6 +260,7 @@ def _role_ids(
 ) -> dict[str, tuple[int, ...]]:
     """Markers: special tokens if the tokenizer has all of them, else `ROLE_TEXTS`."""
     pieces = {role: special_id(piece) for role, piece in ROLE_PIECES.items()}
+    markers: dict[str, tuple[int, ...]]
     markers = {role: (index,) for role, index in pieces.items() if index is not None}
     if len(markers) < len(pieces):
         markers = {role: tuple(encode(text)) for role, text in ROLE_TEXTS.items()}

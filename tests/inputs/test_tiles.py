@@ -202,10 +202,10 @@ def test_a_picture_that_fits_is_copied_not_resampled():
 
 
 def test_the_overview_is_the_whole_picture_where_the_cells_say():
-    image = photo(144, 96, seed=1)
-    whole = render_tiles(image, plan(144, 96, mode="none"))
-    after = render_tiles(image, plan(144, 96, mode="static", overview="after"))
-    before = render_tiles(image, plan(144, 96, mode="static", overview="before"))
+    image = photo(80, 60, seed=1)
+    whole = render_tiles(image, plan(80, 60, mode="none"))
+    after = render_tiles(image, plan(80, 60, mode="static", overview="after"))
+    before = render_tiles(image, plan(80, 60, mode="static", overview="before"))
     np.testing.assert_array_equal(after[-1], whole[0])
     np.testing.assert_array_equal(before[0], whole[0])
     np.testing.assert_array_equal(before[1:], after[:-1])
@@ -234,6 +234,15 @@ def test_shrinking_agrees_with_pillows_antialiased_bicubic(scale):
     (tile,) = render_tiles(image, plan(side, side, resolution=96, mode="none"))
     expected = Image.fromarray(image).resize((96, 96), Image.Resampling.BICUBIC)
     assert psnr(tile, np.asarray(expected)) > 35
+
+
+@pytest.mark.parametrize("scale", [1.5, 3, 7])
+def test_the_overview_of_a_large_picture_agrees_with_pillow_too(scale):
+    height, width = round(192 * scale), round(160 * scale)
+    image = photo(height, width, seed=4)
+    overview = render_tiles(image, plan(height, width, resolution=96, mode="static"))[-1]
+    expected = Image.fromarray(image).resize((80, 96), Image.Resampling.BICUBIC)
+    assert psnr(overview[:, :80], np.asarray(expected)) > 35
 
 
 @pytest.mark.parametrize("side", [800, 410, 200])
