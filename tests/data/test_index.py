@@ -115,5 +115,8 @@ def test_processes_count_what_one_process_counts(dataset, config, monkeypatch):
 def test_dense_labels_are_one_tile(tmp_path, config, labelled_picture):
     write_dataset(tmp_path / "labels" / "train", [labelled_picture(i) for i in range(4)])
     inputs = dataclasses.replace(config.inputs, objective="dense_labels")
-    index = load_index(open_dataset(tmp_path / "labels" / "train"), inputs, **SIZES)
+    dataset = open_dataset(tmp_path / "labels" / "train")
+    as_text = load_index(dataset, config.inputs, **SIZES)
+    index = load_index(dataset, inputs, **SIZES)
+    assert as_text.tokens.tolist() != index.tokens.tolist()  # one cache does not serve both
     assert index.tokens.tolist() == [5] * 4 and index.tiles.tolist() == [1] * 4
