@@ -68,7 +68,7 @@ def dense_labels(sampler: Sampler) -> Built:
     """A picture of print or shapes, and 36 labels, one for each patch, row by row."""
     canvas = Canvas(sampler, SIDE, SIDE)
     labels = _Labels()
-    kind = sampler.pick(("lines", "lines", "word", "glyphs", "shapes", "shapes"))
+    kind = sampler.pick(("lines",) * 5 + ("glyphs",) * 3 + ("shapes",) * 3 + ("word",))
     _KINDS[kind](sampler, canvas, labels)
     text = labels.text()
     return (canvas.image("document"), Text(text, loss=True)), {
@@ -88,9 +88,9 @@ def _characters(sampler: Sampler, length: int) -> str:
     return "".join(sampler.pick(GLYPHS) for _ in range(length))
 
 
-def _fitting(sampler: Sampler, font: Font, longest: int) -> tuple[str, Ink]:
-    """Characters that fit the picture's width in this font."""
-    length = sampler.integer(1, longest)
+def _fitting(sampler: Sampler, font: Font, shortest: int, longest: int) -> tuple[str, Ink]:
+    """Characters, shortest to longest in number, or as many as fit the picture's width."""
+    length = sampler.integer(shortest, longest)
     while True:
         text = _characters(sampler, length)
         ink = font.ink(text)
@@ -100,10 +100,11 @@ def _fitting(sampler: Sampler, font: Font, longest: int) -> tuple[str, Ink]:
 
 
 def _lines(sampler: Sampler, canvas: Canvas, labels: _Labels) -> None:
-    """Two to four lines of one font."""
+    """As many lines of one font as fit, or one less: the denser, the more there is to learn."""
     font = sampler.font(9, 12)
-    count = sampler.integer(2, max(2, min(4, SIDE // font.line_height)))
-    lines = [_fitting(sampler, font, 6) for _ in range(count)]
+    most = min(4, (SIDE + 2) // font.line_height)
+    count = sampler.integer(most - 1, most)
+    lines = [_fitting(sampler, font, 3, 7) for _ in range(count)]
     pitch = SIDE // count
 
     def propose() -> Layout:
@@ -121,7 +122,7 @@ def _lines(sampler: Sampler, canvas: Canvas, labels: _Labels) -> None:
 
 def _word(sampler: Sampler, canvas: Canvas, labels: _Labels) -> None:
     """One word or number anywhere, in any size."""
-    text, ink = _fitting(sampler, sampler.font(9, 16), 7)
+    text, ink = _fitting(sampler, sampler.font(9, 16), 1, 7)
 
     def propose() -> Layout:
         x = sampler.integer(1, SIDE - 1 - ink.width)
@@ -139,7 +140,7 @@ def _scattered(sampler: Sampler, canvas: Canvas, labels: _Labels) -> None:
     largest = 11 if cell == 12 else 15
     glyphs = []
     for k in range(cells * cells):
-        if sampler.chance(0.85):
+        if sampler.chance(0.95):
             glyph = sampler.pick(GLYPHS)
             glyphs.append((k % cells, k // cells, glyph, sampler.font(8, largest).ink(glyph)))
 
