@@ -206,7 +206,8 @@ def preparation(
             try:
                 yield build(Path(source).absolute(), item)
             except DataError as error:
-                _logger.warning("%s: skipped %s (from %s): %s", name, item.key, item.unit, error)
+                # The driver counts it, and makes the examples behind it.
+                raise DataError(f"{name} {item.key}, from {item.unit}: {error}") from error
 
     return Preparation(
         name=name,

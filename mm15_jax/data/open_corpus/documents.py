@@ -7,6 +7,7 @@ them tests on trains none of the others.
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from pathlib import Path
@@ -92,10 +93,12 @@ def plan_lines(source: Path) -> list[common.Item]:
     return _items(source, "open_lines", lambda split: kinds)
 
 
-def _spans(page: pdf.Page, kind: str) -> list[list[pdf.Word]]:
+@functools.lru_cache(maxsize=8)
+def _spans(path: Path, index: int, kind: str) -> list[list[pdf.Word]]:
     """All runs of neighbouring clean words of a line that a crop of this kind may show."""
     spans = []
-    for line in page.lines:
+    page = pdf.read_page(path, index)
+    for line in filter(page.in_body, page.lines):
         for start in range(len(line.words)):
             if kind == "word":
                 lengths: tuple[int, ...] = (1,)
@@ -119,14 +122,16 @@ def build_line(source: Path, item: common.Item) -> Example:
     """One crop of a few words and the question what it says."""
     relative, index, kind = item.payload
     path = common.inside(source, relative)
-    level = kind.rstrip("0123456789")
     page = pdf.read_page(path, index)
-    spans = _spans(page, level)
+    spans = _spans(path, index, kind.rstrip("0123456789"))
+    for level in ("words", "word"):  # a table of numbers may have no run of this kind
+        spans = spans or _spans(path, index, level)
     if not spans:
-        raise common.DataError(f"the page has no run of words for a crop of kind {level!r}")
+        raise common.DataError("no word on the page can be cropped")
     # One order for all crops of a kind: the crops of a page differ while it has enough runs.
+    level = kind.rstrip("0123456789")
     generator = common.seeded("lines", relative, str(index), level)
-    number = int(kind[len(level) :])
+    number = int(kind.removeprefix(level))
     order = generator.sample(range(len(spans)), len(spans))
     words = spans[order[number % len(spans)]]
     generator = common.seeded("lines", relative, str(index), kind)
@@ -147,7 +152,7 @@ def _crop(
     size = words[0].size
     # Ascender to descender is nine tenths of the size: 10 to 14 pixels.
     scale = generator.uniform(11, 15.5) / size
-    gap = 0.12 * size  # half of a word space, so that no neighbour is seen
+    gap = 0.14 * size  # half of a word space, so that no neighbour is seen
     box = (
         max(min(w.box[0] for w in words) - gap, 0.0),
         max(words[0].baseline - 0.86 * size, 0.0),
@@ -175,16 +180,10 @@ def plan_paragraphs(source: Path) -> list[common.Item]:
 
 def _blocks(page: pdf.Page) -> list[list[pdf.Line]]:
     """Runs of lines of one size at one distance, each alone in its row."""
-    rows: list[list[pdf.Line]] = []
-    for line in page.lines:
-        if rows and abs(rows[-1][0].words[0].baseline - line.words[0].baseline) < 3:
-            rows[-1].append(line)
-        else:
-            rows.append([line])
     blocks: list[list[pdf.Line]] = [[]]
-    for row in rows:
+    for row in _rows(page):
         line, block = row[0], blocks[-1]
-        if len(row) > 1 or line.words[0].size < 4:
+        if len(row) > 1 or line.words[0].size < 4 or not page.in_body(line):
             blocks.append([])
             continue
         if block:
@@ -201,12 +200,12 @@ def build_paragraph(source: Path, item: common.Item) -> Example:
     relative, index, kind = item.payload
     path = common.inside(source, relative)
     page = pdf.read_page(path, index)
-    blocks = _blocks(page)
+    blocks = _blocks(page) or [[line] for line in page.lines]
     if not blocks:
-        raise common.DataError("the page has no two lines that follow each other")
+        raise common.DataError("the page has no lines")
     generator = common.seeded("paragraphs", relative, str(index), kind)
     block = generator.choice(blocks)
-    length = generator.randint(2, min(6, len(block)))
+    length = generator.randint(min(2, len(block)), min(6, len(block)))
     start = generator.randint(0, len(block) - length)
     lines = block[start : start + length]
     size = lines[0].size
@@ -239,30 +238,53 @@ def plan_pages(source: Path) -> list[common.Item]:
     )
 
 
-def _rows(page: pdf.Page) -> list[str]:
-    """The text of the page's rows, top to bottom."""
-    rows: list[tuple[float, list[str]]] = []
+def _rows(page: pdf.Page) -> list[list[pdf.Line]]:
+    """Lines that stand beside each other, top to bottom."""
+    rows: list[list[pdf.Line]] = []
     for line in page.lines:
-        baseline = line.words[0].baseline
-        if rows and abs(rows[-1][0] - baseline) < 3:
-            rows[-1][1].append(line.text)
+        if rows and abs(rows[-1][0].words[0].baseline - line.words[0].baseline) < 3:
+            rows[-1].append(line)
         else:
-            rows.append((baseline, [line.text]))
-    return [" ".join(texts) for _, texts in rows]
+            rows.append([line])
+    return rows
+
+
+def _text(row: list[pdf.Line]) -> str:
+    return " ".join(line.text for line in row)
 
 
 def _headings(page: pdf.Page) -> list[str]:
-    """Bold lines that are larger than the body or numbered like a section."""
-    body = float(np.median([word.size for word in page.words]))
-    found = []
-    for line in page.lines:
-        bold = all(word.bold for word in line.words)
-        numbered = re.match(r"(Chapter |Appendix )?(\d+|[A-Z]\.\d+)(\.\d+)*\.?\s+\S", line.text)
-        inside = 0.08 * page.height < line.words[0].baseline < 0.93 * page.height
-        large = line.size > 1.1 * body
-        if bold and inside and (large or numbered) and any(c.isalpha() for c in line.text):
-            found.append(line.text)
+    """Bold rows that are larger than the body or numbered like a section; no table of contents.
+
+    A heading that goes on in the next row is one heading.
+    """
+    found: list[str] = []
+    last: pdf.Word | None = None  # of the heading in the row before
+    for row in _rows(page):
+        words = [word for line in row for word in line.words]
+        text = _text(row)
+        size = float(np.median([w.size for w in words]))
+        bold = sum(len(w.text) for w in words if w.bold) > 0.8 * sum(len(w.text) for w in words)
+        numbered = re.match(r"(Chapter |Appendix )?(\d+|[A-Z]\.\d+)(\.\d+)*\.?(\s+\S|$)", text)
+        listed = len(row) > 1 and re.fullmatch(r"[\divxlc]+", row[-1].text)
+        heads = size > 1.1 * page.body_size or (numbered and page.in_body(row[0]))
+        if not (bold and heads and not listed and any(c.isalpha() for c in text)):
+            last = None
+            continue
+        step = words[0].baseline - last.baseline if last else float("inf")
+        if last and not numbered and step < 1.7 * size and abs(last.size - size) < 0.5:
+            divided = found[-1].endswith("-")
+            found[-1] = found[-1][:-1] + text if divided else f"{found[-1]} {text}"
+        else:
+            found.append(text)
+        last = words[0]
     return found
+
+
+@functools.lru_cache(maxsize=2)
+def _page_image(path: Path, index: int) -> Image:
+    """A whole page; several questions in a row are about the same."""
+    return _encode(pdf.render(path, index, PAGE_SCALE))
 
 
 def build_page(source: Path, item: common.Item) -> Example:
@@ -270,8 +292,8 @@ def build_page(source: Path, item: common.Item) -> Example:
     relative, index, kind = item.payload
     path = common.inside(source, relative)
     page = pdf.read_page(path, index)
-    image = _encode(pdf.render(path, index, PAGE_SCALE))
-    rows = _rows(page)
+    image = _page_image(path, index)
+    rows = [_text(row) for row in _rows(page)]
     metadata: dict = {"kind": kind, "page": index + 1, "document": relative}
     if kind == "text":
         words = page.words

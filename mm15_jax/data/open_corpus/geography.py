@@ -26,8 +26,7 @@ def _maps(source: Path, data_set: str):
 def plan_flags(source: Path) -> list[common.Item]:
     """One question a flag."""
     root = source / kgm.FOLDER / "flags"
-    items = []
-    seen: set[str] = set()
+    seen: dict[str, tuple[str, str, str, tuple[str, ...]]] = {}
     for found in _maps(source, "open_flags"):
         flags: dict[str, tuple[str, str]] = {}  # content -> (region, path)
         for region in found.regions:
@@ -40,20 +39,20 @@ def plan_flags(source: Path) -> list[common.Item]:
                 continue
             flags.setdefault(content, (region.name, region.flag))
         for content, (name, flag) in flags.items():
-            if content in seen or len(flags) < 2:
-                continue
-            seen.add(content)
-            others = tuple(n for c, (n, _) in flags.items() if c != content and n != name)
+            others = tuple(sorted({n for n, _ in flags.values() if n != name}))
             if others:
-                items.append(
-                    common.Item(
-                        common.split_of(f"flags/{content}"),
-                        f"{found.key}/{name}",
-                        f"{kgm.FOLDER}/flags/{flag}",
-                        (flag, name, others),
-                    )
-                )
-    return items
+                seen.setdefault(content, (f"{found.key}/{name}", flag, name, others))
+    # One region's flags are one unit, even where maps draw it in different files.
+    units = common.linked((key, [name.lower()]) for key, _, name, _ in seen.values())
+    return [
+        common.Item(
+            common.split_of(f"flags/{units[key]}"),
+            key,
+            f"{kgm.FOLDER}/flags/{flag}",
+            (flag, name, others),
+        )
+        for key, flag, name, others in seen.values()
+    ]
 
 
 def build_flag(source: Path, item: common.Item) -> Example:

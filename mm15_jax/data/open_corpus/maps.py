@@ -7,8 +7,8 @@ The pictures are the maps as shipped: flat colours, no writing.
 
 from __future__ import annotations
 
-import collections
 import colorsys
+from collections.abc import Iterable
 from pathlib import Path
 
 from mm15_jax.data.open_corpus import common, kgm
@@ -121,7 +121,7 @@ def colour_name(colour: tuple[int, int, int]) -> str | None:
     for low, high, name in (
         (0, 10, "red"), (22, 42, "orange"), (50, 65, "yellow"), (85, 150, "green"),
         (172, 192, "cyan"), (208, 250, "blue"), (268, 295, "purple"), (302, 332, "pink"),
-        (350, 360, "red"),
+        (355, 360, "red"),
     ):  # fmt: skip
         if low <= hue <= high:
             if name in ("red", "orange", "yellow") and saturation < 0.55:
@@ -132,13 +132,15 @@ def colour_name(colour: tuple[int, int, int]) -> str | None:
     return None
 
 
-def _hue_family(colour: tuple[int, int, int]) -> str:
-    """A coarse name that every colour has, to see whether a colour name is the only one."""
-    hue, saturation, value = colorsys.rgb_to_hsv(*(c / 255 for c in colour))
-    if value < 0.2 or saturation < 0.12:
-        return "none"
-    return ("red", "orange", "yellow", "green", "green", "cyan", "blue", "blue", "purple", "pink",
-            "pink", "red")[int(hue * 12 + 0.5) % 12]  # fmt: skip
+def _alone(colour: tuple[int, int, int], others: Iterable[tuple[int, int, int]]) -> bool:
+    """Whether no other colour comes near in hue, so that nobody mixes them up."""
+    hue = colorsys.rgb_to_hsv(*colour)[0]
+    for other in others:
+        other_hue, saturation, value = colorsys.rgb_to_hsv(*(c / 255 for c in other))
+        apart = abs(hue - other_hue)
+        if other != colour and value >= 0.2 and saturation >= 0.12 and min(apart, 1 - apart) < 0.11:
+            return False
+    return True
 
 
 def plan_regions(source: Path) -> list[common.Item]:
@@ -147,16 +149,16 @@ def plan_regions(source: Path) -> list[common.Item]:
     for found, split in _maps(source, "open_regions"):
         areas = kgm.areas(found.picture)
         total = sum(areas.values())
-        families = collections.Counter(
-            _hue_family(((code >> 16) & 255, (code >> 8) & 255, code & 255))
+        colours = [
+            ((code >> 16) & 255, (code >> 8) & 255, code & 255)
             for code, area in areas.items()
-            if area >= 20
-        )
+            if area >= SMALLEST_AREA // 2
+        ]
         for region in found.named():
             name = colour_name(region.colour)
             if name is None or areas.get(kgm.code_of(region.colour), 0) < SMALLEST_SHARE * total:
                 continue
-            alone = families[_hue_family(region.colour)] == 1
+            alone = name != "gray" and _alone(region.colour, colours)
             payload = (found.picture.name, region.colour, name)
             kinds = ("where", "colour") if alone else ("colour",)
             items += [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gzip
+import math
 import threading
 import unicodedata
 from dataclasses import dataclass, field
@@ -19,11 +20,12 @@ import numpy as np
 from mm15_jax.data.open_corpus.common import DataError
 
 MAX_BYTES = 64_000_000  # of an unpacked document
-SOFT_HYPHEN = "\ufffe"  # PDFium's mark for a hyphen at the end of a line
+LINE_END_HYPHEN = "\x02"  # what PDFium gives for a hyphen that divides a word
+GAP = 0.7  # of the font size: a wider space inside a word is a space between columns
 # How people type what typesetters print.
 _TYPED = str.maketrans(
     {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-", "…": "..."}
-    | {"\u00a0": " ", "\u00ad": "-", SOFT_HYPHEN: "-"}
+    | {"\u00ad": "-", LINE_END_HYPHEN: "-"}
 )
 
 # PDFium is not thread safe; decoding threads may share a process.
@@ -73,6 +75,16 @@ class Page:
     height: float
     lines: list[Line]
 
+    def in_body(self, line: Line) -> bool:
+        """Whether a line is no running head or foot, which all pages share."""
+        inside = 0.08 * self.height < line.words[0].baseline < 0.93 * self.height
+        return inside or line.size > 1.1 * self.body_size
+
+    @functools.cached_property
+    def body_size(self) -> float:
+        """Font size of the middle word, in points."""
+        return float(np.median([word.size for word in self.words]))
+
     @property
     def words(self) -> list[Word]:
         """All words in reading order."""
@@ -117,7 +129,10 @@ def render(
         page = _document(path)[index]
         width, height = page.get_size()
         x1, y1, x2, y2 = box or (0, 0, width, height)
-        crop = (max(x1, 0), max(height - y2, 0), max(width - x2, 0), max(y1, 0))
+        margins = (x1, height - y2, width - x2, y1)  # left, bottom, right, top
+        # PDFium's binding rounds margins up to whole pixels, which would cut into the box; a
+        # hundredth keeps whole numbers whole.
+        crop = tuple(max((math.floor(m * scale) - 0.01) / scale, 0) for m in margins)
         return page.render(scale=scale, crop=crop, rev_byteorder=True).to_numpy()[..., :3].copy()
 
 
@@ -133,6 +148,16 @@ def read_page(path: Path, index: int) -> Page:
             words = _words(page.get_textpage(), height)
         except (IndexError, pypdfium2.PdfiumError) as error:
             raise DataError(f"page {index + 1} of {path.name} is not readable ({error})") from error
+    words = [
+        w
+        for w in words
+        if w.box[0] >= 0
+        and w.box[1] >= 0
+        and w.box[2] <= width
+        and w.box[3] <= height
+        and w.box[0] < w.box[2]
+        and w.box[1] < w.box[3]
+    ]
     return Page(width=width, height=height, lines=_lines(words))
 
 
@@ -142,44 +167,61 @@ def _words(text_page, page_height: float) -> list[Word]:
 
     left, right, bottom, top, x, y = (ctypes.c_double() for _ in range(6))
     words: list[Word] = []
-    run: list[tuple[str, tuple[float, float, float, float], float, float, bool]] = []
+    run: list[tuple[str, tuple[float, float, float, float], float, float, int]] = []
 
     def close() -> None:
         if run:
-            words.append(_word(run))
+            words.append(_word(run, _is_bold(text_page, run[0][-1])))
             run.clear()
 
     for i in range(text_page.count_chars()):
         code = raw.FPDFText_GetUnicode(text_page, i)
         character = chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
         printed = code >= 32 and raw.FPDFText_IsGenerated(text_page, i) != 1
-        if character.isspace() or not (printed or character == SOFT_HYPHEN):
+        if character.isspace() or not (printed or character == LINE_END_HYPHEN):
             close()
             continue
         raw.FPDFText_GetCharBox(text_page, i, left, right, bottom, top)
         raw.FPDFText_GetCharOrigin(text_page, i, x, y)
         size = raw.FPDFText_GetFontSize(text_page, i)
-        bold = raw.FPDFText_GetFontWeight(text_page, i) >= 600
         box = (left.value, page_height - top.value, right.value, page_height - bottom.value)
         if run and (
-            abs(run[-1][2] - (page_height - y.value)) > 0.6 * size or box[0] < run[-1][1][0] - size
+            abs(run[-1][2] - (page_height - y.value)) > 0.6 * size  # on in the next line
+            or box[0] < run[-1][1][0] - size
+            or box[0] > run[-1][1][2] + GAP * size  # in the next column
         ):
-            close()  # the word goes on in the next line
-        run.append((character, box, page_height - y.value, size, bold))
-        if character == SOFT_HYPHEN:
+            close()
+        run.append((character, box, page_height - y.value, size, i))
+        if character == LINE_END_HYPHEN:
             close()
     close()
-    return words
+    return _without_leaders(words)
 
 
-def _word(run: list) -> Word:
-    """A word from its characters (character, box, baseline, size, bold)."""
+def _without_leaders(words: list[Word]) -> list[Word]:
+    """Drops the rows of dots that lead the eye in a table of contents."""
+    dots = [set(word.text) == {"."} for word in words]
+    near = [any(dots[max(i - 1, 0) : i] + dots[i + 1 : i + 2]) for i in range(len(words))]
+    return [w for w, dot, by in zip(words, dots, near, strict=True) if not (dot and by)]
+
+
+def _is_bold(text_page, index: int) -> bool:
+    """By the font's weight, or by its name: the standard fonts come without a weight."""
+    import pypdfium2.raw as raw
+
+    name = ctypes.create_string_buffer(128)
+    raw.FPDFText_GetFontInfo(text_page, index, name, len(name), ctypes.c_int())
+    return raw.FPDFText_GetFontWeight(text_page, index) >= 600 or b"bold" in name.value.lower()
+
+
+def _word(run: list, bold: bool) -> Word:
+    """A word from its characters (character, box, baseline, size, index)."""
     text = unicodedata.normalize("NFC", "".join(c for c, *_ in run)).translate(_TYPED)
     for ligature in "ﬀﬁﬂﬃﬄ":
         text = text.replace(ligature, unicodedata.normalize("NFKC", ligature))
     boxes = np.array([box for _, box, *_ in run])
     baselines = [baseline for _, _, baseline, _, _ in run]
-    sizes = [size for *_, size, _ in run]
+    sizes = [size for _, _, _, size, _ in run]
     baseline, size = float(np.median(baselines)), float(np.median(sizes))
     level = max(abs(b - baseline) for b in baselines) < 0.1 * size
     even = max(sizes) - min(sizes) < 0.05 * size
@@ -188,7 +230,7 @@ def _word(run: list) -> Word:
         box=(*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist()),
         baseline=baseline,
         size=size,
-        bold=run[0][-1],
+        bold=bold,
         clean=level and even and text.isascii() and text.isprintable() and size > 4,
     )
 

@@ -30,9 +30,14 @@ def plan(source: Path) -> list[common.Item]:
     groups = _groups(names, paths)
     items = []
     for name in names:
+        caption = _caption(root, name)
+        if caption is None:
+            error = common.DataError(f"line 1 of {name}.txt holds no English caption")
+            common.log_unit("open_stamps", f"{FOLDER}/{name}.png", error)
+            continue
         split = common.split_of(f"stamps/{groups[name]}")
         kinds = ("caption", "chat") if split == "train" else ("what", "kind")
-        if split != "train" and _short_answer(_caption(root, name)) is None:
+        if split != "train" and _short_answer(caption) is None:
             kinds = ("kind",)
         items += [
             common.Item(split, f"{name}:{kind}", f"{FOLDER}/{name}.png", (name, kind))
@@ -63,9 +68,9 @@ def _caption(root: Path, name: str) -> str | None:
     return caption if caption and not re.match(r"\w+\.utf8=", caption) else None
 
 
-def _short_answer(caption: str | None) -> str | None:
+def _short_answer(caption: str) -> str | None:
     """The caption without its full stop, if it is short enough to name a thing."""
-    if caption is None or len(caption) > SHORT or not caption[0].isalnum():
+    if len(caption) > SHORT or not caption[0].isalnum():
         return None
     return caption.rstrip(".")
 
@@ -92,7 +97,7 @@ def build(source: Path, item: common.Item) -> Example:
     name, kind = item.payload
     caption = _caption(root, name)
     if caption is None:
-        raise common.DataError(f"line 1 of {name}.txt holds no English caption")
+        raise common.DataError("its caption went away after the plan was made")
     image = common.read_image(common.inside(root, f"{name}.png"))
     metadata = {"kind": kind, "caption": caption, "folder": str(PurePosixPath(name).parent)}
     short = _short_answer(caption)
