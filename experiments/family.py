@@ -59,6 +59,7 @@ def pretrain(size: str) -> ExperimentConfig:
             peak_learning_rate=peak_learning_rate(DECODER_PARAMETERS[size]),
             warmup_steps=2000,
             end_ratio=0.1,
+            b1=0.0,  # AdaFactor without momentum
         ),
         train=TrainConfig(steps=200_000, batch_rows=512),
         checkpoint=CheckpointConfig(every=2000),
@@ -74,7 +75,7 @@ def continual(size: str) -> ExperimentConfig:
         "inputs.tiles_per_row": 20,
         "inputs.splitting": SplittingConfig(mode="static"),
         "data.mixture": "continual_ocr",
-        "optimizer": OptimizerConfig(peak_learning_rate=1e-5),
+        "optimizer": OptimizerConfig(peak_learning_rate=1e-5, b1=0.0),
         "train": TrainConfig(steps=30_000, batch_rows=256),
         "init_from": (InitFrom(f"mm15_{size}_pretrain"),),
     }

@@ -36,7 +36,7 @@ ENCODER = EncoderConfig(
 )
 CONNECTOR = ConnectorConfig(tokens=16, hidden=96, depth=1)
 DECODER = DecoderConfig(
-    vocab_size=320,  # the tokenizer has 298 pieces
+    vocab_size=320,  # the tokenizer has 300 pieces
     width=128,
     layers=3,
     ffn_width=352,

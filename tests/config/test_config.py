@@ -1,0 +1,117 @@
+import subprocess
+import sys
+
+import pytest
+
+from mm15_jax import config
+
+FULL_SIZE = [
+    f"mm15_{size}_{stage}"
+    for size in ("1b", "3b", "7b", "30b", "nano")
+    for stage in ("pretrain", "continual", "sft")
+]
+
+
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_every_stage_of_every_size_is_an_experiment(name):
+    assert config.load(name).name == name
+
+
+@pytest.mark.parametrize("name", config.experiments())
+def test_a_config_survives_its_json(name):
+    experiment = config.load(name)
+    assert config.from_dict(config.ExperimentConfig, config.to_dict(experiment)) == experiment
+
+
+def test_every_key_can_be_set_to_the_value_it_has():
+    experiment = config.load("mm15_3b_sft")
+    for key in config.keys(experiment):
+        value = experiment
+        for part in key.split("."):
+            value = getattr(value, part)
+        if key == "init_from":
+            continue
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        assert config.apply_overrides(experiment, [f"{key}={text}"]) == experiment, key
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key", "value"),
+    [
+        ("train.steps=1e3", "steps", 1000),
+        ("train.steps=1_000", "steps", 1000),
+        ("train.compute_dtype=float32", "compute_dtype", "float32"),
+    ],
+)
+def test_values_are_read_by_the_type_of_their_field(assignment, key, value):
+    changed = config.apply_overrides(config.load("mm15_nano_sft"), [assignment])
+    assert getattr(changed.train, key) == value
+
+
+def test_a_pair_and_a_boolean_are_read():
+    changed = config.load(
+        "mm15_nano_sft", ["inputs.splitting.static_grid=3,2", "data.allow_missing=true"]
+    )
+    assert changed.inputs.splitting.static_grid == (3, 2)
+    assert changed.data.allow_missing is True
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "words"),
+    [
+        ("mm15_3b_sfd", [], ["mm15_3b_sfd", "mm15_3b_sft"]),
+        ("mm15_3b_sft", ["train.step=3"], ["train.step", "'train.steps'"]),
+        ("mm15_3b_sft", ["optimiser.name=adamw"], ["optimiser.name", "optimizer.name"]),
+        ("mm15_3b_sft", ["train.steps=many"], ["train.steps=many", "whole number"]),
+        ("mm15_3b_sft", ["train.steps=1.5"], ["1.5", "whole number"]),
+        ("mm15_3b_sft", ["train.steps"], ["no '='"]),
+        ("mm15_3b_sft", ["train=3"], ["group", "train.steps"]),
+        ("mm15_3b_sft", ["train.steps.more=3"], ["too deep"]),
+        ("mm15_3b_sft", ["train.steps=0"], ["train.steps", "more than 0"]),
+        ("mm15_3b_sft", ["data.allow_missing=perhaps"], ["true or false"]),
+        ("mm15_3b_sft", ["data.mixture=sft_al"], ["sft_al", "sft_all"]),
+        ("mm15_3b_sft", ["inputs.splitting.static_grid=2"], ["static_grid"]),
+        ("mm15_3b_sft", ["inputs.splitting.n_min=10"], ["n_min 10", "n_max 9"]),
+        ("mm15_3b_sft", ["model.connector.tokens=145"], ["145", "144"]),
+        ("mm15_3b_sft", ["model.encoder.resolution=670"], ["670", "658"]),
+        ("mm15_3b_sft", ["model.decoder.kv_heads=7"], ["kv_heads 7"]),
+        ("nowhere.py:sft", [], ["nowhere.py:sft", "path/to/file.py:function"]),
+    ],
+)
+def test_a_mistake_is_answered_with_what_would_be_right(name, overrides, words):
+    with pytest.raises(ValueError) as error:
+        config.load(name, overrides)
+    for word in words:
+        assert word in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_experiment_of_a_users_own_file(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from mm15_jax.config import replace_nested\n"
+        "from mm15_jax.experiments import nano\n"
+        "def small():\n    return replace_nested(nano.sft(), {'train.steps': 7})\n"
+    )
+    assert config.load(f"{file}:small").train.steps == 7
+    with pytest.raises(ValueError, match="small"):
+        config.load(f"{file}:smal")
+
+
+def test_experiments_import_neither_jax_nor_numpy():
+    code = (
+        "import sys; from mm15_jax import config;"
+        "[config.load(n) for n in config.experiments()];"
+        "print([m for m in ('jax', 'numpy', 'flax', 'tensorflow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_learning_rates_of_pretraining_follow_mm1():
+    # exp(-0.4214 ln N - 0.5535) by hand for the 3B decoder.
+    assert config.load("mm15_3b_pretrain").optimizer.peak_learning_rate == pytest.approx(
+        6.05e-5, rel=0.01
+    )
+    assert config.load("mm15_3b_continual").optimizer.peak_learning_rate == 1e-5
+    assert config.load("mm15_3b_sft").optimizer.peak_learning_rate == 2e-5
