@@ -33,6 +33,10 @@ from flax.core import meta
 
 Array = jax.Array
 
+# Without rematerialisation a loop copies what each layer keeps for the backward pass into stacked
+# arrays and out again, a tenth of a small model's step on CPU. Parameters stay stacked.
+UNROLLED_LAYERS = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class Initializer:
@@ -121,6 +125,7 @@ def scanned(layer: type[nn.Module], *, length: int, remat: str, in_axes: tuple) 
         split_rngs={"params": True},
         in_axes=in_axes,
         length=length,
+        unroll=length if remat == "none" and length <= UNROLLED_LAYERS else 1,
         metadata_params={meta.PARTITION_NAME: "layers"},
     )
 

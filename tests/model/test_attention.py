@@ -59,9 +59,7 @@ def test_blocks_of_queries_change_neither_output_nor_gradient(block, causal):
 
     def run(query_block):
         def out(*args):
-            return attention(
-                *args, segment_ids=segment_ids, causal=causal, query_block=query_block
-            )
+            return attention(*args, segment_ids=segment_ids, causal=causal, query_block=query_block)
 
         return out(*args), jax.grad(lambda *a: jnp.sum(out(*a) ** 3), argnums=(0, 1, 2))(*args)
 

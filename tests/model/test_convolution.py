@@ -58,7 +58,9 @@ def assert_same_function(ours, theirs, *args):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("size_in, size_out", [(27, 12), (48, 9), (48, 12), (27, 9), (6, 4), (3, 5)])
+@pytest.mark.parametrize(
+    "size_in, size_out", [(27, 12), (48, 9), (48, 12), (27, 9), (6, 4), (3, 5)]
+)
 def test_pooling_windows_cover_everything_and_average(size_in, size_out):
     matrix = pooling_matrix(size_in, size_out)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-6)

@@ -153,7 +153,9 @@ def test_position_tables_are_resized_with_the_class_token_apart():
     encoder, connector = (resized[part]["position_table"] for part in ("encoder", "connector"))
     assert encoder.shape == (50, 8) and connector.shape == (49, 8)
     np.testing.assert_array_equal(encoder[0], params["encoder"]["position_table"][0])
-    np.testing.assert_array_equal(encoder[1:], resize_grid(params["encoder"]["position_table"][1:], 7))
+    np.testing.assert_array_equal(
+        encoder[1:], resize_grid(params["encoder"]["position_table"][1:], 7)
+    )
     np.testing.assert_array_equal(connector, resize_grid(params["connector"]["position_table"], 7))
     assert resized["decoder"] is params["decoder"]
     assert resized["encoder"]["other"] is params["encoder"]["other"]
