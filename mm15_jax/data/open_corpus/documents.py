@@ -230,12 +230,13 @@ def build_paragraph(source: Path, item: common.Item) -> Example:
 
 
 def plan_pages(source: Path) -> list[common.Item]:
-    """The page's text and two questions to train on; the questions to evaluate."""
-    return _items(
-        source,
-        "open_pages",
-        lambda split: ("text", "line", "heading") if split == "train" else ("line", "heading"),
-    )
+    """Two questions a page."""
+    return _items(source, "open_pages", lambda split: ("line", "heading"))
+
+
+def plan_page_texts(source: Path) -> list[common.Item]:
+    """All text of every page."""
+    return _items(source, "open_page_texts", lambda split: ("text",))
 
 
 def _rows(page: pdf.Page) -> list[list[pdf.Line]]:
@@ -288,21 +289,13 @@ def _page_image(path: Path, index: int) -> Image:
 
 
 def build_page(source: Path, item: common.Item) -> Example:
-    """A page with its text (words and boxes as PDFA has them), or with a question about it."""
+    """A page with a question about one of its headings or lines."""
     relative, index, kind = item.payload
     path = common.inside(source, relative)
     page = pdf.read_page(path, index)
     image = _page_image(path, index)
     rows = [_text(row) for row in _rows(page)]
     metadata: dict = {"kind": kind, "page": index + 1, "document": relative}
-    if kind == "text":
-        words = page.words
-        metadata |= {
-            "words": [word.text for word in words],
-            "boxes": [_relative(word.box, page) for word in words],
-        }
-        segments: tuple[Image | Text, ...] = (image, Text("\n".join(rows), loss=True))
-        return Example(segments, "open_pages", item.key, "text_rich", metadata)
     generator = common.seeded("pages", item.key)
     headings = _headings(page)
     if kind == "heading" and 0 < len(headings) <= len(ORDINALS):
@@ -316,6 +309,22 @@ def build_page(source: Path, item: common.Item) -> Example:
     metadata |= {"answer": answer, "metric": "anls"}
     segments = common.conversation([image], [(question, answer)])
     return Example(segments, "open_pages", item.key, "text_rich", metadata)
+
+
+def build_page_text(source: Path, item: common.Item) -> Example:
+    """A page and its text; its words and their boxes as PDFA has them."""
+    relative, index, _ = item.payload
+    path = common.inside(source, relative)
+    page = pdf.read_page(path, index)
+    text = "\n".join(_text(row) for row in _rows(page))
+    metadata = {
+        "page": index + 1,
+        "document": relative,
+        "words": [word.text for word in page.words],
+        "boxes": [_relative(word.box, page) for word in page.words],
+    }
+    segments = (_page_image(path, index), Text(text, loss=True))
+    return Example(segments, "open_page_texts", item.key, "text_rich", metadata)
 
 
 def _preparation(name: str, description: str, plan, build):
@@ -334,8 +343,14 @@ PREPARATIONS = (
     ),
     _preparation(
         "open_pages",
-        "Whole pages of manuals: their text with boxes, and questions about lines and headings.",
+        "Whole pages of manuals, with questions about their lines and headings.",
         plan_pages,
         build_page,
+    ),
+    _preparation(
+        "open_page_texts",
+        "Whole pages of manuals and all their text, word by word with boxes.",
+        plan_page_texts,
+        build_page_text,
     ),
 )

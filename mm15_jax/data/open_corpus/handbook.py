@@ -17,8 +17,9 @@ from mm15_jax.inputs.example import Example, Image, Text
 
 FOLDER = "usr/share/doc/debian-handbook/html/en-US"
 LICENCE = "GPL-2+ or CC-BY-SA-3.0 (Debian package debian-handbook)"
-LONGEST_CHUNK = 1200  # characters, counting a picture as 150
-IMAGE_CHARACTERS = 150
+SHORT = 500  # characters of a piece: 512 tokens of the nano tokenizer, its picture included
+LONG = 4000  # of a piece for models with longer rows
+IMAGE_CHARACTERS = 180  # what a picture counts for
 MAX_HTML_BYTES = 4_000_000
 _BLOCKS = {
     "p", "div", "pre", "ul", "ol", "li", "dl", "dt", "dd", "table", "tr", "td", "th", "blockquote",
@@ -122,39 +123,39 @@ def read_blocks(path: Path) -> tuple[Block, ...]:
     return tuple(reader.blocks)
 
 
-def chunks(blocks: tuple[Block, ...]) -> list[tuple[Block, ...]]:
-    """Cuts a page between blocks into chunks of at most `LONGEST_CHUNK` characters.
+def chunks(blocks: tuple[Block, ...], longest: int) -> list[tuple[Block, ...]]:
+    """Cuts a page between blocks into chunks of at most `longest` characters.
 
     A block that is longer is cut between sentences, or else between words. A chunk that would
-    begin with a figure takes the paragraph before it along, if that fits.
+    begin with a figure takes the block before it along, if that fits.
     """
-    pieces = [piece for block in blocks for piece in _pieces(block)]
+    pieces = [piece for block in blocks for piece in _pieces(block, longest)]
     found: list[list[Block]] = [[]]
     for piece in pieces:
         chunk = found[-1]
-        if chunk and sum(b.length for b in chunk) + piece.length > LONGEST_CHUNK:
+        if chunk and sum(b.length for b in chunk) + piece.length > longest:
             start: list[Block] = []
-            if piece.image and len(chunk) > 1 and chunk[-1].length < LONGEST_CHUNK // 2:
+            if piece.image and len(chunk) > 1 and chunk[-1].length + piece.length <= longest:
                 start = [chunk.pop()]
             found.append(start)
         found[-1].append(piece)
     return [tuple(chunk) for chunk in found if chunk]
 
 
-def _pieces(block: Block) -> list[Block]:
-    if block.length <= LONGEST_CHUNK:
+def _pieces(block: Block, longest: int) -> list[Block]:
+    if block.length <= longest:
         return [block]
     pieces = [""]
     for part in re.findall(r".+?(?:[.!?]\s+|\n|$)", block.text, flags=re.DOTALL):
-        words = [part] if len(part) <= LONGEST_CHUNK else re.findall(r"\S{1,500}\s*", part)
+        words = [part] if len(part) <= longest else re.findall(r"\S{1,500}\s*", part)
         for word in words:
-            if len(pieces[-1]) + len(word) > LONGEST_CHUNK:
+            if len(pieces[-1]) + len(word) > longest:
                 pieces.append("")
             pieces[-1] += word
     return [Block(text=piece.rstrip()) for piece in pieces if piece.strip()]
 
 
-def _plan(source: Path, data_set: str, with_images: bool) -> list[common.Item]:
+def _plan(source: Path, data_set: str, longest: int, with_images: bool) -> list[common.Item]:
     root = common.folder(source, FOLDER, data_set)
     pages: dict[str, list[tuple[Block, ...]]] = {}
     links = []
@@ -171,7 +172,7 @@ def _plan(source: Path, data_set: str, with_images: bool) -> list[common.Item]:
             except common.DataError:
                 marks.append(image)  # named when its chunk is built
         links.append((path.name, marks))
-        pages[path.name] = chunks(blocks)
+        pages[path.name] = chunks(blocks, longest)
     units = common.linked(links)
     return [
         common.Item(
@@ -186,10 +187,10 @@ def _plan(source: Path, data_set: str, with_images: bool) -> list[common.Item]:
     ]
 
 
-def _build(source: Path, item: common.Item, data_set: str, category: str) -> Example:
+def _build(source: Path, item: common.Item, data_set: str, longest: int) -> Example:
     name, number = item.payload
     root = source / FOLDER
-    chunk = chunks(read_blocks(common.inside(root, name)))[number]
+    chunk = chunks(read_blocks(common.inside(root, name)), longest)[number]
     segments: list[Image | Text] = []
     text: list[str] = []
     for block in (*chunk, None):
@@ -200,24 +201,28 @@ def _build(source: Path, item: common.Item, data_set: str, category: str) -> Exa
             segments.append(common.read_image(common.inside(root, block.image)))
         elif block is not None:
             text.append(block.text)
+    category = "general" if any(block.image for block in chunk) else "text"
     return Example(tuple(segments), data_set, item.key, category, {"page": name, "chunk": number})
 
 
+def _preparation(name: str, longest: int, with_images: bool, description: str):
+    return common.preparation(
+        name,
+        "general" if with_images else "text",
+        description,
+        LICENCE,
+        lambda source: _plan(source, name, longest, with_images),
+        lambda source, item: _build(source, item, name, longest),
+    )
+
+
 PREPARATIONS = (
-    common.preparation(
+    _preparation(
         "open_handbook",
-        "general",
-        "Pieces of a handbook with figures: text and pictures interleaved.",
-        LICENCE,
-        lambda source: _plan(source, "open_handbook", True),
-        lambda source, item: _build(source, item, "open_handbook", "general"),
+        SHORT,
+        True,
+        "Short pieces of a handbook with figures: text and pictures interleaved.",
     ),
-    common.preparation(
-        "open_handbook_text",
-        "text",
-        "Pieces of the same handbook without figures.",
-        LICENCE,
-        lambda source: _plan(source, "open_handbook_text", False),
-        lambda source, item: _build(source, item, "open_handbook_text", "text"),
-    ),
+    _preparation("open_handbook_long", LONG, True, "The same in pieces of up to 4000 characters."),
+    _preparation("open_handbook_text", SHORT, False, "Short pieces without figures."),
 )
