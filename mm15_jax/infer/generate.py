@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mm15_jax.config.schema import InputsConfig, ModelConfig
-from mm15_jax.infer.batching import Group, Prompt, build_batch, group_prompts, padded_length
+from mm15_jax.infer.batching import Group, Prompt, build_batch, group_prompts, padded_cache
 from mm15_jax.infer.sampling import GREEDY, Sampling, choose
 from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import format_example
@@ -142,10 +142,12 @@ class Generator:
           ValueError: the tokenizer has ids that the model has no embedding for, or the range of
             sub-images is empty.
         """
-        if tokenizer.vocab_size > model.decoder.vocab_size:
+        # An image token on top of the tokenizer's own ids is never embedded.
+        ids = tokenizer.vocab_size - (tokenizer.image_id == tokenizer.vocab_size - 1)
+        if ids > model.decoder.vocab_size:
             raise ValueError(
-                f"the tokenizer has {tokenizer.vocab_size} ids, the model embeds"
-                f" {model.decoder.vocab_size}; give the tokenizer the model was trained with"
+                f"the tokenizer has {ids} ids, the model embeds {model.decoder.vocab_size};"
+                " give the tokenizer the model was trained with"
             )
         splitting = dataclasses.replace(
             inputs.splitting,
@@ -166,7 +168,8 @@ class Generator:
         blocked = np.zeros(model.decoder.vocab_size, bool)
         blocked[tokenizer.vocab_size :] = True  # embeddings padded to a round number, never trained
         # The model writes text: an image token would stand for pixels that are not there.
-        blocked[[tokenizer.pad_id, tokenizer.image_id]] = True
+        for token in (tokenizer.pad_id, tokenizer.image_id):
+            blocked[token : token + 1] = True
         blocked[tokenizer.eos_id] = False
         self._blocked = jnp.asarray(blocked)
         self._programs: dict[Any, Any] = {}
@@ -277,8 +280,7 @@ class Generator:
         )
         self.report.prompt_tokens += sum(prompt.length for prompt in group.prompts)
         self.report.tiles += int(batch["tile_valid"].sum())
-        # Cache lengths come from the ladder too, so that prompt shapes share the decoding program.
-        cache_length = padded_length(group.length + max_new_tokens)
+        cache_length = padded_cache(group.length + max_new_tokens)
         prefill = self._program(
             ("prefill", group.rows, group.length, group.tiles, cache_length),
             functools.partial(

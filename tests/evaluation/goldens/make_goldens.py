@@ -19,12 +19,12 @@ import sys
 import types
 
 SEED = 20250101
-WORDS = (
-    "invoice total revenue Paris 1998 the cat on a mat red green blue ten three none don't isnt "
-    "they're Dr. Smith's O'Clock café naïve über 12% 3.5 $1,200 1,000 0 0.0 yes no Yes. left/right "
-    "state-of-the-art e-mail (approx.) 50% [sic] what's THE An someones yall'd've it'dve 7.25% -3 "
-    "1e3 nan inf tie; semi; a_b x=1 2+2 ok! why? @home `code` “quoted” 'single' \"double\""
-).split()  # noqa: SIM905
+WORDS = """
+    invoice total revenue Paris 1998 the cat on a mat red green blue ten three none don't isnt
+    they're Dr. Smith's O'Clock café naïve über 12% 3.5 $1,200 1,000 0 0.0 yes no Yes. left/right
+    state-of-the-art e-mail (approx.) 50% [sic] what's THE An someones yall'd've it'dve 7.25% -3
+    1e3 nan inf tie; semi; a_b x=1 2+2 ok! why? @home `code` “quoted” 'single' "double"
+""".split()  # noqa: SIM905
 
 
 def load(package: str, path: str):

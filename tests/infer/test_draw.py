@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from mm15_jax.infer.draw import draw_boxes
+
+
+def test_the_original_is_untouched_and_small_pictures_grow_by_a_whole_factor():
+    picture = Image.new("RGB", (48, 40), "white")
+    drawn = draw_boxes(picture, [(5, 5, 20, 20)])
+    assert picture.getextrema() == ((255, 255),) * 3
+    assert drawn.size == (48 * 8, 40 * 8) and drawn.mode == "RGB"
+
+
+@pytest.mark.parametrize("background", ["white", "black", "#D55E00"])
+def test_an_outline_stands_out_on_any_background(background):
+    pixels = np.asarray(
+        draw_boxes(Image.new("RGB", (400, 400), background), [(100, 100, 300, 300)])
+    )
+    across = pixels[200, 80:120].astype(int).sum(axis=-1)
+    assert across.max() - across.min() > 400  # light and dark rims side by side
+    colour = np.array(ImageColor.getrgb("#D55E00"))
+    assert (pixels[200, 96:108] == colour).all(axis=-1).sum() >= 2
+    assert (pixels[200, 200] == np.array(ImageColor.getrgb(background))).all()
+
+
+def test_lines_stand_where_the_box_is():
+    drawn = np.asarray(draw_boxes(np.zeros((400, 400, 3), np.uint8), [(100, 50, 300, 250)]))
+    rows, columns = np.nonzero(drawn.any(axis=-1))
+    assert abs(rows.min() - 50) <= 4 and abs(rows.max() - 250) <= 4
+    assert abs(columns.min() - 100) <= 4 and abs(columns.max() - 300) <= 4
+
+
+def test_boxes_outside_and_turned_round_are_drawn_inside():
+    drawn = draw_boxes(
+        Image.new("RGB", (64, 64)), [(60, 60, -10, 900), (0, 0, 0, 0)], ["turned", "at the edge"]
+    )
+    assert np.asarray(drawn).any()
+
+
+def test_labels_and_points_are_visible():
+    plain = np.asarray(draw_boxes(Image.new("RGB", (400, 400)), [(100, 100, 300, 300)]))
+    named = np.asarray(
+        draw_boxes(Image.new("RGB", (400, 400)), [(100, 100, 300, 300)], ["red cat"])
+    )
+    assert (plain != named).any(axis=-1).sum() > 300
+    pointed = np.asarray(draw_boxes(Image.new("RGB", (400, 400)), [], points=[(200, 200)]))
+    assert pointed[180:220, 180:220].any() and not pointed[:150].any()
+
+
+def test_numbers_of_labels_and_colours_must_match():
+    picture = Image.new("RGB", (64, 64))
+    with pytest.raises(ValueError, match="2 labels for 1 boxes"):
+        draw_boxes(picture, [(0, 0, 9, 9)], ["a", "b"])
+    with pytest.raises(ValueError, match="0 colours for 1"):
+        draw_boxes(picture, [(0, 0, 9, 9)], colours=[])
