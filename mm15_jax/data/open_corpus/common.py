@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import itertools
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -175,6 +176,19 @@ def multiple_choice(
     return "\n".join([question, *lines]), LETTERS[options.index(right)], options
 
 
+def _in_random_order(name: str, split: str, items: list[Item]) -> list[Item]:
+    """The items so that the first few of a split are a fair sample of it.
+
+    In the train split a unit's items stay together: it is then read once.
+    """
+    generator = seeded("order", name, split)
+    if split != "train":
+        return generator.sample(items, len(items))
+    groups = [list(group) for _, group in itertools.groupby(items, lambda item: item.unit)]
+    generator.shuffle(groups)
+    return list(itertools.chain.from_iterable(groups))
+
+
 def preparation(
     name: str,
     category: str,
@@ -190,7 +204,7 @@ def preparation(
         items: dict[str, list[Item]] = {split: [] for split in SPLITS}
         for item in plan(source):
             items[item.split].append(item)
-        return items
+        return {split: _in_random_order(name, split, found) for split, found in items.items()}
 
     def items_of(split: str, source: Path | None) -> list[Item]:
         if split not in SPLITS:

@@ -77,7 +77,7 @@ def _encode(picture: np.ndarray) -> Image:
     height, width = picture.shape[:2]
     grey = (picture == picture[..., :1]).all()
     pixels = picture[..., 0] if grey else picture[..., ::-1]
-    data = cv2.imencode(".png", pixels)[1].tobytes()
+    data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes()
     if len(data) > common.MAX_BYTES:
         data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
     return Image(data=data, height=height, width=width)
@@ -93,7 +93,7 @@ def plan_lines(source: Path) -> list[common.Item]:
     return _items(source, "open_lines", lambda split: kinds)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=384)
 def _spans(path: Path, index: int, kind: str) -> list[list[pdf.Word]]:
     """All runs of neighbouring clean words of a line that a crop of this kind may show."""
     spans = []

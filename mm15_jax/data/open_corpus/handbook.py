@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import html.parser
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,20 +127,37 @@ def read_blocks(path: Path) -> tuple[Block, ...]:
 def chunks(blocks: tuple[Block, ...], longest: int) -> list[tuple[Block, ...]]:
     """Cuts a page between blocks into chunks of at most `longest` characters.
 
-    A block that is longer is cut between sentences, or else between words. A chunk that would
-    begin with a figure takes the block before it along, if that fits.
+    A block that is longer is cut between sentences, or else between words. A figure stays with
+    its caption, and takes the block before it along where a chunk would begin with it, if that
+    fits.
     """
-    pieces = [piece for block in blocks for piece in _pieces(block, longest)]
     found: list[list[Block]] = [[]]
-    for piece in pieces:
+    for unit in _units([piece for block in blocks for piece in _pieces(block, longest)], longest):
         chunk = found[-1]
-        if chunk and sum(b.length for b in chunk) + piece.length > longest:
+        if chunk and _length(chunk) + _length(unit) > longest:
             start: list[Block] = []
-            if piece.image and len(chunk) > 1 and chunk[-1].length + piece.length <= longest:
+            fits = chunk[-1].length + _length(unit) <= longest
+            if unit[0].image and not chunk[-1].image and len(chunk) > 1 and fits:
                 start = [chunk.pop()]
             found.append(start)
-        found[-1].append(piece)
+        found[-1] += unit
     return [tuple(chunk) for chunk in found if chunk]
+
+
+def _length(blocks: Sequence[Block]) -> int:
+    return sum(block.length for block in blocks)
+
+
+def _units(pieces: list[Block], longest: int) -> list[list[Block]]:
+    """Pieces that stay together: the pictures of a figure and its caption, while they fit."""
+    units: list[list[Block]] = []
+    for piece in pieces:
+        goes_on = units and units[-1][-1].image and (piece.image or piece.text.startswith("Figure"))
+        if goes_on and _length(units[-1]) + piece.length <= longest:
+            units[-1].append(piece)
+        else:
+            units.append([piece])
+    return units
 
 
 def _pieces(block: Block, longest: int) -> list[Block]:

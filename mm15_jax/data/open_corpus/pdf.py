@@ -91,7 +91,7 @@ class Page:
         return [word for line in self.lines for word in line.words]
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=8)
 def _document(path: Path):
     """An open document; `.gz` is unpacked in memory."""
     import pypdfium2
@@ -136,7 +136,7 @@ def render(
         return page.render(scale=scale, crop=crop, rev_byteorder=True).to_numpy()[..., :3].copy()
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=128)  # a whole evaluation split, which is in random order
 def read_page(path: Path, index: int) -> Page:
     """The text layer of a page (0-based) as lines of words; DataError if it cannot be read."""
     import pypdfium2

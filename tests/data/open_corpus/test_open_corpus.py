@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import itertools
 import shutil
 
 import numpy as np
@@ -115,6 +116,16 @@ def test_split_shares_are_eight_one_one():
 def test_names_that_share_marks_by_way_of_others_are_one_unit():
     units = common.linked([("c", ["1"]), ("b", ["1", "2"]), ("a", ["2"]), ("d", ["3"]), ("1", [])])
     assert units == {"a": "a", "b": "a", "c": "a", "d": "d", "1": "1"}
+
+
+def test_the_first_examples_of_a_split_are_a_fair_sample(corpus):
+    first = examples("open_stamps", "test", corpus) + examples("open_stamps", "validation", corpus)
+    assert [e.key for e in first] != sorted(e.key for e in first)
+    train = examples("open_stamps", "train", corpus)[:12]
+    assert len({e.key.split("/")[0] for e in train}) > 1
+    pages = [e.metadata["page"] for e in examples("open_lines", "train", corpus)]
+    changes = sum(a != b for a, b in itertools.pairwise(pages))
+    assert changes < len(pages) // documents.LINE_CROPS + 1  # a page is read once
 
 
 # Stamps.
@@ -395,6 +406,14 @@ def test_handbook_chunks_are_bounded_and_lose_nothing():
     assert joined == "".join(b.text for b in blocks).replace(" ", "")
     with_image = next(c for c in found if any(b.image for b in c))
     assert with_image[0].text
+
+
+def test_a_figure_stays_with_its_caption():
+    image, caption = handbook.Block(image="images/a.png"), handbook.Block("Figure 1. A screen")
+    blocks = (handbook.Block("x " * 150), image, caption, handbook.Block("y " * 150))
+    assert handbook.chunks(blocks, 500) == [blocks[:3], blocks[3:]]
+    long = handbook.Block("z " * 240)
+    assert handbook.chunks((long, *blocks[1:]), 500) == [(long,), blocks[1:]]
 
 
 def test_handbook_pages_with_the_same_picture_share_a_split(tmp_path):
