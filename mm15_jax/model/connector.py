@@ -32,6 +32,7 @@ class DepthwiseConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """[n, h, w, channels] -> the same shape."""
         kernel = p.declare(self, "kernel", (9, self.channels), ("taps", "mlp"), p.fan_in(9))
         return depthwise_conv3x3(x, kernel)
 
@@ -44,6 +45,7 @@ class SqueezeExcite(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """[n, h, w, channels] -> the same shape."""
         mean = jnp.mean(x, axis=(1, 2), dtype=jnp.float32).astype(x.dtype)
         y = Linear(self.channels, self.squeeze, ("mlp", "squeeze"), name="down")(mean)
         y = Linear(self.squeeze, self.channels, ("squeeze", "mlp"), name="up")(jax.nn.silu(y))

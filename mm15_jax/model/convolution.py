@@ -26,7 +26,7 @@ def halving_conv3x3(x_nhwc: Array, kernel: Array, bias: Array) -> Array:
     Returns:
         [n, h / 2, w / 2, d].
     """
-    n, h, w, c = x_nhwc.shape
+    _, h, w, _ = x_nhwc.shape
     assert h % 2 == 0 and w % 2 == 0, (h, w)
     padded = jnp.pad(x_nhwc, ((0, 0), (1, 0), (1, 0), (0, 0)))
     taps = [padded[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)]

@@ -49,6 +49,7 @@ class DecoderAttention(nn.Module):
     def __call__(
         self, x: Array, cache: KeysValues | None, context: Context
     ) -> tuple[Array, KeysValues]:
+        """[B, S, D] -> [B, S, D], and x's keys and values; a cache is only read."""
         c = self.config
         B, S, D = x.shape
 
@@ -89,6 +90,7 @@ class SwiGLU(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """[..., D] -> [..., D]."""
         D, F = self.config.width, self.config.ffn_width
         gate = Linear(D, F, ("embed", "mlp"), use_bias=False, name="gate")(x)
         up = Linear(D, F, ("embed", "mlp"), use_bias=False, name="up")(x)
@@ -108,6 +110,7 @@ class DecoderLayer(nn.Module):
     def __call__(
         self, x: Array, cache: KeysValues | None, context: Context
     ) -> tuple[Array, KeysValues | None]:
+        """[B, S, D] -> [B, S, D], and x's keys and values if `keep`."""
         c = self.config
         y = RMSNorm(c.width, c.norm_eps, name="attention_norm")(x)
         y, keys_values = DecoderAttention(c, name="attention")(y, cache, context)

@@ -69,6 +69,7 @@ class Linear(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """[..., size_in] -> [..., size_out]."""
         initializer = self.initializer or p.fan_in(self.size_in)
         kernel = p.declare(self, "kernel", (self.size_in, self.size_out), self.axes, initializer)
         bias = None
@@ -86,6 +87,7 @@ class LayerNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """[..., size] -> the same shape."""
         scale = p.declare(self, "scale", (self.size,), (self.axis,), p.ONES)
         bias = p.declare(self, "bias", (self.size,), (self.axis,), p.ZEROS)
         return layer_norm(x, scale, bias, self.eps)
@@ -100,5 +102,6 @@ class RMSNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """[..., size] -> the same shape."""
         scale = p.declare(self, "scale", (self.size,), (self.axis,), p.ONES)
         return rms_norm(x, scale, self.eps)

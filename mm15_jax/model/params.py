@@ -79,16 +79,20 @@ class Box(struct.PyTreeNode, meta.AxisMetadata):
     initializer: str = struct.field(pytree_node=False)
 
     def unbox(self) -> Any:
+        """The bare parameter."""
         return self.value
 
     def replace_boxed(self, value: Any) -> Box:
+        """The same box around another value."""
         return self.replace(value=value)
 
     def add_axis(self, index: int, params: dict[Any, Any]) -> Box:
+        """The box of stacked layers: names the axis that a scan puts in front."""
         name = params[meta.PARTITION_NAME]
         return self.replace(axes=(*self.axes[:index], name, *self.axes[index:]))
 
     def remove_axis(self, index: int, params: dict[Any, Any]) -> Box:
+        """The box of one layer; undoes `add_axis`."""
         assert self.axes[index] == params[meta.PARTITION_NAME]
         return self.replace(axes=(*self.axes[:index], *self.axes[index + 1 :]))
 

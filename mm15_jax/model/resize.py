@@ -3,8 +3,8 @@
 Two kernels go by the name bicubic in torch. `interpolate(mode="bicubic", antialias=True)` uses
 Keys' a = -0.5, widened when it shrinks, with weights renormalised at the border;
 `antialias=False` uses a = -0.75, never widened, with the border repeated. We use the first, as
-open_clip's `resize_pos_embed` does for CLIP's tables; 27x27 -> 48x48 enlarges, so that the two differ
-by the kernel and the border only.
+open_clip's `resize_pos_embed` does for CLIP's tables; 27x27 -> 48x48 enlarges, so that the two
+differ by the kernel and the border only.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ Legend: n tiles, r resolution, P patches of a tile, W width.
 
 from __future__ import annotations
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -47,6 +49,7 @@ class HalvingConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """[n, h, w, channels_in] -> [n, h / 2, w / 2, channels_out]."""
         size = 9 * self.channels_in
         kernel = p.declare(
             self, "kernel", (size, self.channels_out), ("pixels", "mlp"), p.fan_in(size)
@@ -65,7 +68,7 @@ class ConvStem(nn.Module):
         """[n, r, r, 3] -> [n, P, W]."""
         channels = (3, *self.config.stem_channels, self.config.width)
         x = pixels
-        for i, (c_in, c_out) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+        for i, (c_in, c_out) in enumerate(itertools.pairwise(channels)):
             x = jax.nn.gelu(HalvingConv(c_in, c_out, name=f"conv{i}")(x), approximate=False)
         x = x.reshape(x.shape[0], -1, self.config.width)
         return Linear(
@@ -80,6 +83,7 @@ class EncoderAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """[n, S, W] -> [n, S, W]."""
         c = self.config
         into = {
             name: Linear(c.width, c.width, ("embed", "heads"), name=name)(x)
@@ -99,6 +103,7 @@ class EncoderLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> tuple[Array, None]:
+        """[n, S, W] -> [n, S, W]; the second output is what `nn.scan` would stack."""
         c = self.config
         x = x + EncoderAttention(c, name="attention")(
             LayerNorm(c.width, c.norm_eps, name="norm1")(x)

@@ -1,5 +1,7 @@
 """Attention against a plain numpy form."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,12 +53,12 @@ def test_attention_sees_its_own_segment_only(lengths, kv_heads, causal, seed):
     np.testing.assert_allclose(out, plain_attention(query, key, value, visible), atol=1e-5)
 
 
-@pytest.mark.parametrize("block", [4, 5, 16])
-@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("block, causal", [(5, True), (3, True), (5, False), (16, False)])
 def test_blocks_of_queries_change_neither_output_nor_gradient(block, causal):
     segment_ids = jnp.asarray([[1] * 5 + [2] * 8 + [0] * 3])
     args = draw(1, 1, 16, 4, 8), draw(2, 1, 16, 2, 8), draw(3, 1, 16, 2, 8)
 
+    @functools.partial(jax.jit, static_argnums=0)
     def run(query_block):
         def out(*args):
             return attention(*args, segment_ids=segment_ids, causal=causal, query_block=query_block)

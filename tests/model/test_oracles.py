@@ -101,10 +101,10 @@ OURS = {
 
 def assert_equal_to(expected, ours):
     assert set(ours) == set(expected)
-    for name, array in expected.items():
-        array, mine = np.asarray(array), np.asarray(ours[name])
-        if name == "hidden":
-            array = array[:, 1:]  # the connector never sees the class token
+    for name, theirs in expected.items():
+        # The connector never sees the class token.
+        array = theirs[:, 1:] if name == "hidden" else theirs
+        mine = np.asarray(ours[name])
         assert mine.shape == array.shape, name
         assert np.std(array) > 0.1, f"{name} says nothing"
         assert np.max(np.abs(mine - array)) <= TOLERANCE, name
