@@ -13,6 +13,7 @@ from mm15_jax.checkpoint import run, shipped
 from mm15_jax.checkpoint.manager import compare_shapes, flat_shapes
 from mm15_jax.config import ExperimentConfig, load
 from mm15_jax.model import mllm
+from mm15_jax.model.resize import resize_position_tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,7 @@ def initial_params(config: ExperimentConfig, starts: tuple[Start, ...]) -> Any:
             source_config = run.read_config(start.run_dir)
             source_model, source = source_config.model, run.load_params(start.run_dir, source_config)
         source = {part: source[part] for part in start.parts}
-        source = mllm.resize_position_tables(source, source_model, config.model)
+        source = resize_position_tables(source, source_model, config.model)
         compare_shapes(
             flat_shapes({part: params[part] for part in start.parts}), flat_shapes(source), str(start)
         )

@@ -24,7 +24,15 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=config.keep if config else None, create=config is not None
         )
-        self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+        # Named here so that a reader can ask for an item's shapes before it restores the item.
+        handlers = {
+            "params": ocp.StandardCheckpointHandler(),
+            "opt_state": ocp.StandardCheckpointHandler(),
+            "data": ocp.JsonCheckpointHandler(),
+        }
+        self._manager = ocp.CheckpointManager(
+            directory.absolute(), options=options, item_handlers=handlers
+        )
         self._directory = directory
 
     @property

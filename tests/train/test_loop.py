@@ -1,0 +1,154 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from mm15_jax.checkpoint import run
+from mm15_jax.checkpoint.initial import Start
+from mm15_jax.checkpoint.manager import Checkpoints
+from mm15_jax.train.loop import train
+from mm15_jax.train.metrics import read_metrics
+from tests import tiny
+
+# What depends on the clock, not on the computation.
+CLOCK = ("_per_second", "seconds_per_step", "input_wait")
+
+
+def losses(run_dir):
+    rows = read_metrics(run_dir / run.METRICS)
+    return [{k: v for k, v in row.items() if not k.endswith(CLOCK)} for row in rows]
+
+
+def assert_equal_params(first, second):
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory, data_dir):
+    """Six steps without a stop."""
+    run_dir = tmp_path_factory.mktemp("runs") / "straight"
+    train(tiny.experiment(), run_dir, data_dir)
+    return run_dir
+
+
+def test_metrics_have_the_promised_columns(straight):
+    rows = read_metrics(straight / run.METRICS)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    for row in rows:
+        assert {"step", "loss", "tokens_per_second", "stage"} <= set(row)
+        assert row["stage"] == "sft" and np.isfinite(row["loss"])
+        assert any(key.startswith("loss/") for key in row)
+
+
+def test_stopping_and_starting_again_changes_nothing_to_the_bit(straight, tmp_path, data_dir):
+    run_dir = tmp_path / "halves"
+    # A crash after step 4's checkpoint and step 5's log: the run falls back to step 4.
+    experiment = tiny.experiment()
+    train(experiment, run_dir, data_dir)
+    checkpoints = Checkpoints(run_dir / run.CHECKPOINTS, experiment.checkpoint)
+    assert checkpoints.latest_step == 6
+    checkpoints._manager.delete(6)
+    checkpoints.close()
+    result = train(experiment, run_dir, data_dir)
+    assert (result.first_step, result.last_step) == (4, 6)
+    assert losses(run_dir) == losses(straight)
+    assert_equal_params(run.load_params(run_dir), run.load_params(straight))
+
+
+def test_a_complete_run_is_left_as_it_is(straight, data_dir):
+    before = losses(straight)
+    result = train(tiny.experiment(), straight, data_dir)
+    assert (result.first_step, result.last_step) == (6, 6)
+    assert losses(straight) == before
+
+
+def test_sigterm_saves_and_the_same_command_continues(straight, tmp_path, data_dir):
+    run_dir = tmp_path / "stopped"
+    # The child stops itself in the middle: a signal from outside would race with six quick steps.
+    code = f"""
+import os, pathlib, signal
+from mm15_jax.train import loop
+from tests import tiny
+rows = 0
+write = loop.MetricsWriter.write
+def write_and_stop(self, row):
+    write(self, row)
+    if row["step"] == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+loop.MetricsWriter.write = write_and_stop
+result = loop.train(tiny.experiment(), pathlib.Path({str(run_dir)!r}), pathlib.Path({str(data_dir)!r}))
+print(result.last_step, result.stopped_by)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
+    )
+    assert done.stdout.split() == ["3", str(int(signal.SIGTERM))]
+    train(tiny.experiment(), run_dir, data_dir)
+    assert losses(run_dir) == losses(straight)
+
+
+def test_one_device_and_two_give_the_same_losses(straight, tmp_path, data_dir):
+    code = f"""
+import pathlib
+from mm15_jax.train import loop
+from tests import tiny
+loop.train(tiny.experiment(), pathlib.Path({str(tmp_path)!r}) / "one", pathlib.Path({str(data_dir)!r}))
+"""
+    env = {**os.environ, "JAX_NUM_CPU_DEVICES": "1"}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    assert jax.device_count() == 2
+    one = [row["loss"] for row in read_metrics(tmp_path / "one" / run.METRICS)]
+    two = [row["loss"] for row in read_metrics(straight / run.METRICS)]
+    np.testing.assert_allclose(one, two, rtol=1e-5)
+
+
+def test_a_stage_starts_from_the_parameters_of_the_one_before(straight, tmp_path, data_dir):
+    experiment = tiny.experiment(**{"optimizer.peak_learning_rate": 1e-12, "train.steps": 1})
+    start = Start("mm15_nano_sft", ("encoder", "decoder"), straight)
+    train(experiment, tmp_path / "next", data_dir, (start,))
+    before, after = run.load_params(straight), run.load_params(tmp_path / "next")
+    for part in ("encoder", "decoder"):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), before[part], after[part])
+    assert not np.allclose(
+        before["connector"]["linear1"]["kernel"], after["connector"]["linear1"]["kernel"], atol=1e-3
+    )
+
+
+def test_a_directory_of_another_experiment_is_refused(straight, data_dir):
+    other = tiny.experiment(name="mm15_nano_continual")
+    with pytest.raises(ValueError, match=r"is a run of mm15_nano_sft, not of mm15_nano_continual"):
+        train(other, straight, data_dir)
+
+
+def test_other_values_of_the_same_experiment_are_refused(straight, data_dir):
+    with pytest.raises(ValueError, match=r"train.seed \(0, now 5\)"):
+        train(tiny.experiment(**{"train.seed": 5}), straight, data_dir)
+
+
+def test_an_empty_data_directory_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty.*mm15 prepare"):
+        train(tiny.experiment(), tmp_path / "run", tmp_path / "empty")
+
+
+def test_rows_that_do_not_divide_over_devices_are_refused(tmp_path, data_dir):
+    with pytest.raises(ValueError, match="train.batch_rows 3 is not a multiple"):
+        train(tiny.experiment(**{"train.batch_rows": 3}), tmp_path / "run", data_dir)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, data_dir):
+    wild = tiny.experiment(
+        **{"optimizer.peak_learning_rate": 1e30, "optimizer.warmup_steps": 0, "optimizer.name": "adamw"}
+    )
+    with pytest.raises(FloatingPointError, match="at step"):
+        train(wild, tmp_path / "run", data_dir)
+
+
+def test_the_run_directory_holds_the_resolved_config(straight):
+    saved = json.loads((straight / "config.json").read_text())
+    assert saved["train"]["steps"] == 6 and saved["name"] == "mm15_nano_sft"
