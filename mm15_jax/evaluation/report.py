@@ -1,0 +1,377 @@
+"""A run's report: one HTML page without external resources, and a table for the terminal."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import functools
+import io
+import json
+import os
+import pathlib
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+import rich.console
+import rich.table
+from PIL import Image, UnidentifiedImageError
+
+from mm15_jax.config.schema import STAGES
+from mm15_jax.evaluation.answers import read_rows
+from mm15_jax.evaluation.benchmarks import CATEGORIES
+from mm15_jax.evaluation.report_plots import COLOURS, categories_of, loss_chart
+from mm15_jax.evaluation.runner import ANSWERS, PICTURES, SCORES, Results, read_scores
+from mm15_jax.infer.draw import draw_boxes
+from mm15_jax.inputs.coordinates import parse_boxes
+from mm15_jax.inputs.tiles import decode_image
+
+TITLES = {
+    "general": "General",
+    "text_rich": "Text-rich",
+    "knowledge": "Knowledge",
+    "refer_ground": "Refer and ground",
+    "multi_image": "Multi-image",
+    "mmbase": "MMBase",
+    "text": "Text",
+    "encoder": "Encoder",
+}
+STAGE_TITLES = {
+    "encoder": "Encoder",
+    "text": "Text decoder",
+    "pretrain": "Pre-training",
+    "continual": "Continual pre-training",
+    "sft": "Supervised fine-tuning",
+}
+ANSWER_COLOUR, TRUTH_COLOUR = "#0072B2", "#E69F00"
+_READABLE = 560  # pixels; a picture at least this wide is shown over the whole width of the page
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """What the page says about one stage of training."""
+
+    name: str
+    title: str
+    chart: str
+    legend: list[tuple[str, str]]  # (name, colour)
+    steps: int
+    first_loss: float
+    last_loss: float
+    tokens_per_second: float
+    seconds: float
+    order: int
+
+
+def build_report(
+    run_dir: pathlib.Path | str,
+    *,
+    title: str | None = None,
+    command: str | None = None,
+    parameters: Mapping[str, int] | None = None,
+    started_from: Sequence[str] = (),
+    timings: Mapping[str, float] | None = None,
+    machine: str | None = None,
+    examples: int = 6,
+) -> pathlib.Path:
+    """Writes `<run_dir>/report.html` from what the run directory holds.
+
+    Reads metrics.jsonl of the run or of the stages in its folders, scores.json, and the answers and
+    pictures that `evaluate` left; each part that is absent is left out, and said to be.
+
+    Args:
+      run_dir: a run directory, or one with a folder a stage.
+      title: of the page; the directory's name by default.
+      command: what made the run.
+      parameters: by part, as `mllm.count_parameters` gives them.
+      started_from: weights that were not trained in this run, a sentence each.
+      timings: seconds by what they were spent on; trained stages are added from their metrics.
+      machine: what it ran on; this machine by default.
+      examples: most examples shown of each benchmark: the first ones, not chosen.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      ValueError: the directory has neither metrics nor scores.
+    """
+    run_dir = pathlib.Path(run_dir)
+    stages = read_stages(run_dir)
+    results = read_scores(run_dir) if (run_dir / SCORES).is_file() else None
+    if not stages and results is None:
+        raise ValueError(f"{run_dir} has neither metrics.jsonl nor {SCORES}: nothing to report")
+    page = _template().render(
+        title=title or run_dir.resolve().name,
+        date=datetime.datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
+        command=command,
+        machine=machine or describe_machine(),
+        parameters=dict(parameters or {}),
+        started_from=list(started_from),
+        stages=stages,
+        table=_score_table(results) if results else [],
+        mmbase=results.categories["mmbase"] if results else None,
+        split=results.split if results else "",
+        missing=_missing_sentences(results) if results else [],
+        sections=_sections(run_dir, results, examples) if results else [],
+        timings=_timings(stages, results, timings or {}),
+        answer_colour=ANSWER_COLOUR,
+        truth_colour=TRUTH_COLOUR,
+    )
+    path = run_dir / "report.html"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(page)
+    os.replace(temporary, path)
+    return path
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mm15_jax.evaluation", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["duration"] = duration
+    return environment.get_template("report.html")
+
+
+def duration(seconds: float) -> str:
+    """`41 s`, `3 min 05 s`, `2 h 04 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    seconds = round(seconds)
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def describe_machine() -> str:
+    """Processor, cores and devices in one line."""
+    name = platform.processor() or platform.machine()
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    text = f"{name}, {cores} core{'s' if cores != 1 else ''}"
+    import jax  # only where devices are asked for
+
+    if jax.default_backend() != "cpu":
+        text += f"; {jax.device_count()} x {jax.devices()[0].device_kind}"
+    return f"{text}; JAX {jax.__version__}, Python {platform.python_version()}"
+
+
+def read_stages(run_dir: pathlib.Path) -> list[Stage]:
+    """Stages in the order of training, from every metrics.jsonl at most one folder down."""
+    found = []
+    for path in [run_dir / "metrics.jsonl", *sorted(run_dir.glob("*/metrics.jsonl"))]:
+        rows = [row for row in read_rows(path) if "loss" in row and "step" in row]
+        if not rows:
+            continue
+        stage = str(rows[-1].get("stage", ""))
+        legend = [(TITLES.get(c, c), COLOURS.get(c, "#777777")) for c in categories_of(rows)]
+        half = rows[len(rows) // 2 :]
+        title = STAGE_TITLES.get(stage, stage or path.parent.name)
+        found.append(
+            Stage(
+                name=str(rows[-1].get("experiment", path.parent.name)),
+                title=title,
+                chart=loss_chart(rows, f"Loss of {title} by step"),
+                legend=[("All", "#1d2530"), *legend] if legend else [],
+                steps=rows[-1]["step"],
+                first_loss=rows[0]["loss"],
+                last_loss=sum(r["loss"] for r in rows[-5:]) / len(rows[-5:]),
+                # The first rows hold compilation; the median row of the second half does not.
+                tokens_per_second=sorted(r.get("tokens_per_second", 0.0) for r in half)[
+                    len(half) // 2
+                ],
+                seconds=_stage_seconds(rows),
+                order=STAGES.index(stage) if stage in STAGES else len(STAGES),
+            )
+        )
+    return sorted(found, key=lambda stage: stage.order)
+
+
+def _stage_seconds(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds of all steps: each row speaks for the steps since the row before."""
+    total, before = 0.0, 0
+    for row in rows:
+        total += (row["step"] - before) * row.get("seconds_per_step", 0.0)
+        before = row["step"]
+    return total
+
+
+def _timings(
+    stages: Sequence[Stage], results: Results | None, given: Mapping[str, float]
+) -> list[tuple[str, float]]:
+    rows = [(f"{stage.title}, {stage.steps:,} steps", stage.seconds) for stage in stages]
+    if results:
+        asked = [row for row in results.benchmarks if row.answered]
+        if asked:
+            count = sum(row.answered for row in asked)
+            rows.append((f"Evaluation, {count:,} answers", sum(row.seconds for row in asked)))
+    return [row for row in rows if row[1] > 0] + list(given.items())
+
+
+def _score_table(results: Results) -> list[dict[str, Any]]:
+    """Categories with their benchmarks, those without any left out."""
+    table = []
+    for category in CATEGORIES:
+        rows = [row for row in results.benchmarks if row.category == category]
+        if rows:
+            table.append(
+                {
+                    "name": category,
+                    "title": TITLES[category],
+                    "colour": COLOURS[category],
+                    "score": results.categories[category],
+                    "baseline": results.baselines[category],
+                    "count": sum(row.count for row in rows),
+                    "rows": rows,
+                }
+            )
+    return table
+
+
+def _missing_sentences(results: Results) -> list[str]:
+    present = {row.category for row in results.benchmarks}
+    sentences = [
+        f"{TITLES[category]} has no average: {', '.join(names)} not evaluated."
+        for category, names in results.missing.items()
+        if category in present and names
+    ]
+    if "mmbase" in results.missing:
+        names = ", ".join(TITLES[name] for name in results.missing["mmbase"])
+        sentences.append(f"MMBase has no value: it needs {names}.")
+    return sentences
+
+
+def _sections(run_dir: pathlib.Path, results: Results, examples: int) -> list[dict[str, Any]]:
+    """Examples by category and benchmark."""
+    sections = []
+    for category in CATEGORIES:
+        groups = []
+        for benchmark in results.benchmarks:
+            if benchmark.category != category:
+                continue
+            rows = read_rows(run_dir / ANSWERS / f"{benchmark.name}.jsonl")
+            shown = [row for row in rows if "pictures" in row][:examples]
+            cards = [_card(run_dir / ANSWERS / PICTURES / benchmark.name, row) for row in shown]
+            if cards:
+                groups.append({"benchmark": benchmark, "cards": cards})
+        if groups:
+            sections.append({"title": TITLES[category], "name": category, "groups": groups})
+    return sections
+
+
+def _card(directory: pathlib.Path, row: Mapping[str, Any]) -> dict[str, Any]:
+    pictures = [
+        _picture(directory / name, row if number == row.get("image", 0) else None)
+        for number, name in enumerate(row["pictures"])
+    ]
+    truth = row["truth"]
+    score = row["score"]
+    return {
+        "pictures": pictures,
+        "question": " ".join(row["question"].replace("[image]", "").split()),
+        "answer": row["answer"],
+        "truth": truth if isinstance(truth, str) else " / ".join(dict.fromkeys(truth)),
+        "verdict": "right" if score >= 1 else "wrong" if score <= 0 else "partly",
+        "score": score,
+        "boxes": bool(row.get("box")) and row["metric"] == "iou",
+        "wide": any(picture["width"] >= _READABLE for picture in pictures) or len(pictures) > 2,
+    }
+
+
+def _picture(path: pathlib.Path, row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A picture as a data URI; with the answer's and the true box where the row has one."""
+    data = path.read_bytes()
+    image = Image.fromarray(decode_image(data))
+    width, height = image.size
+    box = (row or {}).get("box") if row and row["metric"] == "iou" else None
+    if box:
+        answered = parse_boxes(row["answer"], width=width, height=height)[:1]
+        boxes = [*answered, box]
+        labels = [*(["answer"] * len(answered)), "truth"]
+        colours = [*([ANSWER_COLOUR] * len(answered)), TRUTH_COLOUR]
+        # The truth first: where both agree, the answer is what one wants to see.
+        image = draw_boxes(image, boxes[::-1], labels[::-1], colours=colours[::-1])
+        data = _encode(image)
+    elif not _shown_by_browsers(data):
+        data = _encode(image)
+    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+    return {
+        "uri": f"data:image/{kind};base64,{base64.b64encode(data).decode()}",
+        "width": width,
+        "height": height,
+        "small": max(width, height) <= 160 and not box,
+    }
+
+
+def _shown_by_browsers(data: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.format in ("PNG", "JPEG") and max(image.size) <= 1600
+    except UnidentifiedImageError:
+        return False
+
+
+def _encode(image: Image.Image) -> bytes:
+    """PNG, or JPEG where that is far smaller, at most 1,600 pixels on a side."""
+    image.thumbnail((1600, 1600), Image.Resampling.LANCZOS)
+    png, jpeg = io.BytesIO(), io.BytesIO()
+    image.save(png, "PNG", optimize=True)
+    image.save(jpeg, "JPEG", quality=88, subsampling=0)
+    return min(png.getvalue(), jpeg.getvalue(), key=len)
+
+
+def print_scores(results: Results, console: rich.console.Console | None = None) -> None:
+    """Prints the table of scores: categories, their benchmarks, MMBase."""
+    console = console or rich.console.Console()
+    table = rich.table.Table(title=f"Scores on held-out data ({results.split}), 0-100")
+    table.add_column("")
+    for name in ("score", "± error", "trivial", "examples"):
+        table.add_column(name, justify="right")
+
+    def text(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1f}"
+
+    for group in _score_table(results):
+        table.add_row(
+            f"[bold]{group['title']}[/bold]",
+            f"[bold]{text(group['score'])}[/bold]",
+            "",
+            text(group["baseline"]),
+            f"{group['count']:,}",
+        )
+        for row in group["rows"]:
+            table.add_row(
+                f"  {row.name}" + ("" if row.averaged else " (not averaged)"),
+                text(row.score),
+                text(row.error),
+                text(row.baseline),
+                f"{row.count:,}",
+            )
+        table.add_section()
+    table.add_row(
+        "[bold]MMBase[/bold]",
+        f"[bold]{text(results.categories['mmbase'])}[/bold]",
+        "",
+        text(results.baselines["mmbase"]),
+        "",
+    )
+    console.print(table)
+    for sentence in _missing_sentences(results):
+        console.print(sentence)
+
+
+def scores_json(results: Results) -> str:
+    """The content of scores.json, for `mm15 eval --json`."""
+    return json.dumps(results.to_json(), indent=1)

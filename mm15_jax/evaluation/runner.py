@@ -1,0 +1,267 @@
+"""Runs benchmarks: answers to held-out questions, scores, averages, scores.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from mm15_jax.data.records import check_data_dir, open_dataset
+from mm15_jax.evaluation.answers import digest, make_row, read_rows, save_pictures, write_rows
+from mm15_jax.evaluation.benchmarks import CATEGORIES, Benchmark, resolve
+from mm15_jax.evaluation.categories import average_categories
+from mm15_jax.evaluation.metrics import mean_and_error
+from mm15_jax.inputs.example import Example
+
+ANSWERS = "eval"  # folder of the answers in the run directory
+PICTURES = "pictures"
+SCORES = "scores.json"
+
+Baselines = Mapping[str, float | None] | Callable[[str, str], float | None]
+Progress = Callable[[str, int, int], None]
+
+
+class Answers(Protocol):
+    """What an evaluation needs of a generator: `mm15_jax.infer.generate.Generator` is one."""
+
+    def fingerprint(self) -> str:
+        """Differs when the answers may."""
+
+    def stream(
+        self, examples: Sequence[Example], *, max_new_tokens: int, batch_size: int
+    ) -> Iterator[tuple[int, str]]:
+        """Yields (index, answer) of each example, in any order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkResult:
+    """One row of the table of scores; scores are 0-100."""
+
+    name: str
+    category: str
+    measures: str
+    score: float
+    error: float  # standard error of the score
+    count: int
+    baseline: float | None  # of a model that never looks
+    seconds: float  # of what was asked in this call; 0 where all answers were there already
+    answered: int  # examples answered in this call
+    averaged: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """All of an evaluation."""
+
+    benchmarks: tuple[BenchmarkResult, ...]
+    categories: dict[str, float | None]
+    missing: dict[str, list[str]]
+    baselines: dict[str, float | None]  # of the categories
+    split: str
+    model: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of scores.json: categories at the top, everything else below."""
+        return {
+            **self.categories,
+            "baselines": self.baselines,
+            "missing": self.missing,
+            "split": self.split,
+            "model": self.model,
+            "benchmarks": {
+                row.name: {k: v for k, v in dataclasses.asdict(row).items() if k != "name"}
+                for row in self.benchmarks
+            },
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Results:
+        """Reads what `to_json` gave."""
+        rows = tuple(BenchmarkResult(name=n, **row) for n, row in fields["benchmarks"].items())
+        categories = {name: fields[name] for name in (*CATEGORIES, "mmbase")}
+        return cls(
+            rows,
+            categories,
+            fields["missing"],
+            fields["baselines"],
+            fields["split"],
+            fields["model"],
+        )
+
+
+def evaluate(
+    generator: Answers,
+    data_dir: pathlib.Path | str,
+    benchmarks: Iterable[str],
+    *,
+    split: str = "test",
+    limit: int | None = None,
+    out_dir: pathlib.Path | str,
+    max_new_tokens: int = 64,
+    batch_size: int = 64,
+    baselines: Baselines | None = None,
+    show: int = 8,
+    progress: Progress | None = None,
+) -> Results:
+    """Answers and scores held-out examples.
+
+    Writes `<out_dir>/eval/<benchmark>.jsonl` (a row an example, as batches finish), the pictures of
+    the first examples for the report, and `<out_dir>/scores.json`. Answers that the same model has
+    given to the same examples are not asked for again.
+
+    Args:
+      generator: gives answers; greedy, so that a second run agrees.
+      data_dir: where the data sets are prepared.
+      benchmarks: names, categories, suites or "all", as `resolve` reads them.
+      split: "test", or "validation" for decisions.
+      limit: scored examples of each benchmark, the first ones; all by default.
+      out_dir: a run directory.
+      max_new_tokens: an answer is cut there.
+      batch_size: speed only; scores do not depend on it.
+      baselines: score of a trivial answerer by benchmark, or a function of (benchmark, split);
+        by default the miniature's own, and chance where all questions are multiple choice.
+      show: examples of each benchmark whose pictures are kept for the report.
+      progress: called with (benchmark, answered, all).
+
+    Returns:
+      The scores.
+
+    Raises:
+      ValueError: an unknown benchmark, a data set that is not prepared, no scored example in it,
+        or a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"the limit of examples is {limit}, expected 1 or more")
+    chosen = resolve(benchmarks)
+    data_dir = check_data_dir(data_dir, [benchmark.name for benchmark in chosen])
+    out_dir = pathlib.Path(out_dir)
+    model = f"{generator.fingerprint()}-{max_new_tokens}"
+    # All data sets are opened first: one that is missing is told before the first is answered.
+    data = {b.name: _scored_examples(data_dir / b.name / split, limit) for b in chosen}
+    results = []
+    for benchmark in chosen:
+        began = time.perf_counter()
+        rows, answered = _answer(
+            benchmark.name,
+            data[benchmark.name],
+            generator,
+            out_dir / ANSWERS,
+            model=model,
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+            show=show,
+            progress=progress,
+        )
+        mean, error = mean_and_error([row["score"] for row in rows])
+        results.append(
+            BenchmarkResult(
+                name=benchmark.name,
+                category=benchmark.category,
+                measures=benchmark.measures,
+                score=100 * mean,
+                error=100 * error,
+                count=len(rows),
+                baseline=_baseline(benchmark, split, baselines, rows),
+                seconds=round(time.perf_counter() - began, 3) if answered else 0.0,
+                answered=answered,
+                averaged=benchmark.averaged,
+            )
+        )
+    averages = average_categories({row.name: row.score for row in results})
+    known = {row.name: row.baseline for row in results if row.baseline is not None}
+    outcome = Results(
+        tuple(results),
+        averages.scores,
+        averages.missing,
+        average_categories(known).scores,
+        split,
+        model,
+    )
+    (out_dir / SCORES).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
+    return outcome
+
+
+def read_scores(run_dir: pathlib.Path | str) -> Results:
+    """The scores of a run directory.
+
+    Raises:
+      ValueError: it has none.
+    """
+    path = pathlib.Path(run_dir) / SCORES
+    if not path.is_file():
+        raise ValueError(f"{run_dir} has no {SCORES}: run `mm15 eval --run_dir {run_dir}` first")
+    return Results.from_json(json.loads(path.read_text()))
+
+
+def _scored_examples(directory: pathlib.Path, limit: int | None) -> list[tuple[int, Example]]:
+    """The first examples that name a metric, with their place in the data set."""
+    found = []
+    for index, example in enumerate(open_dataset(directory)):
+        if limit is not None and len(found) == limit:
+            break
+        if example.metadata.get("metric"):
+            found.append((index, example))
+    if not found:
+        raise ValueError(f"{directory} has no example with a metric: it cannot be scored")
+    return found
+
+
+def _answer(
+    name: str,
+    examples: list[tuple[int, Example]],
+    generator: Answers,
+    directory: pathlib.Path,
+    *,
+    model: str,
+    max_new_tokens: int,
+    batch_size: int,
+    show: int,
+    progress: Progress | None,
+) -> tuple[list[dict[str, Any]], int]:
+    """Rows of all examples in order, and how many of them were answered now."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{name}.jsonl"
+    kept = {
+        (row["key"], row["example"]): row for row in read_rows(path) if row.get("model") == model
+    }
+    identities = [(example.key, digest(example)) for _, example in examples]
+    rows = {place: kept[i] for place, i in enumerate(identities) if i in kept}
+    waiting = [place for place in range(len(examples)) if place not in rows]
+    write_rows(path, rows.values())  # drops stale and torn lines before more are added
+    with path.open("a") as file:
+        asked = [examples[place][1] for place in waiting]
+        stream = generator.stream(asked, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        for number, answer in stream:
+            place = waiting[number]
+            index, example = examples[place]
+            rows[place] = make_row(name, index, example, answer, model)
+            file.write(json.dumps(rows[place], ensure_ascii=False) + "\n")
+            file.flush()
+            if progress:
+                progress(name, len(rows), len(examples))
+    # Scored anew, also what was kept: a metric may have been mended since.
+    ordered = []
+    for place, (index, example) in enumerate(examples):
+        row = make_row(name, index, example, rows[place]["answer"], model)
+        if place < show:
+            row["pictures"] = save_pictures(directory / PICTURES / name, index, example)
+        ordered.append(row)
+    write_rows(path, ordered)
+    return ordered, len(waiting)
+
+
+def _baseline(
+    benchmark: Benchmark, split: str, given: Baselines | None, rows: Sequence[Mapping[str, Any]]
+) -> float | None:
+    if given is not None:
+        return given(benchmark.name, split) if callable(given) else given.get(benchmark.name)
+    if benchmark.suite == "mini":
+        from mm15_jax.data.miniature import trivial_baseline  # draws pictures: not free to import
+
+        return trivial_baseline(benchmark.name, split)
+    if all(row["metric"] == "multiple_choice" for row in rows):
+        return 100 * sum(1 / len(row["choices"]) for row in rows) / len(rows)
+    return None
