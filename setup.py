@@ -41,7 +41,13 @@ EXTRAS = {
     "hf": ["safetensors>=0.5", "huggingface-hub>=0.30"],
     "open": ["pypdfium2>=4.30"],
     "oracle": ["torch>=2.5", "transformers>=5.0"],
-    "test": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "pypdfium2>=4.30"],
+    "test": [
+        "hypothesis>=6.100",
+        "pytest>=8",
+        "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
+        "pypdfium2>=4.30",
+    ],
     "dev": ["build", "import-linter>=2.1", "mypy>=1.15", "pre-commit>=4", "ruff>=0.11"],
 }
 

@@ -5,8 +5,9 @@
 
 from collections.abc import Callable
 
-from mm15_jax.config import ExperimentConfig
 from mm15_jax.experiments import family, nano, open_corpus
+
+from mm15_jax.config import ExperimentConfig
 
 EXPERIMENTS: dict[str, Callable[[], ExperimentConfig]] = {
     **family.EXPERIMENTS,

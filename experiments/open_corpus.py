@@ -1,7 +1,8 @@
 """The nano model on real photographs, documents and maps (docs/open_corpus.md)."""
 
-from mm15_jax.config import EvalConfig, ExperimentConfig, InitFrom, replace_nested
 from mm15_jax.experiments import nano
+
+from mm15_jax.config import EvalConfig, ExperimentConfig, InitFrom, replace_nested
 
 
 def sft() -> ExperimentConfig:

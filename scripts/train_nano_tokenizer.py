@@ -1,6 +1,6 @@
 """Makes the tokenizer that ships with the package, from the miniature's own prompts.
 
-    python scripts/train_nano_tokenizer.py
+python scripts/train_nano_tokenizer.py
 """
 
 import pathlib

@@ -97,11 +97,16 @@ def initial_params(config: ExperimentConfig, starts: tuple[Start, ...]) -> Any:
             source = shipped.load(start.experiment)
         else:
             source_config = run.read_config(start.run_dir)
-            source_model, source = source_config.model, run.load_params(start.run_dir, source_config)
+            source_model, source = (
+                source_config.model,
+                run.load_params(start.run_dir, source_config),
+            )
         source = {part: source[part] for part in start.parts}
         source = resize_position_tables(source, source_model, config.model)
         compare_shapes(
-            flat_shapes({part: params[part] for part in start.parts}), flat_shapes(source), str(start)
+            flat_shapes({part: params[part] for part in start.parts}),
+            flat_shapes(source),
+            str(start),
         )
         params = {**params, **jax.tree.map(np.asarray, source)}
     return params

@@ -15,10 +15,18 @@ from mm15_jax.model import mllm
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
+STARTS = "starts.json"  # where the first parameters came from, a sentence each
 
 # Fields that may differ between a run and its continuation: they change when a run ends, what it
 # prints or how fast it is, not what a step computes.
-_FREE_FIELDS = ("train.log_every", "checkpoint", "eval", "data.decode_threads", "data.prefetch", "mesh")
+_FREE_FIELDS = (
+    "train.log_every",
+    "checkpoint",
+    "eval",
+    "data.decode_threads",
+    "data.prefetch",
+    "mesh",
+)
 
 
 def open_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:

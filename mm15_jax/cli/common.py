@@ -62,3 +62,23 @@ def run_config(run_dir: str | None) -> tuple[pathlib.Path, ExperimentConfig]:
             order = list(experiments())
             path = max(stages, key=lambda p: order.index(p.name) if p.name in order else -1)
     return path, run.read_config(path)
+
+
+def generator(run_dir: pathlib.Path, config: ExperimentConfig):
+    """The newest parameters of a run, ready to answer."""
+    from mm15_jax.checkpoint import run
+    from mm15_jax.infer.generate import Generator
+    from mm15_jax.inputs.tokenizer import load_tokenizer
+    from mm15_jax.parallel.startup import start_jax
+    from mm15_jax.train.loop import compute_dtype
+
+    start_jax()
+    return Generator(
+        run.load_params(run_dir, config),
+        config.model,
+        config.inputs,
+        load_tokenizer(config.inputs.tokenizer),
+        dtype=compute_dtype(config.train.compute_dtype),
+        n_min=config.eval.n_min,
+        n_max=config.eval.n_max,
+    )

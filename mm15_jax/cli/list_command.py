@@ -52,7 +52,9 @@ def _print_table(rows: list[dict]) -> None:
     for title in ("encoder", "connector", "decoder", "total"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        sizes = [_millions(row["parameters"][p]) for p in ("encoder", "connector", "decoder", "total")]
+        sizes = [
+            _millions(row["parameters"][p]) for p in ("encoder", "connector", "decoder", "total")
+        ]
         table.add_row(row["name"], row["family"], row["stage"], row["mixture"], *sizes)
     # A pipe has no width of its own; a table that wraps is of no use to grep.
     console = rich.console.Console()

@@ -60,7 +60,9 @@ def _dispatch(name: str, argv: list[str]) -> int:
     flags = absl_flags.FlagValues()
     module.define_flags(flags)
     if any(word in ("-h", "--help") for word in argv):
-        print(f"{module.__doc__.strip()}\n\nflags:\n{flags.main_module_help() or _flag_help(flags)}")
+        print(
+            f"{module.__doc__.strip()}\n\nflags:\n{flags.main_module_help() or _flag_help(flags)}"
+        )
         return 0
     _configure_logging()
     arguments = flags([f"mm15 {name}", *gather_set(argv)])[1:]

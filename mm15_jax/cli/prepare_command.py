@@ -94,5 +94,7 @@ def _print_list(data_dir: str, as_json: bool) -> None:
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
-        state = "prepared" if row["present"] else "source" if row["requires_source"] else "generated"
+        state = (
+            "prepared" if row["present"] else "source" if row["requires_source"] else "generated"
+        )
         print(f"{row['name']:<20} {row['category']:<13} {state:<10} {row['description']}")

@@ -28,10 +28,16 @@ def define_flags(flags) -> None:
         flags, "init_from", None, "run directory to take parameters from; 'none' for random ones"
     )
     absl_flags.DEFINE_boolean(
-        "chain", False, "train the stages before, each in its own folder of run_dir", flag_values=flags
+        "chain",
+        False,
+        "train the stages before, each in its own folder of run_dir",
+        flag_values=flags,
     )
     absl_flags.DEFINE_boolean(
-        "report", False, "evaluate on held-out data and write report.html at the end", flag_values=flags
+        "report",
+        False,
+        "evaluate on held-out data and write report.html at the end",
+        flag_values=flags,
     )
 
 
@@ -81,13 +87,15 @@ def _train_stage(config, run_dir, data_dir, init_from) -> None:
         print(f"{config.name} starts from {start}", file=sys.stderr)
     result = train(config, run_dir, data_dir, starts)
     if result.stopped_by:
-        print(f"stopped by signal {result.stopped_by} after step {result.last_step}; saved; the same "
-              f"command continues", file=sys.stderr)
+        print(
+            f"stopped by signal {result.stopped_by} after step {result.last_step}; saved; the same "
+            f"command continues",
+            file=sys.stderr,
+        )
         raise SystemExit(128 + result.stopped_by)
     done = "was complete" if result.first_step == result.last_step else "trained"
     print(
-        f"{config.name} {done}: step {result.last_step} in {run_dir} "
-        f"({duration(result.seconds)})",
+        f"{config.name} {done}: step {result.last_step} in {run_dir} ({duration(result.seconds)})",
         file=sys.stderr,
     )
 
@@ -112,6 +120,8 @@ def _data_dir(given: str | None, configs: list) -> pathlib.Path:
         and not (data_dir / name / "test" / MANIFEST).is_file()
     ]
     if missing:
-        print(f"generating {len(missing)} data sets of the miniature in {data_dir}/", file=sys.stderr)
+        print(
+            f"generating {len(missing)} data sets of the miniature in {data_dir}/", file=sys.stderr
+        )
         prepare_many(missing, data_dir)
     return data_dir

@@ -50,7 +50,9 @@ def dataset_weights(mixture: Mixture, counts: Mapping[str, int]) -> dict[str, fl
     weights: dict[str, float] = {}
     for group in mixture:
         shares = group.shares or tuple(float(counts.get(name, 0)) for name in group.datasets)
-        present = {n: s for n, s in zip(group.datasets, shares, strict=True) if n in counts and s > 0}
+        present = {
+            n: s for n, s in zip(group.datasets, shares, strict=True) if n in counts and s > 0
+        }
         total = sum(present.values())
         for name, share in present.items():
             weights[name] = weights.get(name, 0.0) + group.weight * share / total

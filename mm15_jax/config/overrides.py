@@ -19,7 +19,9 @@ def apply_overrides(config, assignments: Iterable[str]):
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise ValueError(f"--set {assignment!r} has no '='; write key=value, as in train.steps=10")
+            raise ValueError(
+                f"--set {assignment!r} has no '='; write key=value, as in train.steps=10"
+            )
         config = _replace(config, key.strip(), text.strip(), key.strip())
     return config
 
@@ -34,7 +36,9 @@ def _replace(config, path: str, text: str, whole: str):
     if rest:
         if not dataclasses.is_dataclass(value):
             parent = whole[: len(whole) - len(rest) - 1]
-            raise ValueError(f"key {whole!r} goes too deep: {parent!r} is a {_type_name(hints[head])}")
+            raise ValueError(
+                f"key {whole!r} goes too deep: {parent!r} is a {_type_name(hints[head])}"
+            )
         return dataclasses.replace(config, **{head: _replace(value, rest, text, whole)})
     if dataclasses.is_dataclass(value):
         names = ", ".join(f"{whole}.{field.name}" for field in dataclasses.fields(value))

@@ -40,7 +40,9 @@ def load(name: str, overrides: Iterable[str] = ()) -> ExperimentConfig:
 
 def mixture(config: ExperimentConfig) -> Mixture:
     """The mixture of data sets that an experiment names; ValueError if there is none."""
-    return find(config.data.mixture, importlib.import_module("mm15_jax.experiments.mixtures").MIXTURES)
+    return find(
+        config.data.mixture, importlib.import_module("mm15_jax.experiments.mixtures").MIXTURES
+    )
 
 
 def _function_of_file(reference: str) -> Callable[[], ExperimentConfig]:

@@ -88,7 +88,9 @@ class SplittingConfig:
 class InputsConfig:
     """From an example to one row of static shapes."""
 
-    tokenizer: str = "nano"  # "nano" (shipped), or the path of a SentencePiece .model / tokenizer.json
+    tokenizer: str = (
+        "nano"  # "nano" (shipped), or the path of a SentencePiece .model / tokenizer.json
+    )
     sequence_length: int = 4096  # S, tokens a row, image tokens included
     tiles_per_row: int = 20  # N, tiles a row; about 1.1 x the mixture's tiles per S tokens
     splitting: SplittingConfig = SplittingConfig()

@@ -87,4 +87,6 @@ def validate(config: ExperimentConfig) -> None:
             "1 <= n_min <= n_max"
         )
     if config.inputs.tiles_per_row < 0:
-        raise ValueError(f"inputs.tiles_per_row is {config.inputs.tiles_per_row}; expected 0 or more")
+        raise ValueError(
+            f"inputs.tiles_per_row is {config.inputs.tiles_per_row}; expected 0 or more"
+        )

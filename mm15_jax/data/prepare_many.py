@@ -38,13 +38,17 @@ def prepare_many(
     reports: dict[str, list[SplitReport]] = {}
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = {pool.submit(_prepare_one, name, data_dir, arguments): name for name in largest_first}
+        futures = {
+            pool.submit(_prepare_one, name, data_dir, arguments): name for name in largest_first
+        }
         try:
             for future in concurrent.futures.as_completed(futures):
                 name = futures[future]
                 reports[name] = future.result()
                 made = sum(report.records for report in reports[name])
-                line = f"prepared {name}: {made:,} examples ({len(reports)} of {len(names)} data sets)"
+                line = (
+                    f"prepared {name}: {made:,} examples ({len(reports)} of {len(names)} data sets)"
+                )
                 print(line, file=sys.stderr, flush=True)
         except BaseException:
             pool.shutdown(cancel_futures=True)

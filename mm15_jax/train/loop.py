@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import math
 import pathlib
 import time
@@ -35,7 +36,7 @@ class Result:
 
 
 def compute_dtype(name: str):
-    """jnp dtype of matmuls: float32 on CPU under "auto", where bfloat16 is emulated and slower."""
+    """Jnp dtype of matmuls: float32 on CPU under "auto", where bfloat16 is emulated and slower."""
     if name == "auto":
         name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     return jnp.dtype(name)
@@ -67,7 +68,9 @@ def train(
     schedule = learning_rate(config.optimizer, config.train.steps)
     optimizer = make_optimizer(config.optimizer, config.model, schedule)
     first_step = checkpoints.latest_step or 0
-    state, cursor = _initial_state(config, starts, optimizer, checkpoints, first_step, mesh)
+    state, cursor = _initial_state(
+        config, run_dir, starts, optimizer, checkpoints, first_step, mesh
+    )
 
     with (
         jax.set_mesh(mesh),
@@ -119,10 +122,11 @@ def train(
     return Result(first_step, step, stop.signal, time.monotonic() - began)
 
 
-def _initial_state(config, starts, optimizer, checkpoints, step, mesh):
+def _initial_state(config, run_dir, starts, optimizer, checkpoints, step, mesh):
     """(state, data cursor) replicated over the mesh."""
     sharding = replicated(mesh)
     if not step:
+        (run_dir / run.STARTS).write_text(json.dumps([str(start) for start in starts]) + "\n")
         params = jax.device_put(initial_params(config, starts), sharding)
         opt_state = jax.jit(optimizer.init, out_shardings=sharding)(params)
         return TrainState(jax.device_put(jnp.int32(0), sharding), params, opt_state), 0

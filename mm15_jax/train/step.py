@@ -39,7 +39,9 @@ def next_token_loss(params, batch, model: ModelConfig, *, dtype, num_categories:
     targets_BS = batch["tokens"][:, 1:]
     weights_BS = batch["loss_weights"][:, 1:]
     nll_BS = optax.softmax_cross_entropy_with_integer_labels(logits_BSV, targets_BS)
-    total = jnp.maximum(weights_BS.sum(), 1.0)  # a batch without any loss token must not divide by 0
+    total = jnp.maximum(
+        weights_BS.sum(), 1.0
+    )  # a batch without any loss token must not divide by 0
     categories = batch["category_ids"][:, 1:].reshape(-1)
 
     def by_category(values_BS):

@@ -113,7 +113,9 @@ def test_a_stage_starts_from_the_parameters_of_the_one_before(straight, tmp_path
     train(experiment, tmp_path / "next", data_dir, (start,))
     before, after = run.load_params(straight), run.load_params(tmp_path / "next")
     for part in ("encoder", "decoder"):
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), before[part], after[part])
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), before[part], after[part]
+        )
     assert not np.allclose(
         before["connector"]["linear1"]["kernel"], after["connector"]["linear1"]["kernel"], atol=1e-3
     )
@@ -143,7 +145,11 @@ def test_rows_that_do_not_divide_over_devices_are_refused(tmp_path, data_dir):
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, data_dir):
     wild = tiny.experiment(
-        **{"optimizer.peak_learning_rate": 1e30, "optimizer.warmup_steps": 0, "optimizer.name": "adamw"}
+        **{
+            "optimizer.peak_learning_rate": 1e30,
+            "optimizer.warmup_steps": 0,
+            "optimizer.name": "adamw",
+        }
     )
     with pytest.raises(FloatingPointError, match="at step"):
         train(wild, tmp_path / "run", data_dir)

@@ -1,0 +1,85 @@
+"""mm15 eval --run_dir RUN [--benchmarks NAMES] [--split test|validation] [--set eval.n_max=9] [--json]
+
+Scores a run on held-out data: benchmark names, categories (text_rich), suites (mini) or all,
+separated by commas. Resumes: an answer that the same parameters gave is not asked for again.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+import time
+
+from mm15_jax.cli import common
+from mm15_jax.config import apply_overrides
+
+
+def define_flags(flags) -> None:
+    common.define_json(flags)
+    common.define_set(flags)
+    common.define_data_dir(flags)
+    common.define_string(flags, "run_dir", None, "the run to score")
+    common.define_string(flags, "benchmarks", None, "names, categories, suites or all; by comma")
+    common.define_string(flags, "split", "test", "held-out split: test or validation")
+
+
+def main(arguments, flags) -> int:
+    run_dir, config = common.run_config(flags.run_dir)
+    if arguments and arguments != [config.name]:
+        raise ValueError(f"{run_dir} is a run of {config.name}, not of {' '.join(arguments)}")
+    config = apply_overrides(config, flags.set)
+    names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
+    if not names:
+        raise ValueError(f"{config.name} names no benchmarks; choose some with --benchmarks")
+    data_dir = pathlib.Path(flags.data_dir or common.DATA_DIR)
+    results = evaluate_run(run_dir, config, data_dir, names, flags.split)
+    if flags.json:
+        print(json.dumps(results.to_json(), indent=1))
+    else:
+        from mm15_jax.evaluation.report import print_scores
+
+        print_scores(results)
+    return 0
+
+
+def evaluate_run(run_dir, config, data_dir, names, split="test", out_dir=None):
+    """Scores the newest parameters of a run; results also go into its (or another) directory."""
+    from mm15_jax.evaluation.runner import evaluate
+
+    generator = common.generator(run_dir, config)
+    return evaluate(
+        generator,
+        data_dir,
+        names,
+        split=split,
+        limit=config.eval.examples,
+        out_dir=out_dir or run_dir,
+        max_new_tokens=config.eval.max_new_tokens,
+        batch_size=config.eval.batch_size,
+        progress=_Progress(),
+    )
+
+
+class _Progress:
+    """A line a benchmark on stderr, with the pace of answers."""
+
+    def __init__(self):
+        self._name, self._began = "", 0.0
+
+    def __call__(self, benchmark: str, answered: int, total: int) -> None:
+        from mm15_jax.train.metrics import duration
+
+        if benchmark != self._name:
+            self._name, self._began = benchmark, time.monotonic()
+        spent = time.monotonic() - self._began
+        if answered == total:
+            print(f"{benchmark}: {total} answers in {duration(spent)}", file=sys.stderr)
+        elif sys.stderr.isatty():
+            left = spent / answered * (total - answered)
+            print(
+                f"{benchmark}: {answered}/{total}  eta {duration(left)}\x1b[K",
+                end="\r",
+                file=sys.stderr,
+                flush=True,
+            )

@@ -1,0 +1,63 @@
+"""mm15 report --run_dir RUN
+
+Writes RUN/report.html anew from what the run directory holds: metrics, scores, answers.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shlex
+import sys
+import time
+
+from mm15_jax.cli import common
+
+
+def define_flags(flags) -> None:
+    common.define_string(flags, "run_dir", None, "a run, or the folder of a chain of runs")
+
+
+def main(arguments, flags) -> int:
+    if arguments:
+        raise ValueError(f"mm15 report takes --run_dir only, was given {' '.join(arguments)!r}")
+    common.run_config(flags.run_dir)  # answers a wrong directory
+    print(write_report(pathlib.Path(flags.run_dir)))
+    return 0
+
+
+def evaluate_and_report(run_dir, data_dir, *, began: float) -> None:
+    """Scores the (last) run in `run_dir`, prints the table, and writes the page."""
+    from mm15_jax.cli.eval_command import evaluate_run
+    from mm15_jax.evaluation.report import print_scores
+
+    path, config = common.run_config(str(run_dir))
+    if not config.eval.benchmarks:
+        raise ValueError(f"{config.name} names no benchmarks (eval.benchmarks): nothing to report")
+    results = evaluate_run(path, config, data_dir, config.eval.benchmarks, out_dir=run_dir)
+    print_scores(results)
+    command = f"mm15 {shlex.join(sys.argv[1:])}"
+    (run_dir / "command.txt").write_text(command + "\n")
+    page = write_report(run_dir, timings={"Whole command": time.monotonic() - began})
+    print(f"report: {page}")
+
+
+def write_report(run_dir: pathlib.Path, timings: dict[str, float] | None = None) -> pathlib.Path:
+    from mm15_jax.checkpoint import run
+    from mm15_jax.evaluation.report import build_report
+    from mm15_jax.model.mllm import count_parameters
+
+    _, config = common.run_config(str(run_dir))
+    starts = []
+    for path in [run_dir / run.STARTS, *sorted(run_dir.glob(f"*/{run.STARTS}"))]:
+        if path.exists():
+            starts += json.loads(path.read_text())
+    command = run_dir / "command.txt"
+    return build_report(
+        run_dir,
+        title=config.name,
+        command=command.read_text().strip() if command.exists() else None,
+        parameters=count_parameters(config.model),
+        started_from=[start for start in starts if "shipped" in start],
+        timings=timings,
+    )
