@@ -117,7 +117,7 @@ SETS: dict[str, GeneratedSet] = {
             "text_rich",
             "Printed words, from one letter to eight.",
             reading.word_transcript,
-            24_000,
+            32_000,
             ordered=True,
         ),
         GeneratedSet(
@@ -125,7 +125,8 @@ SETS: dict[str, GeneratedSet] = {
             "text_rich",
             "Pages of two to five lines, and the text of one or all.",
             reading.page_transcript,
-            20_000,
+            21_000,
+            ordered=True,
         ),
         GeneratedSet(
             "mini_scene_qa",

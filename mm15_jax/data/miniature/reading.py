@@ -91,8 +91,8 @@ def page_size(sampler: Sampler) -> tuple[int, int]:
     return 96, 48
 
 
-def draw_page(sampler: Sampler) -> Page:
-    """A page of two to five printed lines of one or two short words.
+def draw_page(sampler: Sampler, longest: int = 5) -> Page:
+    """A page of two to five printed lines of one or two short words, of `longest` letters at most.
 
     Lines start at a common margin or each at its own indent, and may straddle sub-images, as real
     ones do. Training's pages are bare, or have a margin rule; the held-out ones are bare or framed.
@@ -103,7 +103,8 @@ def draw_page(sampler: Sampler) -> Page:
     lines: dict[str, Ink] = {}
     while len(lines) < count:
         pair = width > 90 and sampler.chance(0.3)
-        line = " ".join(sampler.word(3, 4 if pair else 5) for _ in range(1 + pair))
+        high = min(longest, 4 if pair else 5)
+        line = " ".join(sampler.word(min(3, high), high) for _ in range(1 + pair))
         ink = font.ink(line)
         if ink.width <= width - 8:
             lines[line] = ink
@@ -135,8 +136,8 @@ def draw_page(sampler: Sampler) -> Page:
 
 
 def page_transcript(sampler: Sampler) -> Built:
-    """A page and one of its lines, or all of a short one."""
-    page = draw_page(sampler)
+    """A page and one of its lines, or all of a short one; in training a curriculum like words'."""
+    page = draw_page(sampler, 5 if sampler.held_out else longest_word(sampler.progress))
     if len(page.lines) <= 3 and sampler.chance(0.4):
         text = "\n".join(page.lines)
         return transcript(page.canvas, "", text, metric="anls", kind="page")
