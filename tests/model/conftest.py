@@ -1,0 +1,13 @@
+"""Compiles these tests' many small programs without XLA's expensive passes."""
+
+import jax
+import pytest
+
+
+@pytest.fixture(scope="package", autouse=True)
+def quick_compilation():
+    """Numerics are compared with tolerances here, and speed is not."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
