@@ -25,7 +25,7 @@ from mm15_jax.evaluation.benchmarks import CATEGORIES
 from mm15_jax.evaluation.report_plots import COLOURS, categories_of, loss_chart
 from mm15_jax.evaluation.runner import ANSWERS, PICTURES, SCORES, Results, read_scores
 from mm15_jax.infer.draw import draw_boxes
-from mm15_jax.inputs.coordinates import parse_boxes
+from mm15_jax.inputs.coordinates import parse_boxes, parse_points
 from mm15_jax.inputs.tiles import decode_image
 
 TITLES = {
@@ -45,7 +45,8 @@ STAGE_TITLES = {
     "continual": "Continual pre-training",
     "sft": "Supervised fine-tuning",
 }
-ANSWER_COLOUR, TRUTH_COLOUR = "#0072B2", "#E69F00"
+ANSWER_COLOUR, TRUTH_COLOUR, ASKED_COLOUR = "#0072B2", "#E69F00", "#D81B7A"
+_DRAWN_SIDE = 250  # pixels; about what a card shows, so that lines and labels keep their size
 _READABLE = 560  # pixels; a picture at least this wide is shown over the whole width of the page
 
 
@@ -74,7 +75,7 @@ def build_report(
     started_from: Sequence[str] = (),
     timings: Mapping[str, float] | None = None,
     machine: str | None = None,
-    examples: int = 6,
+    examples: int = 8,
 ) -> pathlib.Path:
     """Writes `<run_dir>/report.html` from what the run directory holds.
 
@@ -118,6 +119,7 @@ def build_report(
         timings=_timings(stages, results, timings or {}),
         answer_colour=ANSWER_COLOUR,
         truth_colour=TRUTH_COLOUR,
+        asked_colour=ASKED_COLOUR,
     )
     path = run_dir / "report.html"
     temporary = path.with_suffix(".tmp")
@@ -285,24 +287,20 @@ def _card(directory: pathlib.Path, row: Mapping[str, Any]) -> dict[str, Any]:
         "truth": truth if isinstance(truth, str) else " / ".join(dict.fromkeys(truth)),
         "verdict": "right" if score >= 1 else "wrong" if score <= 0 else "partly",
         "score": score,
-        "boxes": bool(row.get("box")) and row["metric"] == "iou",
         "wide": any(picture["width"] >= _READABLE for picture in pictures) or len(pictures) > 2,
     }
 
 
 def _picture(path: pathlib.Path, row: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A picture as a data URI; with the answer's and the true box where the row has one."""
+    """A picture as a data URI, with the places drawn that its row asks for or answers."""
     data = path.read_bytes()
     image = Image.fromarray(decode_image(data))
     width, height = image.size
-    box = (row or {}).get("box") if row and row["metric"] == "iou" else None
-    if box:
-        answered = parse_boxes(row["answer"], width=width, height=height)[:1]
-        boxes = [*answered, box]
-        labels = [*(["answer"] * len(answered)), "truth"]
-        colours = [*([ANSWER_COLOUR] * len(answered)), TRUTH_COLOUR]
-        # The truth first: where both agree, the answer is what one wants to see.
-        image = draw_boxes(image, boxes[::-1], labels[::-1], colours=colours[::-1])
+    boxes, points, labels, colours = _places(row, width, height) if row else ([], [], [], [])
+    if colours:
+        image = draw_boxes(
+            image, boxes, labels, points=points, colours=colours, minimum_side=_DRAWN_SIDE
+        )
         data = _encode(image)
     elif not _shown_by_browsers(data):
         data = _encode(image)
@@ -311,8 +309,24 @@ def _picture(path: pathlib.Path, row: Mapping[str, Any] | None) -> dict[str, Any
         "uri": f"data:image/{kind};base64,{base64.b64encode(data).decode()}",
         "width": width,
         "height": height,
-        "small": max(width, height) <= 160 and not box,
+        "small": max(width, height) <= 160 and not colours,
     }
+
+
+def _places(row: Mapping[str, Any], width: int, height: int) -> tuple[list, list, list, list]:
+    """Boxes, points, labels of boxes and colours of both that belong into a row's picture."""
+    size = {"width": width, "height": height}
+    if row["metric"] in ("iou", "point_in_box") and row.get("box"):
+        # The truth first: where both agree, the answer is what one wants to see.
+        answered = parse_boxes(row["answer"], **size)[:1]
+        points = [] if answered else parse_points(row["answer"], **size)[:1]
+        boxes = [row["box"], *answered]
+        labels = ["truth", "answer"][: len(boxes)]
+        colours = [TRUTH_COLOUR, *([ANSWER_COLOUR] * (len(answered) + len(points)))]
+        return boxes, points, labels, colours
+    boxes = parse_boxes(row["question"], **size)
+    points = parse_points(row["question"], **size)
+    return boxes, points, [""] * len(boxes), [ASKED_COLOUR] * (len(boxes) + len(points))
 
 
 def _shown_by_browsers(data: bytes) -> bool:

@@ -16,7 +16,7 @@ COLOURS = {
     "text": "#5E6673",
     "encoder": "#3B7EA1",
 }
-_WIDTH, _HEIGHT = 520, 260
+_WIDTH, _HEIGHT = 400, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 14, 34
 
 
@@ -64,7 +64,7 @@ def loss_chart(rows: Sequence[Mapping[str, float]], title: str) -> str:
     top = max(settled)
     y_ticks = nice_ticks(0.0, top)
     # The axis ends at a round number even where its label would not fit.
-    x_ticks = [t for t in nice_ticks(0, max(steps)) if t <= max(steps)]
+    x_ticks = [t for t in nice_ticks(0, max(steps), 4) if t <= max(steps)]
     x_high, y_high = max(*steps, 1), y_ticks[-1]
 
     def place(step: float, loss: float) -> str:

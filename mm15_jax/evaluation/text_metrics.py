@@ -160,9 +160,9 @@ def parse_choice(answer: str, choices: Sequence[str], *, letters: bool = True) -
     Never guesses: an answer that cannot be read is wrong. In order:
       1. the whole answer is an option's letter, also as "B.", "(B)" or "B:";
       2. the whole answer is an option's text (as in `exact_match`);
-      3. it begins with a marked letter: "B. because", "(B) cat", "B: cat";
+      3. it begins with a letter and a mark: "B. because", "B) cat", "B: cat";
       4. it says "answer is B" or "option B", the last time it does so;
-      5. exactly one marked letter, "(B)", occurs in it;
+      5. exactly one letter in brackets, "(B)", occurs in it;
       6. exactly one option's text occurs in it as whole words; a text inside a longer one that
          occurs too ("red" in "dark red") does not count.
 
@@ -197,8 +197,8 @@ def parse_choice(answer: str, choices: Sequence[str], *, letters: bool = True) -
     for rule in (by_letter, by_text) if letters else (by_text, by_letter):
         if (index := rule()) is not None:
             return index
-    if match := re.match(rf"\(({letter})\)|({letter})[.):](?=\s|$)", answer):
-        return _letter_index(match.group(1) or match.group(2))
+    if match := re.match(rf"({letter})[.):](?=\s|$)", answer):
+        return _letter_index(match.group(1))
     stated = re.findall(
         rf"(?i:answer|option|choice)(?i:\s+is)?:?\s+\(?([A-{last}])\)?(?![\w'’])", answer
     )

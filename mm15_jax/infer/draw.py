@@ -66,9 +66,10 @@ def draw_boxes(
         _ring(draw, (point[0] * scale, point[1] * scale), colour, line)
     # Labels last: a later box must not cross an earlier label.
     font = ImageFont.load_default(size=max(13, round(max(image.size) / 28)))
+    tags: list[tuple[float, float, float, float]] = []
     for corner, label, colour in zip(corners, labels or [], colours, strict=False):
         if label:
-            _label(draw, corner, label, colour, font, line)
+            tags.append(_label(draw, corner, label, colour, font, line, tags))
     return image
 
 
@@ -101,18 +102,43 @@ def _ring(draw: ImageDraw.ImageDraw, centre, colour: str, line: int) -> None:
         )
 
 
-def _label(draw: ImageDraw.ImageDraw, corner, text: str, colour: str, font, line: int) -> None:
-    """A filled tag above the box; inside it where there is no room above."""
+def _label(
+    draw: ImageDraw.ImageDraw, corner, text: str, colour: str, font, line: int, taken
+) -> tuple[float, float, float, float]:
+    """A filled tag at the first free place: above the box, below it, or inside at its top."""
     width, height = draw.im.size
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     pad = line + 1
     tag_width, tag_height = right - left + 2 * pad, bottom - top + 2 * pad
-    x = min(max(corner[0] - line, 0), max(width - tag_width, 0))
-    y = corner[1] - tag_height - 1
-    if y < 0:
-        y = min(corner[1] + line, height - tag_height)
-    draw.rectangle((x, y, x + tag_width, y + tag_height), fill=colour, outline="#111111", width=1)
-    draw.text((x + pad - left, y + pad - top), text, fill=_readable_on(colour), font=font)
+    starts = corner[0] - line, corner[2] + line - tag_width
+    above, below, inside = corner[1] - tag_height - 1, corner[3] + 1, corner[1] + line
+    places = [(x, y) for y in (above, below, inside) for x in starts]
+    tags = [(x, y, x + tag_width, y + tag_height) for x, y in places]
+    free = [
+        tag
+        for tag in tags
+        if tag[0] >= 0
+        and tag[1] >= 0
+        and tag[2] <= width
+        and tag[3] <= height
+        and not any(_overlap(tag, other) for other in taken)
+    ]
+    x = min(max(starts[0], 0), max(width - tag_width, 0))
+    y = min(max(above, 0), max(height - tag_height, 0))
+    tag = free[0] if free else (x, y, x + tag_width, y + tag_height)
+    draw.rectangle(tag, fill=colour, outline="#111111", width=1)
+    position = (tag[0] + pad - left, tag[1] + pad - top)
+    draw.text(position, text, fill=_readable_on(colour), font=font)
+    return tag
+
+
+def _overlap(first, second) -> bool:
+    return (
+        first[0] < second[2]
+        and second[0] < first[2]
+        and first[1] < second[3]
+        and second[1] < first[3]
+    )
 
 
 def _readable_on(colour: str) -> str:

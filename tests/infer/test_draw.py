@@ -54,3 +54,16 @@ def test_numbers_of_labels_and_colours_must_match():
         draw_boxes(picture, [(0, 0, 9, 9)], ["a", "b"])
     with pytest.raises(ValueError, match="0 colours for 1"):
         draw_boxes(picture, [(0, 0, 9, 9)], colours=[])
+
+
+def test_labels_of_boxes_that_agree_stand_apart():
+    black = Image.new("RGB", (400, 400))
+    box = (100, 100, 300, 300)
+    both = np.asarray(
+        draw_boxes(black, [box, box], ["truth", "answer"], colours=["#E69F00", "#0072B2"])
+    )
+    alone = np.asarray(draw_boxes(black, [box], ["truth"], colours=["#E69F00"]))
+    colour = np.array(ImageColor.getrgb("#E69F00"))
+    tag = (slice(60, 96), slice(90, 180))  # above the box
+    assert (alone[tag] == colour).all(axis=-1).sum() > 150
+    assert (alone[tag] == colour).all(axis=-1).sum() == (both[tag] == colour).all(axis=-1).sum()
