@@ -10,8 +10,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
-
-Array = jax.Array
+from jax import Array
 
 # Queries are handled in blocks of at most this many, so that the float32 scores of a 4096-token
 # row take [H, 1024, 4096] and not [H, 4096, 4096].

@@ -14,13 +14,12 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 
 from mm15_jax.config.schema import ModelConfig
 from mm15_jax.model import params as p
 from mm15_jax.model.convolution import adaptive_average_pool, depthwise_conv3x3
 from mm15_jax.model.layers import LayerNorm, Linear
-
-Array = jax.Array
 
 NORM_EPS = 1e-5  # timm's LayerNormAct2d
 

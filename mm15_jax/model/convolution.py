@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-
-Array = jax.Array
+from jax import Array
 
 
 def halving_conv3x3(x_nhwc: Array, kernel: Array, bias: Array) -> Array:

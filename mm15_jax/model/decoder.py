@@ -15,13 +15,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 
 from mm15_jax.config.schema import DecoderConfig
 from mm15_jax.model import params as p
 from mm15_jax.model.attention import apply_rope, attention, cache_attention, rope_tables
 from mm15_jax.model.layers import Linear, RMSNorm
-
-Array = jax.Array
 
 
 class Context(NamedTuple):

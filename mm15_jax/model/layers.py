@@ -9,10 +9,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 
 from mm15_jax.model import params as p
-
-Array = jax.Array
 
 
 def linear(x: Array, kernel: Array, bias: Array | None = None) -> Array:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax.core import meta
+from jax import Array
 
 from mm15_jax.config.schema import ModelConfig
 from mm15_jax.model.connector import Connector, tokens_per_tile
@@ -24,7 +25,6 @@ from mm15_jax.model.decoder import Decoder, KeysValues, embed, logits_of
 from mm15_jax.model.params import Box
 from mm15_jax.model.vit import Encoder
 
-Array = jax.Array
 Params = dict[str, Any]
 
 __all__ = [

@@ -30,8 +30,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax import struct
 from flax.core import meta
-
-Array = jax.Array
+from jax import Array
 
 # Without rematerialisation a loop copies what each layer keeps for the backward pass into stacked
 # arrays and out again, a tenth of a small model's step on CPU. Parameters stay stacked.

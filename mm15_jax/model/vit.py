@@ -10,14 +10,13 @@ import itertools
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 
 from mm15_jax.config.schema import EncoderConfig
 from mm15_jax.model import params as p
 from mm15_jax.model.attention import attention
 from mm15_jax.model.convolution import halving_conv3x3
 from mm15_jax.model.layers import LayerNorm, Linear, activation
-
-Array = jax.Array
 
 # Per channel, of pixels scaled to 0..1 (OpenAI's CLIP).
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
