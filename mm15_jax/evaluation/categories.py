@@ -53,10 +53,10 @@ def average_categories(scores: Mapping[str, float]) -> CategoryScores:
             averages[category] = math.fsum(scores[name] for name in expected) / len(expected)
         else:
             missing[category] = []
-    absent = [category for category in MMBASE if averages[category] is None]
+    present = [score for name in MMBASE if (score := averages[name]) is not None]
     averages["mmbase"] = None
-    if absent:
-        missing["mmbase"] = absent
+    if len(present) < len(MMBASE):
+        missing["mmbase"] = [name for name in MMBASE if averages[name] is None]
     else:
-        averages["mmbase"] = math.fsum(averages[category] for category in MMBASE) / len(MMBASE)
+        averages["mmbase"] = math.fsum(present) / len(MMBASE)
     return CategoryScores(averages, missing)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from mm15_jax.data.records import check_data_dir, open_dataset
 from mm15_jax.evaluation.answers import digest, make_row, read_rows, save_pictures, write_rows
-from mm15_jax.evaluation.benchmarks import CATEGORIES, Benchmark, resolve
+from mm15_jax.evaluation.benchmarks import CATEGORIES, TABLE, Benchmark, resolve
 from mm15_jax.evaluation.categories import average_categories
 from mm15_jax.evaluation.metrics import mean_and_error
 from mm15_jax.inputs.example import Example
@@ -109,8 +109,9 @@ def evaluate(
     """Answers and scores held-out examples.
 
     Writes `<out_dir>/eval/<benchmark>.jsonl` (a row an example, as batches finish), the pictures of
-    the first examples for the report, and `<out_dir>/scores.json`. Answers that the same model has
-    given to the same examples are not asked for again.
+    the first examples for the report, and `<out_dir>/scores.json`; for a split other than "test",
+    eval_<split>/ and scores_<split>.json. Answers that the same model has given to the same
+    examples are not asked for again, and its scores on other benchmarks stay in scores.json.
 
     Args:
       generator: gives answers; greedy, so that a second run agrees.
@@ -148,7 +149,7 @@ def evaluate(
             benchmark.name,
             data[benchmark.name],
             generator,
-            out_dir / ANSWERS,
+            out_dir / _for_split(ANSWERS, split),
             model=model,
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
@@ -170,6 +171,10 @@ def evaluate(
                 averaged=benchmark.averaged,
             )
         )
+    asked = {row.name for row in results}
+    results += [row for row in _earlier_rows(out_dir, split, model) if row.name not in asked]
+    order = [benchmark.name for benchmark in TABLE]
+    results.sort(key=lambda row: order.index(row.name))
     averages = average_categories({row.name: row.score for row in results})
     known = {row.name: row.baseline for row in results if row.baseline is not None}
     outcome = Results(
@@ -180,25 +185,43 @@ def evaluate(
         split,
         model,
     )
-    (out_dir / SCORES).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
+    text = json.dumps(outcome.to_json(), indent=1) + "\n"
+    (out_dir / _for_split(SCORES, split)).write_text(text)
     return outcome
 
 
-def read_scores(run_dir: pathlib.Path | str) -> Results:
+def read_scores(run_dir: pathlib.Path | str, split: str = "test") -> Results:
     """The scores of a run directory.
 
     Raises:
       ValueError: it has none.
     """
-    path = pathlib.Path(run_dir) / SCORES
+    path = pathlib.Path(run_dir) / _for_split(SCORES, split)
     if not path.is_file():
-        raise ValueError(f"{run_dir} has no {SCORES}: run `mm15 eval --run_dir {run_dir}` first")
+        raise ValueError(f"{run_dir} has no {path.name}: run `mm15 eval --run_dir {run_dir}` first")
     return Results.from_json(json.loads(path.read_text()))
+
+
+def _for_split(name: str, split: str) -> str:
+    """The held-out split has the plain name: decisions on another must not overwrite it."""
+    if split == "test":
+        return name
+    stem, dot, suffix = name.partition(".")
+    return f"{stem}_{split}{dot}{suffix}"
+
+
+def _earlier_rows(out_dir: pathlib.Path, split: str, model: str) -> list[BenchmarkResult]:
+    """What the same model has scored before, on benchmarks that still exist."""
+    if not (out_dir / _for_split(SCORES, split)).is_file():
+        return []
+    earlier = read_scores(out_dir, split)
+    names = {benchmark.name for benchmark in TABLE}
+    return [row for row in earlier.benchmarks if row.name in names and earlier.model == model]
 
 
 def _scored_examples(directory: pathlib.Path, limit: int | None) -> list[tuple[int, Example]]:
     """The first examples that name a metric, with their place in the data set."""
-    found = []
+    found: list[tuple[int, Example]] = []
     for index, example in enumerate(open_dataset(directory)):
         if limit is not None and len(found) == limit:
             break

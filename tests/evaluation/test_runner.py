@@ -100,6 +100,38 @@ def test_another_model_or_other_examples_are_asked_anew(data_dir, tmp_path):
     assert len(longer.asked) == 3 * COUNT
 
 
+def test_scores_of_one_model_gather_and_another_model_starts_over(data_dir, tmp_path):
+    def names(model, benchmark):
+        baselines = {"mini_scene_qa": 20.0}
+        results = runner.evaluate(
+            Oracle(model), data_dir, [benchmark], out_dir=tmp_path, baselines=baselines
+        )
+        return [row.name for row in results.benchmarks]
+
+    assert names("one", "mini_compare") == ["mini_compare"]
+    assert names("one", "mini_scene_qa") == ["mini_scene_qa", "mini_compare"]
+    assert names("two", "mini_grounding") == ["mini_grounding"]
+
+
+def test_another_split_leaves_the_test_scores_alone(data_dir, tmp_path):
+    run(Oracle(), data_dir, tmp_path / "run")
+    before = (tmp_path / "run" / "scores.json").read_text()
+    examples = miniature.SETS["mini_compare"].make("validation", range(3), None)
+    write_dataset(tmp_path / "data" / "mini_compare" / "validation", examples)
+    results = runner.evaluate(
+        Oracle("two"),
+        tmp_path / "data",
+        ["mini_compare"],
+        split="validation",
+        out_dir=tmp_path / "run",
+        baselines={},
+    )
+    assert (tmp_path / "run" / "scores.json").read_text() == before
+    assert runner.read_scores(tmp_path / "run", "validation") == results
+    assert len(read_rows(tmp_path / "run" / "eval_validation" / "mini_compare.jsonl")) == 3
+    assert len(read_rows(tmp_path / "run" / "eval" / "mini_compare.jsonl")) == COUNT
+
+
 def test_limit_takes_the_first_examples(data_dir, tmp_path):
     results = run(Oracle(), data_dir, tmp_path, limit=5)
     assert [row.count for row in results.benchmarks] == [5, 5, 5]
