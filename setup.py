@@ -62,8 +62,11 @@ setuptools.setup(
         "mm15_jax.experiments": "experiments",
         "mm15_jax.launch": "launch",
     },
-    packages=setuptools.find_packages(include=["mm15_jax", "mm15_jax.*"])
-    + ["mm15_jax.experiments", "mm15_jax.launch"],
+    packages=[
+        *setuptools.find_packages(include=["mm15_jax", "mm15_jax.*"]),
+        "mm15_jax.experiments",
+        "mm15_jax.launch",
+    ],
     package_data={"": ASSETS},
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -67,14 +67,14 @@ def find_starts(
             roots = ()
         if roots:
             return roots, (
-                f"{config.name} starts from {missing[0]}, which has no finished run near {run_dir}: "
-                f"starting from {' and '.join(map(str, roots))} instead; --chain trains the stages "
-                "before, --init_from names a run"
+                f"{config.name} starts from {missing[0]}, which has no finished run near "
+                f"{run_dir}: starting from {' and '.join(map(str, roots))} instead; --chain trains "
+                "the stages before, --init_from names a run"
             )
     raise ValueError(
-        f"{config.name} starts from {missing[0]}, which has no finished run near {run_dir}: train it "
-        f"first (mm15 train {missing[0]}), name a run with --init_from RUN_DIR, train all stages "
-        "with --chain, or start from random parameters with --init_from none"
+        f"{config.name} starts from {missing[0]}, which has no finished run near {run_dir}: "
+        f"train it first (mm15 train {missing[0]}), name a run with --init_from RUN_DIR, train all "
+        "stages with --chain, or start from random parameters with --init_from none"
     )
 
 

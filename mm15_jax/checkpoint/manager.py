@@ -37,6 +37,7 @@ class Checkpoints:
 
     @property
     def latest_step(self) -> int | None:
+        """The newest step that is whole on disk; None where there is none."""
         return self._manager.latest_step()
 
     def save(self, step: int, params, opt_state, cursor: int) -> None:
@@ -82,6 +83,7 @@ class Checkpoints:
         self._manager.wait_until_finished()
 
     def close(self) -> None:
+        """Frees the manager's threads; `wait` first where a save may be under way."""
         self._manager.close()
 
 

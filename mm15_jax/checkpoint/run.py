@@ -59,7 +59,10 @@ def read_config(run_dir: pathlib.Path) -> ExperimentConfig:
     path = pathlib.Path(run_dir) / CONFIG
     if not path.is_file():
         raise ValueError(f"{run_dir} is not a run directory: it has no {CONFIG}")
-    return from_dict(ExperimentConfig, json.loads(path.read_text()))
+    try:
+        return from_dict(ExperimentConfig, json.loads(path.read_text()))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read as a config: {error}") from None
 
 
 def _first_difference(earlier: dict, now: dict, prefix: str = "") -> str | None:
@@ -100,6 +103,11 @@ def load_params(run_dir: pathlib.Path, config: ExperimentConfig | None = None) -
         return checkpoints.restore_params(checkpoints.latest_step, abstract)
     finally:
         checkpoints.close()
+
+
+def has_checkpoint(run_dir: pathlib.Path) -> bool:
+    """Whether any step of a run is on disk; saves that were cut short have other names."""
+    return any(path.name.isdigit() for path in (run_dir / CHECKPOINTS).glob("*"))
 
 
 def is_complete(run_dir: pathlib.Path) -> bool:

@@ -20,19 +20,22 @@ _FOLDER = importlib.resources.files("mm15_jax.checkpoint") / "assets"
 
 
 def path_of(experiment: str) -> pathlib.Path:
+    """Where the shipped file of `experiment` is, or would be."""
     return pathlib.Path(str(_FOLDER / f"{experiment}.npz"))
 
 
 def is_shipped(experiment: str) -> bool:
+    """Whether parameters of `experiment` come with the package."""
     return path_of(experiment).is_file()
 
 
 def save(params: dict[str, Any], path: pathlib.Path, metadata: dict[str, Any]) -> None:
     """Writes parts of a parameter tree as float16, with metadata on how they were made."""
     leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-    arrays = {path_name(key): np.asarray(leaf, np.float16) for key, leaf in leaves}
+    arrays: dict[str, Any] = {path_name(k): np.asarray(leaf, np.float16) for k, leaf in leaves}
+    arrays["__metadata__"] = np.array(json.dumps(metadata))
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, __metadata__=np.array(json.dumps(metadata)), **arrays)
+    np.savez_compressed(path, **arrays)
 
 
 def load(experiment: str) -> dict[str, Any]:

@@ -14,20 +14,24 @@ RUNS_DIR = "runs"
 
 
 def define_set(flags: absl_flags.FlagValues) -> None:
+    """Adds --set, of which `main.gather_set` lets one take several assignments."""
     absl_flags.DEFINE_multi_string(
         "set", [], "fields to change, key=value; takes several", flag_values=flags
     )
 
 
 def define_json(flags: absl_flags.FlagValues) -> None:
+    """Adds --json: the command then prints one JSON value and nothing else on stdout."""
     absl_flags.DEFINE_boolean("json", False, "print JSON", flag_values=flags)
 
 
 def define_string(flags: absl_flags.FlagValues, name: str, default: str | None, text: str) -> None:
+    """Adds a flag that takes text."""
     absl_flags.DEFINE_string(name, default, text, flag_values=flags)
 
 
 def define_data_dir(flags: absl_flags.FlagValues) -> None:
+    """Adds --data_dir, None where it is not given: the default folder is filled on demand."""
     define_string(
         flags, "data_dir", None, f"folder of prepared data sets; {DATA_DIR}/ where not given"
     )
@@ -41,7 +45,10 @@ def one_experiment(arguments: list[str], command: str) -> str:
     return arguments[0]
 
 
-def load_experiment(arguments: list[str], flags: absl_flags.FlagValues, command: str):
+def load_experiment(
+    arguments: list[str], flags: absl_flags.FlagValues, command: str
+) -> ExperimentConfig:
+    """The one experiment that is named, with --set applied; ValueError as of `config.load`."""
     return load(one_experiment(arguments, command), flags.set)
 
 

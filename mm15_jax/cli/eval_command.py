@@ -1,4 +1,4 @@
-"""mm15 eval --run_dir RUN [--benchmarks NAMES] [--split test|validation] [--set eval.n_max=9] [--json]
+"""mm15 eval --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--set key=value ...]
 
 Scores a run on held-out data: benchmark names, categories (text_rich), suites (mini) or all,
 separated by commas. Resumes: an answer that the same parameters gave is not asked for again.
@@ -11,27 +11,40 @@ import pathlib
 import sys
 import time
 
+from absl import flags as absl_flags
+
 from mm15_jax.cli import common
-from mm15_jax.config import apply_overrides
+from mm15_jax.config import apply_overrides, validate
+from mm15_jax.evaluation.benchmarks import resolve
 
 
 def define_flags(flags) -> None:
+    """Which run, on what, and changes of its evaluation settings."""
     common.define_json(flags)
     common.define_set(flags)
     common.define_data_dir(flags)
     common.define_string(flags, "run_dir", None, "the run to score")
     common.define_string(flags, "benchmarks", None, "names, categories, suites or all; by comma")
-    common.define_string(flags, "split", "test", "held-out split: test or validation")
+    absl_flags.DEFINE_enum(
+        "split",
+        "test",
+        ["test", "validation"],
+        "held-out split: validation for decisions, test for the result",
+        flag_values=flags,
+    )
 
 
 def main(arguments, flags) -> int:
+    """Prints the table of scores; scores.json and all answers go into the run directory."""
     run_dir, config = common.run_config(flags.run_dir)
     if arguments and arguments != [config.name]:
         raise ValueError(f"{run_dir} is a run of {config.name}, not of {' '.join(arguments)}")
     config = apply_overrides(config, flags.set)
+    validate(config)
     names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
     if not names:
         raise ValueError(f"{config.name} names no benchmarks; choose some with --benchmarks")
+    resolve(names)  # a mistyped name is told before parameters are read
     data_dir = pathlib.Path(flags.data_dir or common.DATA_DIR)
     results = evaluate_run(run_dir, config, data_dir, names, flags.split)
     if flags.json:

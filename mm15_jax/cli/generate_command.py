@@ -12,27 +12,33 @@ import pathlib
 from absl import flags as absl_flags
 
 from mm15_jax.cli import common
-from mm15_jax.config import apply_overrides
+from mm15_jax.config import apply_overrides, validate
 
 
 def define_flags(flags) -> None:
+    """The run, the question with its pictures, and how an answer is sampled."""
     common.define_json(flags)
     common.define_set(flags)
     common.define_string(flags, "run_dir", None, "the run that answers")
-    absl_flags.DEFINE_multi_string("image", [], "a picture; may be repeated", flag_values=flags)
+    absl_flags.DEFINE_multi_string(
+        "image", [], "a picture; repeat it for several", flag_values=flags
+    )
     common.define_string(flags, "prompt", None, "the question")
     common.define_string(flags, "draw", None, "where to write the picture with the answer's boxes")
-    absl_flags.DEFINE_integer("max_new_tokens", 64, "longest answer", 1, flag_values=flags)
-    absl_flags.DEFINE_float(
-        "temperature", 0.0, "0 is greedy; more is random", 0.0, flag_values=flags
+    absl_flags.DEFINE_integer(
+        "max_new_tokens", 64, "most tokens of an answer", 1, flag_values=flags
     )
     absl_flags.DEFINE_float(
-        "top_p", 1.0, "share of probability sampled from", 0.0, 1.0, flag_values=flags
+        "temperature", 0.0, "0: always the likeliest token; above: sampled", 0.0, flag_values=flags
+    )
+    absl_flags.DEFINE_float(
+        "top_p", 1.0, "sample from the likeliest tokens of this share", 0.0, 1.0, flag_values=flags
     )
     absl_flags.DEFINE_integer("seed", 0, "of sampling", flag_values=flags)
 
 
 def main(arguments, flags) -> int:
+    """Prints the answer; boxes and points are in pixels of the first picture."""
     if arguments:
         raise ValueError(f"mm15 generate takes flags only, was given {' '.join(arguments)!r}")
     if not flags.prompt:
@@ -49,6 +55,7 @@ def main(arguments, flags) -> int:
     images = [_read_image(path) for path in flags.image]
     run_dir, config = common.run_config(flags.run_dir)
     config = apply_overrides(config, flags.set)
+    validate(config)
 
     from mm15_jax.infer.sampling import Sampling
     from mm15_jax.inputs.example import Example, Text

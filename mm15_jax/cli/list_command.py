@@ -12,10 +12,12 @@ from mm15_jax.config import experiments, load
 
 
 def define_flags(flags) -> None:
+    """Only --json: objects with name, family, stage, parameters of each part and mixture."""
     common.define_json(flags)
 
 
 def main(arguments, flags) -> int:
+    """Counts parameters by shape inference, so that the full sizes take no memory."""
     if arguments:
         raise ValueError(f"mm15 list takes no arguments, was given {' '.join(arguments)!r}")
     from mm15_jax.model.mllm import count_parameters

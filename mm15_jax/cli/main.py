@@ -10,6 +10,7 @@ import importlib
 import logging
 import os
 import sys
+import textwrap
 
 from absl import flags as absl_flags
 
@@ -26,6 +27,8 @@ COMMANDS = {
 }
 USER_ERROR = 2
 USAGE = "usage: mm15 COMMAND [ARGUMENTS] [--flags]"
+_FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+_WIDTH = 100
 
 
 def run() -> None:
@@ -40,10 +43,10 @@ def main(argv: list[str]) -> int:
         return 0 if argv else USER_ERROR
     try:
         return _dispatch(argv[0], argv[1:])
-    except (ValueError, absl_flags.Error, FileNotFoundError) as error:
+    except (ValueError, *_FILE_ERRORS) as error:
         if os.environ.get("MM15_TRACEBACK"):
             raise
-        print(f"mm15: {error}", file=sys.stderr)
+        print(f"mm15: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR
     except FloatingPointError as error:
         print(f"mm15: {error}", file=sys.stderr)
@@ -60,12 +63,13 @@ def _dispatch(name: str, argv: list[str]) -> int:
     flags = absl_flags.FlagValues()
     module.define_flags(flags)
     if any(word in ("-h", "--help") for word in argv):
-        print(
-            f"{module.__doc__.strip()}\n\nflags:\n{flags.main_module_help() or _flag_help(flags)}"
-        )
+        print(f"{(module.__doc__ or '').strip()}\n\nflags:\n{_flag_help(flags)}")
         return 0
     _configure_logging()
-    arguments = flags([f"mm15 {name}", *gather_set(argv)])[1:]
+    try:
+        arguments = flags([f"mm15 {name}", *gather_set(argv)])[1:]
+    except absl_flags.Error as error:
+        raise ValueError(f"{str(error).rstrip(' ?.')}; see mm15 {name} --help") from None
     return module.main(arguments, flags) or 0
 
 
@@ -91,12 +95,20 @@ def gather_set(argv: list[str]) -> list[str]:
 
 
 def _flag_help(flags: absl_flags.FlagValues) -> str:
+    shown = [name for name in sorted(flags) if name not in ("flagfile", "undefok")]
+    indent = max(map(len, shown)) + 6
     lines = []
-    for name in sorted(flags):
-        if name not in ("flagfile", "undefok"):
-            flag = flags[name]
-            default = "" if flag.default in (None, False, []) else f" (default: {flag.default})"
-            lines.append(f"  --{name}: {flag.help}{default}")
+    for name in shown:
+        # absl adds a remark of its own to flags that may be given more than once.
+        text = (flags[name].help or "").split(";\n")[0]
+        if flags[name].default not in (None, False, []):
+            text += f" (default: {flags[name].default})"
+        lines += textwrap.wrap(
+            text,
+            _WIDTH,
+            initial_indent=f"  --{name}".ljust(indent),
+            subsequent_indent=" " * indent,
+        )
     return "\n".join(lines)
 
 

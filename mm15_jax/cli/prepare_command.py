@@ -1,4 +1,4 @@
-"""mm15 prepare DATASET ... --out DIR [--source DIR] [--workers N] [--list] [--json]
+"""mm15 prepare DATASET ... [--out DIR] [--source DIR] [--workers N] [--list] [--json]
 
 Makes data sets ready for training: shards of examples with checksums and a manifest. DATASET is a
 name of `mm15 prepare --list`, `miniature` for all generated ones, or `open` for the open corpus.
@@ -18,6 +18,7 @@ GROUPS = {"miniature": "mini_", "open": "open_"}
 
 
 def define_flags(flags) -> None:
+    """From where to where, and how much of it at a time."""
     common.define_json(flags)
     common.define_string(
         flags, "out", None, f"folder of prepared data sets; {common.DATA_DIR}/ where not given"
@@ -33,6 +34,7 @@ def define_flags(flags) -> None:
 
 
 def main(arguments, flags) -> int:
+    """Prepares every split of the named data sets; prints a line a split."""
     out = flags.out or common.DATA_DIR
     if flags.list:
         _print_list(out, flags.json)

@@ -15,10 +15,12 @@ from mm15_jax.cli import common
 
 
 def define_flags(flags) -> None:
+    """Only the run: all that a report shows is in its directory."""
     common.define_string(flags, "run_dir", None, "a run, or the folder of a chain of runs")
 
 
 def main(arguments, flags) -> int:
+    """Prints the path of the page; neither trains nor evaluates."""
     if arguments:
         raise ValueError(f"mm15 report takes --run_dir only, was given {' '.join(arguments)!r}")
     common.run_config(flags.run_dir)  # answers a wrong directory
@@ -43,6 +45,7 @@ def evaluate_and_report(run_dir, data_dir, *, began: float) -> None:
 
 
 def write_report(run_dir: pathlib.Path, timings: dict[str, float] | None = None) -> pathlib.Path:
+    """Builds report.html of a run, or of a chain's folder; `timings` are seconds by title."""
     from mm15_jax.checkpoint import run
     from mm15_jax.evaluation.report import build_report
     from mm15_jax.model.mllm import count_parameters

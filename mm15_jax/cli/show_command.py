@@ -12,11 +12,13 @@ from mm15_jax.config import mixture, to_dict, to_text
 
 
 def define_flags(flags) -> None:
+    """Changes to resolve, and JSON in place of text."""
     common.define_json(flags)
     common.define_set(flags)
 
 
 def main(arguments, flags) -> int:
+    """Prints every field with its value, and the mixture's shares as comments."""
     config = common.load_experiment(arguments, flags, "show")
     if flags.json:
         print(json.dumps(to_dict(config), indent=1))

@@ -1,4 +1,4 @@
-"""mm15 train EXPERIMENT [--run_dir DIR] [--data_dir DIR] [--init_from RUN|none] [--chain] [--report]
+"""mm15 train EXPERIMENT [--chain] [--report] [--run_dir DIR] [--set key=value ...]
 
 Trains one stage, or with --chain every stage before it that has no finished run. A run directory
 that has a checkpoint is continued.
@@ -15,10 +15,10 @@ from absl import flags as absl_flags
 
 from mm15_jax import config as config_lib
 from mm15_jax.cli import common
-from mm15_jax.train.metrics import duration
 
 
 def define_flags(flags) -> None:
+    """Where to read and write, what to start from, and what to do besides one stage."""
     common.define_set(flags)
     common.define_data_dir(flags)
     common.define_string(
@@ -30,7 +30,7 @@ def define_flags(flags) -> None:
     absl_flags.DEFINE_boolean(
         "chain",
         False,
-        "train the stages before, each in its own folder of run_dir",
+        "train also the stages before it, each in its own folder of run_dir",
         flag_values=flags,
     )
     absl_flags.DEFINE_boolean(
@@ -42,6 +42,7 @@ def define_flags(flags) -> None:
 
 
 def main(arguments, flags) -> int:
+    """Trains, evaluates and reports as the flags ask; a stop by a signal exits with 128 + it."""
     config = common.load_experiment(arguments, flags, "train")
     data_dir = _data_dir(flags.data_dir, _stages(config, flags) if flags.chain else [config])
     run_dir = pathlib.Path(flags.run_dir or os.path.join(common.RUNS_DIR, config.name))
@@ -77,12 +78,17 @@ def _train_stage(config, run_dir, data_dir, init_from) -> None:
     from mm15_jax.parallel.startup import start_jax
 
     start_jax()
+    from mm15_jax.checkpoint import run
     from mm15_jax.checkpoint.initial import find_starts
     from mm15_jax.train.loop import train
+    from mm15_jax.train.metrics import duration
 
-    starts, warning = find_starts(config, run_dir, init_from)
+    # A run that goes on has its parameters; those it began with may be gone.
+    goes_on = run.has_checkpoint(run_dir)
+    starts, warning = ((), "") if goes_on else find_starts(config, run_dir, init_from)
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
+    _check_inputs(config, data_dir)
     for start in starts:
         print(f"{config.name} starts from {start}", file=sys.stderr)
     result = train(config, run_dir, data_dir, starts)
@@ -100,8 +106,19 @@ def _train_stage(config, run_dir, data_dir, init_from) -> None:
     )
 
 
+def _check_inputs(config, data_dir) -> None:
+    """ValueError for data or a tokenizer that is missing, before parameters are allocated."""
+    from mm15_jax.config.mixtures import dataset_names
+    from mm15_jax.data.records import dataset_counts
+    from mm15_jax.inputs.tokenizer import load_tokenizer
+
+    load_tokenizer(config.inputs.tokenizer)
+    names = dataset_names(config_lib.mixture(config))
+    dataset_counts(names, data_dir, allow_missing=config.data.allow_missing)
+
+
 def _data_dir(given: str | None, configs: list) -> pathlib.Path:
-    """Where the data is. In the default folder, generated data sets are made if they are missing."""
+    """Where the data is. In the default folder, missing generated data sets are made first."""
     if given is not None:
         return pathlib.Path(given)
     data_dir = pathlib.Path(common.DATA_DIR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable
@@ -69,7 +70,7 @@ def _type_name(kind) -> str:
 def _parse(text: str, kind, key: str):
     try:
         return _convert(text, kind)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         raise ValueError(f"--set {key}={text}: expected a {_type_name(kind)}") from None
 
 
@@ -78,8 +79,8 @@ def _convert(text: str, kind):
     if origin is tuple:
         element, *rest = typing.get_args(kind)
         parts = [part.strip() for part in text.strip("()[]").split(",") if part.strip()]
-        if dataclasses.is_dataclass(element):
-            return tuple(element(part) for part in parts if part != "none")
+        if dataclasses.is_dataclass(element):  # such as InitFrom, by its first field
+            return tuple(typing.cast(type, element)(part) for part in parts if part != "none")
         if rest and rest[0] is not Ellipsis and len(parts) != 1 + len(rest):
             raise ValueError(text)
         return tuple(_convert(part, element) for part in parts)
@@ -94,4 +95,6 @@ def _convert(text: str, kind):
         if value != int(value):
             raise ValueError(text)
         return int(value)
+    if kind is float and not math.isfinite(float(text)):
+        raise ValueError(text)
     return kind(text)

@@ -52,6 +52,7 @@ def _function_of_file(reference: str) -> Callable[[], ExperimentConfig]:
             f"experiment {reference!r} is not a file and function; write path/to/file.py:function"
         )
     spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
+    assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not callable(getattr(module, function, None)):

@@ -65,6 +65,8 @@ class DecoderConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
+    """The whole network: tiles through encoder and connector into the decoder's sequence."""
+
     encoder: EncoderConfig = EncoderConfig()
     connector: ConnectorConfig = ConnectorConfig()
     decoder: DecoderConfig = DecoderConfig()
@@ -99,6 +101,8 @@ class InputsConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
+    """Which data sets are mixed, and how they are read; none of it changes a single example."""
+
     mixture: str = "sft_all"  # a name of experiments/mixtures.py
     allow_missing: bool = False  # leave out data sets that are not prepared, with their weight
     window: int = 1024  # examples planned together by the packer; larger fills better
@@ -109,6 +113,8 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
+    """Update rule, schedule, and which parameters it leaves alone."""
+
     name: str = "adafactor"  # "adafactor" (the paper's), "adamw", "muon" (nano scale)
     peak_learning_rate: float = 1e-5
     warmup_steps: int = 0
@@ -123,6 +129,8 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
+    """Length and batch of a stage, and the seed of everything random in it."""
+
     steps: int = 1000
     batch_rows: int = 256  # rows of the global batch
     seed: int = 0
@@ -132,6 +140,8 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class CheckpointConfig:
+    """How often a run is saved, in steps, and how many saves stay on disk."""
+
     every: int = 1000
     keep: int = 2
 
@@ -168,6 +178,8 @@ class InitFrom:
 
 @dataclass(frozen=True)
 class ExperimentConfig:
+    """One stage of training, whole: what `mm15 show` prints and a run directory keeps."""
+
     name: str
     family: str  # "nano", "1b", "3b", "7b", "30b"
     stage: str  # one of STAGES
@@ -186,7 +198,6 @@ def replace_nested(config, changes: dict[str, object]):
     """Copy of a config with dotted fields changed: `{"optimizer.peak_learning_rate": 1e-4}`."""
     for key, value in changes.items():
         head, _, rest = key.partition(".")
-        if rest:
-            value = replace_nested(getattr(config, head), {rest: value})
-        config = dataclasses.replace(config, **{head: value})
+        new = replace_nested(getattr(config, head), {rest: value}) if rest else value
+        config = dataclasses.replace(config, **{head: new})
     return config

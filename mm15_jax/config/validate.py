@@ -69,7 +69,8 @@ def validate(config: ExperimentConfig) -> None:
     side = math.isqrt(connector.tokens)
     if side * side != connector.tokens:
         raise ValueError(
-            f"model.connector.tokens {connector.tokens} is not a square; the nearest is {side * side}"
+            f"model.connector.tokens {connector.tokens} is not a square; "
+            f"the nearest is {side * side}"
         )
     if connector.kind == "linear" and connector.tokens != encoder.grid**2:
         raise ValueError(

@@ -45,7 +45,7 @@ class Index:
 
 @functools.cache
 def _code_checksum() -> str:
-    texts = [Path(module.__file__).read_bytes() for module in (formatting, image_splitting)]
+    texts = [Path(str(module.__file__)).read_bytes() for module in (formatting, image_splitting)]
     return hashlib.sha256(b"".join(texts)).hexdigest()
 
 

@@ -272,12 +272,12 @@ def _valid_receipts(directory: Path, tasks: Sequence[_Task]) -> dict[str, _Recei
         except (ValueError, TypeError, KeyError, AttributeError):
             continue  # a damaged receipt is none: the shard is made again
     return {
-        task.path.name: receipt
+        task.path.name: kept
         for task in tasks
-        if (receipt := found.get(task.path.name)) is not None
-        and receipt.identity == task.identity
+        if (kept := found.get(task.path.name)) is not None
+        and kept.identity == task.identity
         and task.path.is_file()
-        and records.file_sha256(task.path) == receipt.shard.sha256
+        and records.file_sha256(task.path) == kept.shard.sha256
     }
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mm15_jax.data import registry
 from mm15_jax.data.prepare import SplitReport, prepare
@@ -27,7 +28,7 @@ def prepare_many(
     first. Raises ValueError as `prepare` does.
     """
     workers = workers or os.cpu_count() or 1
-    arguments = {"source": source, "limit": limit}
+    arguments: dict[str, Any] = {"source": source, "limit": limit}
     if len(names) == 1 or workers == 1:
         return [
             report

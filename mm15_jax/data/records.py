@@ -31,7 +31,7 @@ _TEXT, _IMAGE = 0, 1
 
 def encode_example(example: Example) -> bytes:
     """An Example as msgpack bytes: [version, source, key, category, segments, metadata]."""
-    segments = []
+    segments: list[tuple] = []
     for segment in example.segments:
         if isinstance(segment, Text):
             segments.append((_TEXT, segment.text, segment.role, segment.loss))
@@ -218,7 +218,7 @@ class Dataset(Sequence[Example]):
             raise IndexError(f"record {index} of {len(self)} in {self.name!r}")
         return self._source[int(index)]
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> Example:  # type: ignore[override]  # no slices
         """The example at `index`; ValueError if its record is damaged."""
         try:
             return decode_example(self.record(index))

@@ -140,7 +140,7 @@ def build_batch(group: Group, *, resolution: int, pad_id: int) -> dict[str, np.n
       tiles uint8[B, N, r, r, 3]; tile_valid bool[B, N].
     """
     rows, length, tiles = group.rows, group.length, group.tiles
-    batch = {
+    batch: dict[str, np.ndarray] = {
         "tokens": np.full((rows, length), pad_id, np.int32),
         "segment_ids": np.zeros((rows, length), np.int32),
         "positions": np.zeros((rows, length), np.int32),

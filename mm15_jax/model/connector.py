@@ -62,7 +62,7 @@ class RegBlock(nn.Module):
         """[n, h, w, channels_in] -> [n, h, w, channels_out]."""
         c_in, c_out = self.channels_in, self.channels_out
 
-        def pointwise(size_in: int, axes: tuple[str, str], name: str) -> Linear:
+        def pointwise(size_in: int, axes: tuple[str | None, str], name: str) -> Linear:
             return Linear(size_in, c_out, axes, use_bias=False, name=name)
 
         def norm(name: str, axis: str) -> LayerNorm:

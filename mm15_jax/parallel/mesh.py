@@ -40,6 +40,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
+    """A whole copy on every device: parameters and optimizer state."""
     return NamedSharding(mesh, PartitionSpec())
 
 

@@ -37,6 +37,7 @@ class MetricsWriter:
                 self._board.add_scalar(key, value, row["step"])
 
     def close(self) -> None:
+        """Closes both files; rows are on disk since they were written."""
         self._file.close()
         self._board.close()
 
@@ -64,6 +65,7 @@ class ProgressLine:
         self._last = -math.inf
 
     def update(self, done: int, text: str, seconds_left: float, *, final: bool = False) -> None:
+        """Shows `done` of the total, `text` and the time left; `final` always prints a line."""
         now = time.monotonic()
         if not self._live and not final and now - self._last < self._between:
             return

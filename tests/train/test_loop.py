@@ -81,7 +81,8 @@ def write_and_stop(self, row):
     if row["step"] == 3:
         os.kill(os.getpid(), signal.SIGTERM)
 loop.MetricsWriter.write = write_and_stop
-result = loop.train(tiny.experiment(), pathlib.Path({str(run_dir)!r}), pathlib.Path({str(data_dir)!r}))
+run_dir, data_dir = pathlib.Path({str(run_dir)!r}), pathlib.Path({str(data_dir)!r})
+result = loop.train(tiny.experiment(), run_dir, data_dir)
 print(result.last_step, result.stopped_by)
 """
     done = subprocess.run(
@@ -97,7 +98,8 @@ def test_one_device_and_two_give_the_same_losses(straight, tmp_path, data_dir):
 import pathlib
 from mm15_jax.train import loop
 from tests import tiny
-loop.train(tiny.experiment(), pathlib.Path({str(tmp_path)!r}) / "one", pathlib.Path({str(data_dir)!r}))
+run_dir, data_dir = pathlib.Path({str(tmp_path)!r}) / "one", pathlib.Path({str(data_dir)!r})
+loop.train(tiny.experiment(), run_dir, data_dir)
 """
     env = {**os.environ, "JAX_NUM_CPU_DEVICES": "1"}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
@@ -139,7 +141,7 @@ def test_an_empty_data_directory_is_named(tmp_path):
 
 
 def test_rows_that_do_not_divide_over_devices_are_refused(tmp_path, data_dir):
-    with pytest.raises(ValueError, match="train.batch_rows 3 is not a multiple"):
+    with pytest.raises(ValueError, match=r"train\.batch_rows 3 is not a multiple"):
         train(tiny.experiment(**{"train.batch_rows": 3}), tmp_path / "run", data_dir)
 
 

@@ -146,8 +146,8 @@ def _draw_table(sampler: Sampler, rows: int, columns: int) -> tuple[Canvas, list
     for c in range(inner, columns + 1 - inner):
         canvas.line(x0 + c * cell_width, y0, x0 + c * cell_width, y9, rule)
     color = sampler.ink()
-    for r, row in enumerate(inks):
-        for c, ink in enumerate(row):
+    for r, inked in enumerate(inks):
+        for c, ink in enumerate(inked):
             x = x0 + c * cell_width + min(inset, cell_width - ink.width - 2)
             y = y0 + r * cell_height + (cell_height - ink.height) // 2 + layout[7 + r] - 3
             canvas.text(x, y, ink, color)

@@ -85,18 +85,21 @@ class Sampler:
     def paper(self) -> tuple[int, int, int]:
         """A light background, white or tinted."""
         base = self.integer(232, 255)
-        return tuple(max(224, base - self.integer(0, 14)) for _ in range(3))
+        red, green, blue = (max(224, base - self.integer(0, 14)) for _ in range(3))
+        return red, green, blue
 
     def ink(self) -> tuple[int, int, int]:
         """A dark colour for print: black, or deep blue, green, red ..."""
         base = self.integer(0, 40)
-        return tuple(base + self.integer(0, 55) for _ in range(3))
+        red, green, blue = (base + self.integer(0, 55) for _ in range(3))
+        return red, green, blue
 
     def shade(self, color: str) -> tuple[int, int, int]:
         """A shade of a named colour."""
-        return tuple(
+        red, green, blue = (
             min(255, max(0, channel + self.integer(-14, 14))) for channel in words.COLORS[color]
         )
+        return red, green, blue
 
     def layout(self, propose: Callable[[], Layout | None]) -> Layout:
         """Proposes until a layout of this split is found; None is a failed proposal."""

@@ -10,7 +10,7 @@ from mm15_jax.data.miniature.drawing import Box, Canvas
 from mm15_jax.data.miniature.sampling import Layout, Sampler
 from mm15_jax.data.miniature.words import COLORS, NUMBERS, SHAPES
 from mm15_jax.inputs.coordinates import format_box, format_point
-from mm15_jax.inputs.example import Text
+from mm15_jax.inputs.example import Segment, Text
 
 _COLOR_NAMES = tuple(COLORS)
 _KINDS = tuple((color, shape) for color in COLORS for shape in SHAPES)
@@ -62,7 +62,7 @@ def place(
         return (height, width, *(v for box in boxes for v in box))
 
     values = sampler.layout(propose)[2:]
-    return [tuple(values[i : i + 4]) for i in range(0, len(values), 4)]
+    return list(zip(*(values[i::4] for i in range(4)), strict=True))
 
 
 def draw_scene(
@@ -124,7 +124,7 @@ def interleaved(sampler: Sampler) -> Built:
     count = sampler.integer(2, 3)
     scenes = [captioned_scene(sampler) for _ in range(count)]
     texts = [text for _, _, text in scenes]
-    segments = []
+    segments: list[Segment] = []
     leads = ("here is", "next comes", "the last picture has")
     for k, (canvas, _, text) in enumerate(scenes):
         segments.append(canvas.image("document"))

@@ -215,6 +215,7 @@ def preparation(
 
     def make(split: str, index_range: range, source: Path | None) -> Iterator[Example]:
         items = items_of(split, source)
+        assert source is not None  # items_of saw to it
         for index in index_range:
             item = items[index]
             try:

@@ -36,7 +36,7 @@ def plan(source: Path) -> list[common.Item]:
             common.log_unit("open_stamps", f"{FOLDER}/{name}.png", error)
             continue
         split = common.split_of(f"stamps/{groups[name]}")
-        kinds = ("caption", "chat") if split == "train" else ("what", "kind")
+        kinds: tuple[str, ...] = ("caption", "chat") if split == "train" else ("what", "kind")
         if split != "train" and _short_answer(caption) is None:
             kinds = ("kind",)
         items += [
