@@ -62,10 +62,10 @@ def text() -> ExperimentConfig:
         ),
         data=DataConfig(mixture="nano_text", window=512, decode_threads=1),
         optimizer=OptimizerConfig(
-            name="muon", peak_learning_rate=0.01, warmup_steps=50, end_ratio=0.02, weight_decay=0.01
+            name="muon", peak_learning_rate=0.01, warmup_steps=20, end_ratio=0.02, weight_decay=0.01
         ),
-        train=TrainConfig(steps=1500, batch_rows=16),
-        checkpoint=CheckpointConfig(every=500),
+        train=TrainConfig(steps=1200, batch_rows=16),
+        checkpoint=CheckpointConfig(every=200),
     )
 
 
@@ -92,7 +92,7 @@ def pretrain() -> ExperimentConfig:
         "stage": "pretrain",
         "inputs.tiles_per_row": 8,
         "data.mixture": "nano_pretrain",
-        "train": TrainConfig(steps=300, batch_rows=16),
+        "train": TrainConfig(steps=160, batch_rows=16),
         "init_from": (
             InitFrom("mm15_nano_encoder", ("encoder",)),
             InitFrom("mm15_nano_text", ("decoder",)),
@@ -109,7 +109,7 @@ def continual() -> ExperimentConfig:
         "inputs.tiles_per_row": 12,
         "inputs.splitting": SplittingConfig(n_min=1, n_max=4),
         "data.mixture": "nano_continual",
-        "train.steps": 900,
+        "train.steps": 600,
         "init_from": (InitFrom("mm15_nano_pretrain"),),
     }
     return replace_nested(pretrain(), changes)
@@ -120,10 +120,11 @@ def sft() -> ExperimentConfig:
         "name": "mm15_nano_sft",
         "stage": "sft",
         "data.mixture": "nano_sft_all",
-        "train.steps": 1200,
+        "train.steps": 800,
         "init_from": (InitFrom("mm15_nano_continual"),),
         "eval": EvalConfig(
-            benchmarks=("general", "text_rich", "knowledge", "refer_ground", "multi_image")
+            benchmarks=("general", "text_rich", "knowledge", "refer_ground", "multi_image"),
+            max_new_tokens=32,
         ),
     }
     return replace_nested(continual(), changes)

@@ -117,7 +117,7 @@ SETS: dict[str, GeneratedSet] = {
             "text_rich",
             "Printed words, from one letter to eight.",
             reading.word_transcript,
-            32_000,
+            27_000,
             ordered=True,
         ),
         GeneratedSet(
@@ -125,7 +125,7 @@ SETS: dict[str, GeneratedSet] = {
             "text_rich",
             "Pages of two to five lines, and the text of one or all.",
             reading.page_transcript,
-            21_000,
+            18_000,
             ordered=True,
         ),
         GeneratedSet(

@@ -1,0 +1,94 @@
+"""Makes the pictures of the README from a run of `make train`.
+
+python scripts/make_figures.py runs/quickstart
+"""
+
+import pathlib
+import sys
+
+import matplotlib.pyplot as plt
+import PIL.Image
+
+from mm15_jax.data.miniature import SETS
+from mm15_jax.evaluation.answers import read_rows
+from mm15_jax.infer.draw import draw_boxes
+from mm15_jax.inputs.coordinates import parse_boxes
+from mm15_jax.inputs.example import Image, Text
+from mm15_jax.inputs.tiles import decode_image
+
+FIGURES = pathlib.Path(__file__).parents[1] / "docs" / "figures"
+# One column a benchmark of each capability.
+SHOWN = (
+    "mini_scene_qa",
+    "mini_word_qa",
+    "mini_document_qa",
+    "mini_chart_qa",
+    "mini_table_qa",
+    "mini_diagram_qa",
+    "mini_grounding",
+    "mini_compare",
+)
+ROWS = 2
+SCENE = ("mini_grounding", "test")
+
+
+def scene() -> None:
+    """The first held-out grounding picture with a red circle, enlarged without smoothing."""
+    generated = SETS[SCENE[0]]
+    for index in range(generated.count(SCENE[1])):
+        example = generated.example(SCENE[1], index)
+        if any(isinstance(s, Text) and "the red circle" in s.text for s in example.segments):
+            picture = next(s for s in example.segments if isinstance(s, Image))
+            image = PIL.Image.fromarray(decode_image(picture.data))
+            image.save(FIGURES / "scene.png")
+            return
+
+
+def gallery(run_dir: pathlib.Path) -> None:
+    """The first answers of each benchmark, as they came."""
+    figure, axes = plt.subplots(ROWS, len(SHOWN), figsize=(2.1 * len(SHOWN), 3.3 * ROWS))
+    for column, name in enumerate(SHOWN):
+        answers = read_rows(run_dir / "eval" / f"{name}.jsonl")
+        for row, answer in enumerate(answers[:ROWS]):
+            _panel(axes[row][column], name, answer)
+    figure.tight_layout()
+    figure.savefig(FIGURES / "quickstart.png", dpi=80)
+
+
+def _panel(axis, name: str, answer: dict) -> None:
+    example = SETS[name].example("test", answer["index"])
+    pictures = [decode_image(s.data) for s in example.segments if isinstance(s, Image)]
+    shown = []
+    for pixels in pictures:
+        boxes = parse_boxes(answer["answer"], width=pixels.shape[1], height=pixels.shape[0])
+        enlarged = draw_boxes(pixels, boxes, minimum_side=288)
+        shown.append(enlarged)
+    width = sum(p.width for p in shown) + 12 * (len(shown) - 1)
+    sheet = PIL.Image.new("RGB", (width, max(p.height for p in shown)), "white")
+    left = 0
+    for picture in shown:
+        sheet.paste(picture, (left, 0))
+        left += picture.width + 12
+    axis.imshow(sheet)
+    axis.set_axis_off()
+    right = answer["score"] > 0.5
+    axis.set_title(f"{answer['question']}", fontsize=9, wrap=True)
+    axis.text(
+        0.5,
+        -0.04,
+        answer["answer"] if right else f"{answer['answer']}  (truth: {answer['truth'][0]})",
+        transform=axis.transAxes,
+        ha="center",
+        va="top",
+        fontsize=9,
+        color="#137333" if right else "#b3261e",
+        wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python scripts/make_figures.py RUN_DIR")
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    scene()
+    gallery(pathlib.Path(sys.argv[1]))
