@@ -5,9 +5,8 @@
 
 from collections.abc import Callable
 
-from mm15_jax.experiments import family, nano, open_corpus
-
 from mm15_jax.config import ExperimentConfig
+from mm15_jax.experiments import family, nano, open_corpus
 
 EXPERIMENTS: dict[str, Callable[[], ExperimentConfig]] = {
     **family.EXPERIMENTS,

@@ -133,10 +133,12 @@ MIXTURES: dict[str, Mixture] = {
         Group("multi_image", 0.1, ("mini_compare",)),
         Group("text", 0.06, ("mini_instructions",)),
     ),
+    # The open corpus at nano scale; whole pages and long texts are for larger models.
     "open_sft": (
-        Group("general", 0.35, ("open_stamps", "open_handbook"), (0.9, 0.1)),
-        Group("text_rich", 0.35, ("open_lines", "open_pages"), (0.8, 0.2)),
-        Group("refer_ground", 0.2, ("open_maps",)),
-        Group("knowledge", 0.1, ("open_flags",)),
+        Group("general", 0.3, ("open_stamps", "open_handbook"), (0.95, 0.05)),
+        Group("text_rich", 0.4, ("open_lines", "open_paragraphs"), (0.95, 0.05)),
+        Group("refer_ground", 0.2, ("open_maps", "open_regions"), (0.4, 0.6)),
+        Group("knowledge", 0.05, ("open_flags", "open_capitals"), (0.5, 0.5)),
+        Group("text", 0.05, ("open_handbook_text",)),
     ),
 }

@@ -1,8 +1,7 @@
 """The nano model on real photographs, documents and maps (docs/open_corpus.md)."""
 
-from mm15_jax.experiments import nano
-
 from mm15_jax.config import EvalConfig, ExperimentConfig, InitFrom, replace_nested
+from mm15_jax.experiments import nano
 
 
 def sft() -> ExperimentConfig:
@@ -16,7 +15,8 @@ def sft() -> ExperimentConfig:
         "train.batch_rows": 8,
         "init_from": (InitFrom("mm15_nano_sft"),),
         "eval": EvalConfig(
-            benchmarks=("open_stamps", "open_lines", "open_maps", "open_flags"), examples=64
+            benchmarks=("open_stamps", "open_lines", "open_maps", "open_regions", "open_flags"),
+            examples=64,
         ),
     }
     return replace_nested(nano.sft(), changes)

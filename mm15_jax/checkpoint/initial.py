@@ -37,7 +37,7 @@ def find_starts(
     `init_from` is a run directory, "none" for random parameters, or None to look for a run of each
     named experiment: beside `run_dir`, then anywhere under the folder above it, then among the
     shipped files. Where the experiment before has no run, its own starts are taken instead, with a
-    warning, if they are all shipped.
+    warning.
 
     Raises ValueError where nothing can be found.
     """

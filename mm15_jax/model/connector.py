@@ -65,15 +65,17 @@ class RegBlock(nn.Module):
         def pointwise(size_in: int, axes: tuple[str | None, str], name: str) -> Linear:
             return Linear(size_in, c_out, axes, use_bias=False, name=name)
 
-        def norm(name: str, axis: str) -> LayerNorm:
-            return LayerNorm(c_out, NORM_EPS, axis, name=name)
+        def norm(name: str, axis: str, scale: p.Initializer = p.ONES) -> LayerNorm:
+            return LayerNorm(c_out, NORM_EPS, axis, scale, name=name)
 
         y = pointwise(c_in, ("embed", "mlp"), "conv1")(x)
         y = jax.nn.silu(norm("norm1", "mlp")(y))
         y = jax.nn.silu(norm("norm2", "mlp")(DepthwiseConv(c_out, name="conv2")(y)))
         # timm: a quarter of the block's INPUT channels, unlike most squeeze-and-excitation.
         y = SqueezeExcite(c_out, round(0.25 * c_in), name="se")(y)
-        y = norm("norm3", "embed")(pointwise(c_out, ("mlp", "embed"), "conv3")(y))
+        # From zero, as timm's RegNet starts: a block is its shortcut first, so that what the encoder
+        # knows reaches the decoder from the first step.
+        y = norm("norm3", "embed", p.ZEROS)(pointwise(c_out, ("mlp", "embed"), "conv3")(y))
         if c_in != c_out:
             x = pointwise(c_in, (None, "embed"), "shortcut")(x)
             x = norm("shortcut_norm", "embed")(x)

@@ -83,11 +83,12 @@ class LayerNorm(nn.Module):
     size: int
     eps: float
     axis: str | None = "embed"
+    scale: p.Initializer = p.ONES
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """[..., size] -> the same shape."""
-        scale = p.declare(self, "scale", (self.size,), (self.axis,), p.ONES)
+        scale = p.declare(self, "scale", (self.size,), (self.axis,), self.scale)
         bias = p.declare(self, "bias", (self.size,), (self.axis,), p.ZEROS)
         return layer_norm(x, scale, bias, self.eps)
 

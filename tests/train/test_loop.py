@@ -29,11 +29,9 @@ def assert_equal_params(first, second):
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory, data_dir):
+def straight(tiny_run):
     """Six steps without a stop."""
-    run_dir = tmp_path_factory.mktemp("runs") / "straight"
-    train(tiny.experiment(), run_dir, data_dir)
-    return run_dir
+    return tiny_run
 
 
 def test_metrics_have_the_promised_columns(straight):

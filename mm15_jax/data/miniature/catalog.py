@@ -117,7 +117,7 @@ SETS: dict[str, GeneratedSet] = {
             "text_rich",
             "Printed words, from one letter to eight.",
             reading.word_transcript,
-            27_000,
+            22_000,
             ordered=True,
         ),
         GeneratedSet(
@@ -125,7 +125,7 @@ SETS: dict[str, GeneratedSet] = {
             "text_rich",
             "Pages of two to five lines, and the text of one or all.",
             reading.page_transcript,
-            18_000,
+            14_500,
             ordered=True,
         ),
         GeneratedSet(

@@ -12,8 +12,8 @@ from mm15_jax.data.miniature.sampling import Layout, Sampler
 PRINT = (9, 12)  # smallest and largest print in pixels, at the picture's own size
 
 # The longest word of `mini_words`, by the share of the data set that has gone by: one letter until
-# 5%, two until 10% ... Reading is learned from short words to long ones or, in this time, not.
-_CURRICULUM = (0.05, 0.10, 0.18, 0.28, 0.40, 0.55, 0.75)
+# 12%, two until 20% ... Reading is learned from short words to long ones or, in this time, not.
+_CURRICULUM = (0.12, 0.20, 0.28, 0.37, 0.47, 0.58, 0.72)
 LONGEST_WORD = len(_CURRICULUM) + 1
 
 

@@ -1,0 +1,174 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from mm15_jax import config as config_lib
+from mm15_jax import experiments
+from mm15_jax.checkpoint import run
+from mm15_jax.cli import common, main
+from mm15_jax.train.metrics import read_metrics
+from tests import tiny
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A picture without red."""
+    path = tmp_path / "in.png"
+    PIL.Image.fromarray(np.full((40, 60, 3), 255, np.uint8)).save(path)
+    return path
+
+
+def test_help_is_there_for_every_command(mm15):
+    overview = mm15("--help")
+    assert overview.code == 0
+    for command in main.COMMANDS:
+        assert command in overview.out
+        outcome = mm15(command, "--help")
+        assert outcome.code == 0 and outcome.out.startswith(f"mm15 {command}")
+        assert "\nflags:\n" in outcome.out
+        assert max(map(len, outcome.out.splitlines())) <= 100
+        assert "repeat this option" not in outcome.out
+
+
+def test_nothing_at_all_shows_the_overview(mm15):
+    outcome = mm15()
+    assert outcome.code == 2 and outcome.out.startswith("usage: mm15 COMMAND")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["show", "mm15_3b_sft"]])
+def test_what_needs_no_arrays_imports_none(arguments):
+    code = (
+        "import sys; from mm15_jax.cli import main;"
+        f"main.main({arguments!r});"
+        "print([m for m in ('jax', 'numpy', 'tensorflow') if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_list_names_every_experiment_with_its_parameters(mm15):
+    rows = json.loads(mm15("list", "--json").out)
+    assert [row["name"] for row in rows] == list(config_lib.experiments())
+    for row in rows:
+        assert set(row) == {"name", "family", "stage", "parameters", "mixture"}
+        sizes = row["parameters"]
+        assert set(sizes) == {"encoder", "connector", "decoder", "total", "active"}
+        assert sizes["total"] == sizes["encoder"] + sizes["connector"] + sizes["decoder"]
+    table = mm15("list").out
+    assert all(row["name"] in table for row in rows)
+
+
+def test_show_resolves_changes(mm15):
+    shown = mm15("show", "mm15_3b_sft", "--set", "train.steps=7", "eval.examples=3", "--json")
+    fields = json.loads(shown.out)
+    assert fields == config_lib.to_dict(
+        config_lib.load("mm15_3b_sft", ["train.steps=7", "eval.examples=3"])
+    )
+    text = mm15("show", "mm15_nano_sft").out
+    assert "train.batch_rows = " in text and "# mixture nano_sft_all" in text
+
+
+def test_several_assignments_follow_one_set():
+    words = ["--set", "a=1", "b=2", "--json", "--set", "c=3", "name"]
+    assert main.gather_set(words) == ["--set=a=1", "--set=b=2", "--json", "--set=c=3", "name"]
+
+
+def test_prepare_makes_a_data_set_once(mm15, tmp_path):
+    command = ("prepare", "mini_compare", "--out", "data", "--limit", 3, "--workers", 1)
+    first = mm15(*command, "--json")
+    assert [report["records"] for report in json.loads(first.out)] == [3, 3, 3]
+    again = mm15(*command)
+    assert again.out.count("already prepared") == 3
+    listed = json.loads(mm15("prepare", "--list", "--out", "data", "--json").out)
+    assert [row["name"] for row in listed if row["present"]] == ["mini_compare"]
+
+
+def test_training_goes_on_where_it_stopped_and_its_scores_are_reported(mm15, tmp_path, data_dir):
+    (tmp_path / "mine.py").write_text(
+        "from tests import tiny\n"
+        "CHANGES = {'eval.benchmarks': ('mini_scene_qa',), 'eval.examples': 4}\n"
+        "def small():\n    return tiny.experiment(**CHANGES)\n"
+    )
+    command = ("train", "mine.py:small", "--run_dir", "r", "--data_dir", data_dir)
+    first = mm15(*command)
+    assert first.code == 0 and "trained: step 6" in first.err
+    again = mm15(*command, "--report")
+    assert "was complete: step 6" in again.err
+    assert "mini_scene_qa" in again.out and "report: r/report.html" in again.out
+    scores = json.loads((tmp_path / "r" / "scores.json").read_text())
+    assert scores["benchmarks"]["mini_scene_qa"]["count"] == 4
+    before = (tmp_path / "r" / "report.html").read_text()
+    (tmp_path / "r" / "report.html").unlink()
+    assert mm15("report", "--run_dir", "r").code == 0
+    assert len((tmp_path / "r" / "report.html").read_text()) > 0.5 * len(before)
+
+
+def test_a_chain_trains_each_stage_from_the_one_before(mm15, monkeypatch, tmp_path, data_dir):
+    first = tiny.experiment(name="tiny_first")
+    second = tiny.experiment(name="tiny_second", init_from=(config_lib.InitFrom("tiny_first"),))
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny_first", lambda: first)
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny_second", lambda: second)
+    outcome = mm15("train", "tiny_second", "--chain", "--run_dir", "c", "--data_dir", data_dir)
+    assert outcome.code == 0, outcome.err
+    assert "tiny_second starts from encoder + connector + decoder of tiny_first" in outcome.err
+    for name in ("tiny_first", "tiny_second"):
+        assert read_metrics(tmp_path / "c" / name / run.METRICS)[-1]["step"] == 6
+    # The last stage stands for the chain's folder.
+    assert common.run_config("c")[0].name == "tiny_second"
+
+
+def test_a_run_goes_on_without_what_it_began_from(mm15, monkeypatch, tmp_path, tiny_run, data_dir):
+    parent = config_lib.InitFrom("mm15_nano_continual")
+    child = tiny.experiment(name="tiny_child", init_from=(parent,))
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny_child", lambda: child)
+    command = ("train", "tiny_child", "--run_dir", "r", "--data_dir", data_dir)
+    assert mm15(*command, "--init_from", tiny_run).code == 0
+    assert "was complete" in mm15(*command).err
+
+
+def test_an_answer_is_text_or_json(mm15, tiny_run, picture):
+    command = ("generate", "--run_dir", tiny_run, "--image", picture, "--prompt", "what?")
+    plain = mm15(*command, "--max_new_tokens", 4)
+    assert plain.code == 0
+    found = json.loads(mm15(*command, "--max_new_tokens", 4, "--json").out)
+    assert set(found) == {"answer", "boxes", "points"}
+    assert found["answer"] == plain.out.rstrip("\n")
+
+
+def test_boxes_of_an_answer_are_named_and_drawn(mm15, monkeypatch, tiny_run, picture, tmp_path):
+    """The model's words are given here: a tiny one does not ground."""
+
+    class Says:
+        def generate(self, examples, **_):
+            (example,) = examples
+            assert [type(s).__name__ for s in example.segments] == ["Image", "Text"]
+            return ["it is at <250,500,750,999>"]
+
+    monkeypatch.setattr(common, "generator", lambda run_dir, config: Says())
+    outcome = mm15(
+        "generate", "--run_dir", tiny_run, "--image", picture, "--prompt", "where?",
+        "--draw", "out.png", "--json",
+    )  # fmt: skip
+    (box,) = json.loads(outcome.out)["boxes"]
+    np.testing.assert_allclose(box, [15, 20, 45, 40], atol=0.1)
+    drawn = np.asarray(PIL.Image.open(tmp_path / "out.png").convert("RGB"))
+    assert drawn.shape[1] / drawn.shape[0] == pytest.approx(60 / 40, rel=0.05)
+    marked = (drawn != 255).any(axis=-1)
+    height, width = marked.shape
+    assert marked[height // 2 :, width // 4 - 4 : 3 * width // 4 + 4].any()
+    assert not marked[: height // 4, : width // 8].any()
+
+
+def test_scores_are_the_same_the_second_time_and_nothing_is_asked_again(mm15, run_dir, data_dir):
+    command = (
+        "eval", "--run_dir", run_dir, "--data_dir", data_dir, "--benchmarks", "mini_word_qa",
+        "--set", "eval.examples=4", "eval.max_new_tokens=8", "--json",
+    )  # fmt: skip
+    first = json.loads(mm15(*command).out)["benchmarks"]["mini_word_qa"]
+    again = json.loads(mm15(*command).out)["benchmarks"]["mini_word_qa"]
+    assert (first["answered"], again["answered"]) == (4, 0)
+    assert first["score"] == again["score"]

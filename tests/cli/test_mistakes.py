@@ -1,0 +1,144 @@
+"""Every wrong input is answered with exit code 2 and one sentence that helps."""
+
+import json
+import shutil
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from mm15_jax.model import mllm
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("lst", ["unknown command 'lst'", "'list'"]),
+        ("show mm15_3b_sfd", ["unknown experiment 'mm15_3b_sfd'", "'mm15_3b_sft'"]),
+        ("show", ["takes one experiment", "mm15 list"]),
+        ("show mm15_3b_sft mm15_7b_sft", ["takes one experiment", "2 (mm15_3b_sft mm15_7b_sft)"]),
+        ("show mm15_3b_sft --set train.step=3", ["train.step", "'train.steps'"]),
+        ("show mm15_3b_sft --set train.steps=many", ["train.steps=many", "whole number"]),
+        ("show mm15_3b_sft --set train.steps=inf", ["train.steps=inf", "whole number"]),
+        ("show mm15_3b_sft --set optimizer.clip_norm=nan", ["clip_norm=nan", "number"]),
+        ("show mine.py:sft", ["mine.py:sft", "path/to/file.py:function"]),
+        ("list --jsn", ["jsn", "json", "mm15 list --help"]),
+        ("list nano", ["takes no arguments", "'nano'"]),
+        ("train mm15_nano_sft --batch 3", ["batch", "mm15 train --help"]),
+        ("train mm15_nano_sft --chain --init_from x --data_dir .", ["--chain", "--init_from"]),
+        ("train mm15_nano_sft --init_from nowhere --data_dir .", ["nowhere", "config.json"]),
+        ("train mm15_3b_sft --data_dir .", ["mm15_3b_continual", "--init_from"]),
+        ("prepare", ["mm15 prepare --list"]),
+        ("prepare mini_scene_q", ["unknown data set 'mini_scene_q'", "'mini_scene_qa'"]),
+        ("prepare mini_words --workers 0", ["workers", "mm15 prepare --help"]),
+        ("prepare open_stamps", ["open_stamps", "--source"]),
+        ("eval", ["--run_dir"]),
+        ("eval --run_dir nowhere", ["--run_dir nowhere does not exist"]),
+        ("eval --run_dir . --split train", ["split", "test", "validation"]),
+        ("report --run_dir nowhere", ["--run_dir nowhere does not exist"]),
+        ("report --run_dir .", ["is not a run directory", "config.json"]),
+        ("generate --run_dir nowhere --prompt hello", ["--run_dir nowhere does not exist"]),
+        ("generate --run_dir .", ["--prompt"]),
+        ("generate --run_dir . --prompt hello --draw out.png", ["--draw", "--image"]),
+        ("generate --run_dir . --prompt hello --image no.png", ["no.png", "no such file"]),
+        ("generate --run_dir . --prompt hello --image .", ["--image .", "no such file"]),
+        ("generate --run_dir . --prompt hello --temperature -1", ["temperature"]),
+        ("generate --run_dir . hello", ["flags only", "'hello'"]),
+    ],
+)
+def test_a_mistake_without_a_run(refused, command, words):
+    answer = refused(*command.split())
+    for word in words:
+        assert word in answer
+
+
+def test_a_file_that_is_no_picture(refused, tmp_path):
+    (tmp_path / "notes.png").write_text("not a picture")
+    answer = refused("generate", "--run_dir", ".", "--prompt", "what?", "--image", "notes.png")
+    assert "notes.png cannot be read" in answer
+
+
+def test_a_picture_cannot_be_drawn_into_a_text_file(refused, tmp_path):
+    PIL.Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "in.png")
+    command = "generate --run_dir . --prompt what? --image in.png --draw out.txt"
+    answer = refused(*command.split())
+    assert "out.txt" in answer and ".png" in answer
+
+
+@pytest.mark.parametrize("experiment", ["mm15_nano_pretrain", "mm15_3b_pretrain"])
+def test_missing_data_or_tokenizer_is_told_before_parameters_are_made(
+    refused, monkeypatch, tmp_path, experiment
+):
+    monkeypatch.setattr(mllm, "init_params", lambda *_: pytest.fail("parameters were made"))
+    (tmp_path / "empty").mkdir()
+    answer = refused("train", experiment, "--data_dir", "empty", "--init_from", "none")
+    assert ("mm15 prepare" if "nano" in experiment else "tokenizer") in answer
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_of_another_experiment_is_not_continued(refused, run_dir, data_dir):
+    answer = refused(
+        "train", "mm15_nano_pretrain", "--run_dir", run_dir, "--data_dir", data_dir,
+        "--set", "data.mixture=nano_sft_all", "--init_from", "none",
+    )  # fmt: skip
+    assert "is a run of mm15_nano_sft, not of mm15_nano_pretrain" in answer
+
+
+def test_a_run_with_other_values_is_not_continued(refused, run_dir, data_dir):
+    answer = refused(
+        "train", "mm15_nano_sft", "--run_dir", run_dir, "--data_dir", data_dir,
+        "--init_from", "none",
+    )  # fmt: skip
+    assert "was started with another model.encoder.patch_size (16, now 8)" in answer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--benchmarks", "mini_scene_qaa"], ["'mini_scene_qaa'", "'mini_scene_qa'"]),
+        (["mm15_nano_text"], ["a run of mm15_nano_sft", "mm15_nano_text"]),
+        (["--set", "eval.exampels=3"], ["eval.exampels", "'eval.examples'"]),
+        (["--set", "eval.batch_size=0"], ["eval.batch_size is 0"]),
+        (["--data_dir", "nothing"], ["nothing does not exist", "mm15 prepare"]),
+        (["--benchmarks", "open_stamps"], ["open_stamps", "mm15 prepare"]),
+    ],
+)
+def test_an_evaluation_that_cannot_be_meant(refused, run_dir, data_dir, arguments, words):
+    answer = refused("eval", "--run_dir", run_dir, "--data_dir", data_dir, *arguments)
+    for word in words:
+        assert word in answer
+
+
+@pytest.mark.parametrize("command", ["eval", "generate"])
+def test_a_checkpoint_that_does_not_fit_the_config(refused, run_dir, data_dir, command):
+    path = run_dir / "config.json"
+    config = json.loads(path.read_text())
+    config["model"]["decoder"]["ffn_width"] = 48
+    path.write_text(json.dumps(config))
+    more = ["--prompt", "what?"] if command == "generate" else ["--data_dir", data_dir]
+    answer = refused(command, "--run_dir", run_dir, *more)
+    assert "decoder/" in answer and "32" in answer and "48" in answer
+
+
+def test_a_config_that_is_no_json(refused, run_dir):
+    (run_dir / "config.json").write_text("{")
+    assert "config.json cannot be read" in refused("eval", "--run_dir", run_dir)
+
+
+def test_a_run_without_a_checkpoint(refused, run_dir):
+    shutil.rmtree(run_dir / "checkpoints")
+    assert "has no checkpoint yet" in refused("generate", "--run_dir", run_dir, "--prompt", "what?")
+
+
+def test_a_near_run_is_suggested(refused, run_dir, tmp_path):
+    run_dir.rename(tmp_path / "renamed")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "renamed").rename(tmp_path / "runs" / "quickstart")
+    answer = refused("eval", "--run_dir", "runs/quickstrat")
+    assert "did you mean runs/quickstart?" in answer
+
+
+def test_a_traceback_is_there_for_who_asks(mm15, monkeypatch):
+    monkeypatch.setenv("MM15_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="unknown experiment"):
+        mm15("show", "nothing")
