@@ -48,7 +48,14 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "pypdfium2>=4.30",
     ],
-    "dev": ["build", "setuptools>=77", "import-linter>=2.1", "mypy>=1.15", "pre-commit>=4", "ruff>=0.11"],
+    "dev": [
+        "build",
+        "setuptools>=77",
+        "import-linter>=2.1",
+        "mypy>=1.15",
+        "pre-commit>=4",
+        "ruff>=0.11",
+    ],
 }
 
 ASSETS = ["assets/*", "assets/**/*", "templates/*", "py.typed"]

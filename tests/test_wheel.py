@@ -40,6 +40,7 @@ def test_a_wheel_carries_experiments_launchers_and_assets_under_one_name(tmp_pat
         cwd=tmp_path,
         capture_output=True,
         text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().startswith(str(unpacked))

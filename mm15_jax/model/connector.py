@@ -73,8 +73,8 @@ class RegBlock(nn.Module):
         y = jax.nn.silu(norm("norm2", "mlp")(DepthwiseConv(c_out, name="conv2")(y)))
         # timm: a quarter of the block's INPUT channels, unlike most squeeze-and-excitation.
         y = SqueezeExcite(c_out, round(0.25 * c_in), name="se")(y)
-        # From zero, as timm's RegNet starts: a block is its shortcut first, so that what the encoder
-        # knows reaches the decoder from the first step.
+        # From zero, as timm's RegNet starts: a block is its shortcut first, so that what the
+        # encoder knows reaches the decoder from the first step.
         y = norm("norm3", "embed", p.ZEROS)(pointwise(c_out, ("mlp", "embed"), "conv3")(y))
         if c_in != c_out:
             x = pointwise(c_in, (None, "embed"), "shortcut")(x)

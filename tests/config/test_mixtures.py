@@ -1,7 +1,7 @@
 import pytest
-from mm15_jax.experiments.mixtures import MIXTURES
 
 from mm15_jax.config.mixtures import Group, dataset_names, dataset_weights
+from mm15_jax.experiments.mixtures import MIXTURES
 
 # Section 4.2 and figure 6: shares of the whole in per cent.
 FINAL_MIXTURE = {
