@@ -32,7 +32,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/config tests/inputs
+	$(BIN)/python -m pytest tests/config tests/inputs tests/docs
 
 format: setup
 	$(BIN)/ruff format .
