@@ -119,7 +119,7 @@ MIXTURES: dict[str, Mixture] = {
         Group("interleaved", 0.1, ("mini_interleaved",)),
         Group("text", 0.4, ("mini_text",)),
     ),
-    "nano_continual": (Group("ocr", 1.0, ("mini_words", "mini_pages"), (0.6, 0.4)),),
+    "nano_continual": (Group("ocr", 1.0, ("mini_ocr",)),),
     "nano_sft_all": (
         Group("general", 0.14, ("mini_scene_qa",)),
         Group(

@@ -102,14 +102,14 @@ def pretrain() -> ExperimentConfig:
 
 
 def continual() -> ExperimentConfig:
-    """Reading: a curriculum of words, and pages whose print needs the sub-images."""
+    """Reading: a curriculum of words, then pages whose print needs the sub-images."""
     changes = {
         "name": "mm15_nano_continual",
         "stage": "continual",
         "inputs.tiles_per_row": 12,
         "inputs.splitting": SplittingConfig(n_min=1, n_max=4),
         "data.mixture": "nano_continual",
-        "train.steps": 480,
+        "train.steps": 430,
         "init_from": (InitFrom("mm15_nano_pretrain"),),
     }
     return replace_nested(pretrain(), changes)

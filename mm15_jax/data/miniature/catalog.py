@@ -113,19 +113,11 @@ SETS: dict[str, GeneratedSet] = {
             4_000,
         ),
         GeneratedSet(
-            "mini_words",
+            "mini_ocr",
             "text_rich",
-            "Printed words, from one letter to eight.",
-            reading.word_transcript,
-            22_000,
-            ordered=True,
-        ),
-        GeneratedSet(
-            "mini_pages",
-            "text_rich",
-            "Pages of two to five lines, and the text of one or all.",
-            reading.page_transcript,
-            14_500,
+            "Print and its text: words from one letter to eight, then pages as well.",
+            reading.ocr_transcript,
+            44_000,
             ordered=True,
         ),
         GeneratedSet(

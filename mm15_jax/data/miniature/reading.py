@@ -11,14 +11,18 @@ from mm15_jax.data.miniature.sampling import Layout, Sampler
 
 PRINT = (9, 12)  # smallest and largest print in pixels, at the picture's own size
 
-# The longest word of `mini_words`, by the share of the data set that has gone by: one letter until
-# 12%, two until 20% ... Reading is learned from short words to long ones or, in this time, not.
-_CURRICULUM = (0.12, 0.20, 0.28, 0.37, 0.47, 0.58, 0.72)
+# `mini_ocr` is a curriculum. Words alone come first, from one letter to eight, then words and pages:
+# reading is learned in a tenth of the examples when nothing else is asked meanwhile.
+_WORDS_ONLY = 0.6  # share of the data set before the first page
+_PAGES = 0.55  # share of pages after it
+# The longest word, by the share of the words-only part that has gone by: one letter until 22%, two
+# until 36% ...
+_CURRICULUM = (0.22, 0.36, 0.50, 0.63, 0.75, 0.85, 0.93)
 LONGEST_WORD = len(_CURRICULUM) + 1
 
 
 def longest_word(progress: float) -> int:
-    """Letters of the longest word at a point of the curriculum."""
+    """Letters of the longest word at a point of the words-only part."""
     return 1 + sum(progress >= limit for limit in _CURRICULUM)
 
 
@@ -52,13 +56,20 @@ def draw_single_word(sampler: Sampler, low: int, high: int) -> tuple[Canvas, str
     return canvas, word
 
 
-def word_transcript(sampler: Sampler) -> Built:
-    """One word and its text, in the order of a curriculum (held-out: three to seven letters)."""
+def ocr_transcript(sampler: Sampler) -> Built:
+    """One word, or a page, and its text, in the order of a curriculum (held-out: half of each)."""
     if sampler.held_out:
-        low, high = 3, 7
-    else:
-        high = longest_word(sampler.progress)
-        low = min(3, max(1, high - 2))
+        return page_transcript(sampler) if sampler.chance(0.5) else word_transcript(sampler, 3, 7)
+    if sampler.progress < _WORDS_ONLY:
+        high = longest_word(sampler.progress / _WORDS_ONLY)
+        return word_transcript(sampler, min(3, max(1, high - 2)), high)
+    if sampler.chance(_PAGES):
+        return page_transcript(sampler)
+    return word_transcript(sampler, 3, LONGEST_WORD)
+
+
+def word_transcript(sampler: Sampler, low: int, high: int) -> Built:
+    """One word of low to high letters and its text."""
     canvas, word = draw_single_word(sampler, low, high)
     return transcript(canvas, "", word, metric="exact_match", kind=f"{len(word)} letters")
 
@@ -91,8 +102,8 @@ def page_size(sampler: Sampler) -> tuple[int, int]:
     return 96, 48
 
 
-def draw_page(sampler: Sampler, longest: int = 5) -> Page:
-    """A page of two to five printed lines of one or two short words, of `longest` letters at most.
+def draw_page(sampler: Sampler) -> Page:
+    """A page of two to five printed lines of one or two short words.
 
     Lines start at a common margin or each at its own indent, and may straddle sub-images, as real
     ones do. Training's pages are bare, or have a margin rule; the held-out ones are bare or framed.
@@ -103,8 +114,7 @@ def draw_page(sampler: Sampler, longest: int = 5) -> Page:
     lines: dict[str, Ink] = {}
     while len(lines) < count:
         pair = width > 90 and sampler.chance(0.3)
-        high = min(longest, 4 if pair else 5)
-        line = " ".join(sampler.word(min(3, high), high) for _ in range(1 + pair))
+        line = " ".join(sampler.word(3, 4 if pair else 5) for _ in range(1 + pair))
         ink = font.ink(line)
         if ink.width <= width - 8:
             lines[line] = ink
@@ -136,8 +146,8 @@ def draw_page(sampler: Sampler, longest: int = 5) -> Page:
 
 
 def page_transcript(sampler: Sampler) -> Built:
-    """A page and one of its lines, or all of a short one; in training a curriculum like words'."""
-    page = draw_page(sampler, 5 if sampler.held_out else longest_word(sampler.progress))
+    """A page and one of its lines, or all of a short one."""
+    page = draw_page(sampler)
     if len(page.lines) <= 3 and sampler.chance(0.4):
         text = "\n".join(page.lines)
         return transcript(page.canvas, "", text, metric="anls", kind="page")
