@@ -30,7 +30,7 @@ from mm15_jax.model import mllm
         ("train mm15_3b_sft --data_dir .", ["mm15_3b_continual", "--init_from"]),
         ("prepare", ["mm15 prepare --list"]),
         ("prepare mini_scene_q", ["unknown data set 'mini_scene_q'", "'mini_scene_qa'"]),
-        ("prepare mini_words --workers 0", ["workers", "mm15 prepare --help"]),
+        ("prepare mini_compare --workers 0", ["workers", "mm15 prepare --help"]),
         ("prepare open_stamps", ["open_stamps", "--source"]),
         ("eval", ["--run_dir"]),
         ("eval --run_dir nowhere", ["--run_dir nowhere does not exist"]),
