@@ -241,8 +241,6 @@ def test_processes_make_what_one_process_makes(tmp_path):
 
 def test_registry_knows_the_miniature_and_suggests_names():
     names = registry.all_preparations()
-    assert "mini_words" in names and all(p.name == name for name, p in names.items())
-    with pytest.raises(
-        ValueError, match="unknown data set 'mini_wrods'; did you mean 'mini_words'"
-    ):
-        registry.get("mini_wrods")
+    assert "mini_ocr" in names and all(p.name == name for name, p in names.items())
+    with pytest.raises(ValueError, match="unknown data set 'mini_orc'; did you mean 'mini_ocr'"):
+        registry.get("mini_orc")

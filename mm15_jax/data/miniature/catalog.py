@@ -117,7 +117,7 @@ SETS: dict[str, GeneratedSet] = {
             "text_rich",
             "Print and its text: words from one letter to eight, then pages as well.",
             reading.ocr_transcript,
-            44_000,
+            48_000,
             ordered=True,
         ),
         GeneratedSet(

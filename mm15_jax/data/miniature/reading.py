@@ -13,11 +13,11 @@ PRINT = (9, 12)  # smallest and largest print in pixels, at the picture's own si
 
 # `mini_ocr` is a curriculum. Words alone come first, from one letter to eight, then words and pages:
 # reading is learned in a tenth of the examples when nothing else is asked meanwhile.
-_WORDS_ONLY = 0.6  # share of the data set before the first page
+_WORDS_ONLY = 0.625  # share of the data set before the first page
 _PAGES = 0.55  # share of pages after it
-# The longest word, by the share of the words-only part that has gone by: one letter until 22%, two
-# until 36% ...
-_CURRICULUM = (0.22, 0.36, 0.50, 0.63, 0.75, 0.85, 0.93)
+# The longest word, by the share of the words-only part that has gone by: one letter until 28%, two
+# until 40% ...
+_CURRICULUM = (0.28, 0.40, 0.52, 0.64, 0.75, 0.85, 0.93)
 LONGEST_WORD = len(_CURRICULUM) + 1
 
 

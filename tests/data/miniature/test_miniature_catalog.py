@@ -63,12 +63,12 @@ def test_sets_cover_every_category_and_sum_to_what_two_minutes_can_draw():
     }  # fmt: skip
     assert 100_000 <= sum(p.count("train") for p in PREPARATIONS) <= 200_000
     assert all(p.count("test") == p.count("validation") == 512 for p in PREPARATIONS)
-    assert [p.name for p in PREPARATIONS if p.ordered] == ["mini_words"]
+    assert [p.name for p in PREPARATIONS if p.ordered] == ["mini_ocr"]
 
 
 def test_an_unknown_split_is_refused():
     with pytest.raises(ValueError, match="train, validation, test, not 'val'"):
-        SETS["mini_words"].count("val")
+        SETS["mini_ocr"].count("val")
 
 
 @pytest.mark.parametrize("name", sorted(set(SETS) - {"mini_glyphs"}))
@@ -109,16 +109,19 @@ def test_no_two_examples_start_from_one_seed():
     assert len(set(seeds)) == len(seeds)
 
 
-def test_the_curriculum_goes_from_letters_to_words():
-    generated = SETS["mini_words"]
-    lengths = [
-        max(len(e.metadata["answer"]) for e in generated.make("train", range(i, i + 60), None))
-        for i in range(0, 24_000, 3_000)
-    ]
-    assert lengths[0] == 1 and lengths[-1] == 8
-    assert lengths == sorted(lengths)
-    held_out = [len(e.metadata["answer"]) for e in generated.make("test", range(100), None)]
-    assert set(held_out) == {3, 4, 5, 6, 7}
+def test_the_curriculum_goes_from_letters_to_words_to_pages():
+    generated = SETS["mini_ocr"]
+
+    def kinds(start):
+        return [e.metadata["kind"] for e in generated.make("train", range(start, start + 60), None)]
+
+    pages = {"page", "line"}
+    longest = [max(kinds(start)) for start in range(0, 29_900, 3_300)]
+    assert longest == sorted(longest)
+    assert set(kinds(0)) == {"1 letters"} and longest[-1] == "8 letters"
+    assert not pages & set(kinds(29_900))
+    assert pages < set(kinds(30_000)) and pages < set(kinds(47_900))
+    assert pages < {e.metadata["kind"] for e in generated.make("test", range(60), None)}
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +142,7 @@ def test_dense_labels_are_one_token_a_patch(tokenizer):
 
 
 def test_pseudo_words_are_read_letter_by_letter(tokenizer):
-    rng = SETS["mini_words"].sampler("train", 0).rng
+    rng = SETS["mini_ocr"].sampler("train", 0).rng
     for _ in range(2000):
         word = draw_word(rng, rng.randint(1, 8), "train")
         assert len(tokenizer.encode(word)) == len(word)

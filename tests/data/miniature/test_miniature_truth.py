@@ -182,7 +182,7 @@ def test_multiple_choice_puts_the_truth_everywhere():
         assert len(set(example.metadata["choices"])) == 3
 
 
-@pytest.mark.parametrize("name", ["mini_pages", "mini_document_qa", "mini_table_qa"])
+@pytest.mark.parametrize("name", ["mini_document_qa", "mini_table_qa"])
 def test_pages_are_split_into_sub_images(name):
     splitting = SplittingConfig(n_min=1, n_max=4)
     grids = set()
@@ -195,9 +195,7 @@ def test_pages_are_split_into_sub_images(name):
     assert grids == ({(2, 2)} if name == "mini_table_qa" else {(2, 2), (1, 2), (2, 1)})
 
 
-@pytest.mark.parametrize(
-    "name", ["mini_words", "mini_word_qa", "mini_scene_qa", "mini_chart_qa", "mini_compare"]
-)
+@pytest.mark.parametrize("name", ["mini_word_qa", "mini_scene_qa", "mini_chart_qa", "mini_compare"])
 def test_small_pictures_are_one_tile(name):
     splitting = SplittingConfig(n_min=1, n_max=4)
     for example in examples(name, 150):
@@ -211,7 +209,7 @@ def test_small_pictures_are_one_tile(name):
 def test_print_of_a_page_is_too_small_in_the_overview():
     for split in SPLITS:
         for index in range(50):
-            page = draw_page(Sampler("mini_pages", split, index, 100))
+            page = draw_page(Sampler("mini_ocr", split, index, 100))
             scale = 48 / max(page.canvas.height, page.canvas.width)
             small, tall = (page.font.ink(c).height * scale for c in "xl")
             assert small <= 4 and tall <= 6
@@ -219,7 +217,7 @@ def test_print_of_a_page_is_too_small_in_the_overview():
 
 def test_lines_of_a_page_stand_one_below_the_other():
     for index in range(60):
-        page = draw_page(Sampler("mini_pages", "train", index, 100))
+        page = draw_page(Sampler("mini_ocr", "train", index, 100))
         assert 2 <= len(page.lines) == len(set(page.lines)) <= 5
         rows = np.abs(page.canvas.pixels.astype(int) - page.canvas.paper).max(axis=2)[:, 3:] > 110
         bands = np.diff(np.concatenate([[0], rows.any(axis=1).astype(int), [0]]))
@@ -227,4 +225,4 @@ def test_lines_of_a_page_stand_one_below_the_other():
 
 
 def test_longest_word_of_the_curriculum():
-    assert [longest_word(p) for p in (0, 0.049, 0.05, 0.3, 0.999)] == [1, 1, 2, 5, 8]
+    assert [longest_word(p) for p in (0, 0.279, 0.28, 0.55, 0.999)] == [1, 1, 2, 4, 8]
