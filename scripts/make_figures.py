@@ -10,11 +10,11 @@ import matplotlib.pyplot as plt
 import PIL.Image
 
 from mm15_jax.data.miniature import SETS
-from mm15_jax.evaluation.answers import read_rows
 from mm15_jax.infer.draw import draw_boxes
 from mm15_jax.inputs.coordinates import parse_boxes
 from mm15_jax.inputs.example import Image, Text
 from mm15_jax.inputs.tiles import decode_image
+from mm15_jax.train.metrics import read_rows
 
 FIGURES = pathlib.Path(__file__).parents[1] / "docs" / "figures"
 # One column a benchmark of each capability.

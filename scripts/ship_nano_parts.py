@@ -9,7 +9,7 @@ import pathlib
 import sys
 
 from mm15_jax.checkpoint import run, shipped
-from mm15_jax.train.metrics import read_metrics
+from mm15_jax.train.metrics import read_rows
 
 PARTS = {"mm15_nano_encoder": "encoder", "mm15_nano_text": "decoder"}
 
@@ -22,7 +22,7 @@ def ship(run_dir: pathlib.Path) -> None:
     if not run.is_complete(run_dir):
         sys.exit(f"{run_dir} has not reached step {config.train.steps}")
     part = PARTS[config.name]
-    last = read_metrics(run_dir / run.METRICS)[-1]
+    last = read_rows(run_dir / run.METRICS)[-1]
     metadata = {
         "command": f"mm15 train {config.name}",
         "seed": config.train.seed,

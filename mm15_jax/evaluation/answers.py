@@ -62,18 +62,6 @@ def make_row(
     }
 
 
-def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Rows of an answers file; a last line cut short by a crash is left out."""
-    rows = []
-    if path.is_file():
-        for line in path.read_text().splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-    return rows
-
-
 def write_rows(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes a whole answers file, in one step."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

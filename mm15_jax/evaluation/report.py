@@ -20,13 +20,13 @@ import rich.table
 from PIL import Image, UnidentifiedImageError
 
 from mm15_jax.config.schema import STAGES
-from mm15_jax.evaluation.answers import read_rows
 from mm15_jax.evaluation.benchmarks import CATEGORIES
 from mm15_jax.evaluation.report_plots import COLOURS, categories_of, loss_chart
 from mm15_jax.evaluation.runner import ANSWERS, PICTURES, SCORES, Results, read_scores
 from mm15_jax.infer.draw import draw_boxes
 from mm15_jax.inputs.coordinates import parse_boxes, parse_points
 from mm15_jax.inputs.tiles import decode_image
+from mm15_jax.train.metrics import read_rows
 
 TITLES = {
     "general": "General",

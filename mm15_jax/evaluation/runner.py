@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from mm15_jax.data.records import check_data_dir, open_dataset
-from mm15_jax.evaluation.answers import digest, make_row, read_rows, save_pictures, write_rows
+from mm15_jax.evaluation.answers import digest, make_row, save_pictures, write_rows
 from mm15_jax.evaluation.benchmarks import CATEGORIES, TABLE, Benchmark, resolve
 from mm15_jax.evaluation.categories import average_categories
 from mm15_jax.evaluation.metrics import mean_and_error
 from mm15_jax.inputs.example import Example
+from mm15_jax.train.metrics import read_rows
 
 ANSWERS = "eval"  # folder of the answers in the run directory
 PICTURES = "pictures"

@@ -19,7 +19,7 @@ class MetricsWriter:
 
     def __init__(self, run_dir: pathlib.Path, *, resume_step: int):
         self._path = run_dir / "metrics.jsonl"
-        kept = [row for row in read_metrics(self._path) if row["step"] <= resume_step]
+        kept = [row for row in read_rows(self._path) if row["step"] <= resume_step]
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
         temporary.replace(self._path)
@@ -42,8 +42,8 @@ class MetricsWriter:
         self._board.close()
 
 
-def read_metrics(path: pathlib.Path) -> list[dict]:
-    """Rows of a metrics.jsonl; a last line cut short by a crash is left out."""
+def read_rows(path: pathlib.Path) -> list[dict]:
+    """Rows of a file of JSON lines; a last line cut short by a crash is left out."""
     rows = []
     if path.exists():
         for line in path.read_text().splitlines():

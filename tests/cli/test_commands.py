@@ -10,7 +10,7 @@ from mm15_jax import config as config_lib
 from mm15_jax import experiments
 from mm15_jax.checkpoint import run
 from mm15_jax.cli import common, main
-from mm15_jax.train.metrics import read_metrics
+from mm15_jax.train.metrics import read_rows
 from tests import tiny
 
 
@@ -116,7 +116,7 @@ def test_a_chain_trains_each_stage_from_the_one_before(mm15, monkeypatch, tmp_pa
     assert outcome.code == 0, outcome.err
     assert "tiny_second starts from encoder + connector + decoder of tiny_first" in outcome.err
     for name in ("tiny_first", "tiny_second"):
-        assert read_metrics(tmp_path / "c" / name / run.METRICS)[-1]["step"] == 6
+        assert read_rows(tmp_path / "c" / name / run.METRICS)[-1]["step"] == 6
     # The last stage stands for the chain's folder.
     assert common.run_config("c")[0].name == "tiny_second"
 

@@ -6,8 +6,8 @@ import pytest
 from mm15_jax.data import miniature
 from mm15_jax.data.records import write_dataset
 from mm15_jax.evaluation import report, runner
-from mm15_jax.evaluation.answers import read_rows
 from mm15_jax.evaluation.metrics import references_of
+from mm15_jax.train.metrics import read_rows
 
 NAMES = ["mini_scene_qa", "mini_grounding", "mini_compare"]
 COUNT = 12

@@ -12,7 +12,7 @@ from mm15_jax.checkpoint import run
 from mm15_jax.checkpoint.initial import Start
 from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.train.loop import train
-from mm15_jax.train.metrics import read_metrics
+from mm15_jax.train.metrics import read_rows
 from tests import tiny
 
 # What depends on the clock, not on the computation.
@@ -20,7 +20,7 @@ CLOCK = ("_per_second", "seconds_per_step", "input_wait")
 
 
 def losses(run_dir):
-    rows = read_metrics(run_dir / run.METRICS)
+    rows = read_rows(run_dir / run.METRICS)
     return [{k: v for k, v in row.items() if not k.endswith(CLOCK)} for row in rows]
 
 
@@ -35,7 +35,7 @@ def straight(tiny_run):
 
 
 def test_metrics_have_the_promised_columns(straight):
-    rows = read_metrics(straight / run.METRICS)
+    rows = read_rows(straight / run.METRICS)
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     for row in rows:
         assert {"step", "loss", "tokens_per_second", "stage"} <= set(row)
@@ -102,8 +102,8 @@ loop.train(tiny.experiment(), run_dir, data_dir)
     env = {**os.environ, "JAX_NUM_CPU_DEVICES": "1"}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
     assert jax.device_count() == 2
-    one = [row["loss"] for row in read_metrics(tmp_path / "one" / run.METRICS)]
-    two = [row["loss"] for row in read_metrics(straight / run.METRICS)]
+    one = [row["loss"] for row in read_rows(tmp_path / "one" / run.METRICS)]
+    two = [row["loss"] for row in read_rows(straight / run.METRICS)]
     np.testing.assert_allclose(one, two, rtol=1e-5)
 
 
