@@ -15,7 +15,8 @@ class Checkpoints:
     """The checkpoints of one run.
 
     A step's three items are separate, so that a later stage reads the parameters alone:
-    `params`, `opt_state`, and `data`: {"cursor": the data state, one integer}.
+    `params`, `opt_state`, and `data`: {"cursor": the data state, one integer; "plan": a fingerprint
+    of what the cursor counts}.
     A save that was cut short leaves no step behind; the one before stays valid.
     """
 
@@ -40,19 +41,19 @@ class Checkpoints:
         """The newest step that is whole on disk; None where there is none."""
         return self._manager.latest_step()
 
-    def save(self, step: int, params, opt_state, cursor: int) -> None:
+    def save(self, step: int, params, opt_state, data: dict) -> None:
         """Starts a save; returns once the values are copied, and waits for an earlier save."""
         self._manager.save(
             step,
             args=ocp.args.Composite(
                 params=ocp.args.StandardSave(params),
                 opt_state=ocp.args.StandardSave(opt_state),
-                data=ocp.args.JsonSave({"cursor": cursor}),
+                data=ocp.args.JsonSave(data),
             ),
         )
 
-    def restore(self, step: int, params, opt_state) -> tuple[Any, Any, int]:
-        """(parameters, optimizer state, cursor) of `step`, sharded as the given abstract trees.
+    def restore(self, step: int, params, opt_state) -> tuple[Any, Any, dict]:
+        """(parameters, optimizer state, data state) of `step`, sharded as the given abstract trees.
 
         Raises ValueError, naming the first parameter that differs, where shapes do not fit.
         """
@@ -65,7 +66,7 @@ class Checkpoints:
                 data=ocp.args.JsonRestore(),
             ),
         )
-        return restored["params"], restored["opt_state"], int(restored["data"]["cursor"])
+        return restored["params"], restored["opt_state"], restored["data"]
 
     def restore_params(self, step: int, params) -> Any:
         """Parameters alone, sharded as the given abstract tree."""

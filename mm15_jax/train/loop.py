@@ -68,15 +68,20 @@ def train(
     schedule = learning_rate(config.optimizer, config.train.steps)
     optimizer = make_optimizer(config.optimizer, config.model, schedule)
     first_step = checkpoints.latest_step or 0
-    state, cursor = _initial_state(
+    state, data_state = _initial_state(
         config, run_dir, starts, optimizer, checkpoints, first_step, mesh
     )
 
     with (
         jax.set_mesh(mesh),
-        open_pipeline(config, data_dir, cursor=cursor) as pipeline,
+        open_pipeline(config, data_dir, cursor=data_state["cursor"]) as pipeline,
         StopRequest() as stop,
     ):
+        if data_state.setdefault("plan", pipeline.plan.fingerprint) != pipeline.plan.fingerprint:
+            raise ValueError(
+                f"the data sets in {data_dir} are not those that {run_dir} was started with: prepare "
+                "them as they were, or start another run with --run_dir"
+            )
         categories = pipeline.categories
         step_fn = jax.jit(
             functools.partial(
@@ -94,7 +99,7 @@ def train(
         step = first_step
         while step < config.train.steps and not stop.signal:
             waiting = time.monotonic()
-            batch, stats, cursor = next(pipeline)
+            batch, stats, data_state["cursor"] = next(pipeline)
             window.waited += time.monotonic() - waiting
             state, metrics = step_fn(state, jax.device_put(batch, batch_sharding(mesh)))
             step += 1
@@ -115,7 +120,7 @@ def train(
                 )
                 window = _Window()
             if step % config.checkpoint.every == 0 or step == config.train.steps or stop.signal:
-                checkpoints.save(step, state.params, state.opt_state, cursor)
+                checkpoints.save(step, state.params, state.opt_state, dict(data_state))
         writer.close()
     checkpoints.wait()
     checkpoints.close()
@@ -123,20 +128,20 @@ def train(
 
 
 def _initial_state(config, run_dir, starts, optimizer, checkpoints, step, mesh):
-    """(state, data cursor) replicated over the mesh."""
+    """(state replicated over the mesh, data state: the cursor and the plan that it counts)."""
     sharding = replicated(mesh)
     if not step:
         (run_dir / run.STARTS).write_text(json.dumps([str(start) for start in starts]) + "\n")
         params = jax.device_put(initial_params(config, starts), sharding)
         opt_state = jax.jit(optimizer.init, out_shardings=sharding)(params)
-        return TrainState(jax.device_put(jnp.int32(0), sharding), params, opt_state), 0
+        return TrainState(jax.device_put(jnp.int32(0), sharding), params, opt_state), {"cursor": 0}
     params = run.abstract_params(config.model, sharding)
     opt_state = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
         jax.eval_shape(optimizer.init, params),
     )
-    params, opt_state, cursor = checkpoints.restore(step, params, opt_state)
-    return TrainState(jax.device_put(jnp.int32(step), sharding), params, opt_state), cursor
+    params, opt_state, data_state = checkpoints.restore(step, params, opt_state)
+    return TrainState(jax.device_put(jnp.int32(step), sharding), params, opt_state), data_state
 
 
 class _Window:

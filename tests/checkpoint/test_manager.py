@@ -21,7 +21,7 @@ def directory(tmp_path):
     checkpoints = Checkpoints(tmp_path / "c", CheckpointConfig(keep=2))
     for step in (1, 2, 3):
         params = jax.tree.map(lambda x, step=step: jax.numpy.asarray(x + step), tree())
-        checkpoints.save(step, params, {"count": jax.numpy.int32(step)}, cursor=10 * step)
+        checkpoints.save(step, params, {"count": jax.numpy.int32(step)}, {"cursor": 10 * step})
     checkpoints.wait()
     checkpoints.close()
     return tmp_path / "c"
@@ -31,9 +31,9 @@ def test_what_was_saved_comes_back(directory):
     checkpoints = Checkpoints(directory)
     assert checkpoints.latest_step == 3
     wanted = abstract({"count": np.int32(0)})
-    params, opt_state, cursor = checkpoints.restore(3, abstract(tree()), wanted)
+    params, opt_state, data = checkpoints.restore(3, abstract(tree()), wanted)
     np.testing.assert_array_equal(params["encoder"]["kernel"], tree()["encoder"]["kernel"] + 3)
-    assert int(opt_state["count"]) == 3 and cursor == 30
+    assert int(opt_state["count"]) == 3 and data == {"cursor": 30}
     alone = checkpoints.restore_params(2, abstract(tree()))
     np.testing.assert_array_equal(alone["encoder"]["kernel"], tree()["encoder"]["kernel"] + 2)
     checkpoints.close()

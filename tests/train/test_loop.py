@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,3 +159,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, data_dir):
 def test_the_run_directory_holds_the_resolved_config(straight):
     saved = json.loads((straight / "config.json").read_text())
     assert saved["train"]["steps"] == 6 and saved["name"] == "mm15_nano_sft"
+
+
+def test_a_run_is_not_continued_on_other_data(tmp_path, data_dir):
+    run_dir, other = tmp_path / "run", tmp_path / "data"
+    train(tiny.experiment(**{"train.steps": 2}), run_dir, tiny.prepare_data(other, limit=24))
+    for name in tiny.DATASETS:
+        shutil.rmtree(other / name)
+    tiny.prepare_data(other, limit=20)
+    with pytest.raises(ValueError, match=r"are not those that .* was started with"):
+        train(tiny.experiment(**{"train.steps": 2}), run_dir, other)
