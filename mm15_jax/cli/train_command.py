@@ -44,14 +44,15 @@ def define_flags(flags) -> None:
 def main(arguments, flags) -> int:
     """Trains, evaluates and reports as the flags ask; a stop by a signal exits with 128 + it."""
     config = common.load_experiment(arguments, flags, "train")
-    data_dir = _data_dir(flags.data_dir, _stages(config, flags) if flags.chain else [config])
+    data_dir = _data_dir(flags.data_dir, _stages(config) if flags.chain else [config])
     run_dir = pathlib.Path(flags.run_dir or os.path.join(common.RUNS_DIR, config.name))
     began = time.monotonic()
     if flags.chain:
         if flags.init_from:
             raise ValueError("--chain decides what each stage starts from; leave out --init_from")
-        for stage in _stages(config, flags):
+        for stage in _stages(config):
             _train_stage(stage, run_dir / stage.name, data_dir, None)
+            _join_metrics(run_dir, [other.name for other in _stages(config)])
     else:
         _train_stage(config, run_dir, data_dir, flags.init_from)
     if flags.report:
@@ -61,7 +62,7 @@ def main(arguments, flags) -> int:
     return 0
 
 
-def _stages(config, flags) -> list:
+def _stages(config) -> list:
     """The experiment and those it starts from, first to last; shipped ones are not trained."""
     from mm15_jax.checkpoint import shipped
 
@@ -72,6 +73,13 @@ def _stages(config, flags) -> list:
             break
         chain = [config_lib.load(name) for name in names] + chain
     return chain
+
+
+def _join_metrics(run_dir: pathlib.Path, stages: list[str]) -> None:
+    """The chain's own metrics.jsonl: its stages' rows, one after the other."""
+    paths = [run_dir / stage / "metrics.jsonl" for stage in stages]
+    text = "".join(path.read_text() for path in paths if path.exists())
+    (run_dir / "metrics.jsonl").write_text(text)
 
 
 def _train_stage(config, run_dir, data_dir, init_from) -> None:

@@ -173,7 +173,9 @@ def describe_machine() -> str:
 def read_stages(run_dir: pathlib.Path) -> list[Stage]:
     """Stages in the order of training, from every metrics.jsonl at most one folder down."""
     found = []
-    for path in [run_dir / "metrics.jsonl", *sorted(run_dir.glob("*/metrics.jsonl"))]:
+    # A chain's own metrics.jsonl repeats its stages'.
+    paths = sorted(run_dir.glob("*/metrics.jsonl")) or [run_dir / "metrics.jsonl"]
+    for path in paths:
         rows = [row for row in read_rows(path) if "loss" in row and "step" in row]
         if not rows:
             continue
