@@ -79,8 +79,8 @@ def train(
     ):
         if data_state.setdefault("plan", pipeline.plan.fingerprint) != pipeline.plan.fingerprint:
             raise ValueError(
-                f"the data sets in {data_dir} are not those that {run_dir} was started with: prepare "
-                "them as they were, or start another run with --run_dir"
+                f"the data sets in {data_dir} are not those that {run_dir} was started with: "
+                "prepare them as they were, or start another run with --run_dir"
             )
         categories = pipeline.categories
         step_fn = jax.jit(
