@@ -92,7 +92,7 @@ def pretrain() -> ExperimentConfig:
         "stage": "pretrain",
         "inputs.tiles_per_row": 8,
         "data.mixture": "nano_pretrain",
-        "train": TrainConfig(steps=200, batch_rows=8),
+        "train": TrainConfig(steps=150, batch_rows=8),
         "init_from": (
             InitFrom("mm15_nano_encoder", ("encoder",)),
             InitFrom("mm15_nano_text", ("decoder",)),
@@ -109,7 +109,7 @@ def continual() -> ExperimentConfig:
         "inputs.tiles_per_row": 12,
         "inputs.splitting": SplittingConfig(n_min=1, n_max=4),
         "data.mixture": "nano_continual",
-        "train.steps": 880,
+        "train.steps": 950,
         "init_from": (InitFrom("mm15_nano_pretrain"),),
     }
     return replace_nested(pretrain(), changes)

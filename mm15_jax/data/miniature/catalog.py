@@ -115,9 +115,9 @@ SETS: dict[str, GeneratedSet] = {
         GeneratedSet(
             "mini_ocr",
             "text_rich",
-            "Print and its text: words from one letter to eight, then pages as well.",
+            "Print and its text: words from one letter to seven, then pages as well.",
             reading.ocr_transcript,
-            48_000,
+            70_000,
             ordered=True,
         ),
         GeneratedSet(

@@ -13,11 +13,11 @@ PRINT = (9, 12)  # smallest and largest print in pixels, at the picture's own si
 
 # `mini_ocr` is a curriculum. Words alone come first, from one letter to eight, then pages as well:
 # letters are learned many times sooner when nothing else is asked meanwhile.
-_WORDS_ONLY = 0.625  # share of the data set before the first page
+_WORDS_ONLY = 6 / 7  # share of the data set before the first page
 _PAGES = 0.55  # share of pages after it
-# The longest word, by the share of the words-only part that has gone by: one letter until 28%, two
-# until 40% ...
-_CURRICULUM = (0.28, 0.40, 0.52, 0.64, 0.75, 0.85, 0.93)
+# The longest word, by the share of the words-only part that has gone by: one letter until 18%, two
+# until 28% ...
+_CURRICULUM = (0.18, 0.28, 0.38, 0.50, 0.63, 0.77)
 LONGEST_WORD = len(_CURRICULUM) + 1
 
 
@@ -59,7 +59,7 @@ def draw_single_word(sampler: Sampler, low: int, high: int) -> tuple[Canvas, str
 def ocr_transcript(sampler: Sampler) -> Built:
     """One word, or a page, and its text, in the order of a curriculum (held-out: half of each)."""
     if sampler.held_out:
-        return page_transcript(sampler) if sampler.chance(0.5) else word_transcript(sampler, 3, 7)
+        return page_transcript(sampler) if sampler.chance(0.5) else word_transcript(sampler, 3, 6)
     if sampler.progress < _WORDS_ONLY:
         high = longest_word(sampler.progress / _WORDS_ONLY)
         return word_transcript(sampler, min(3, max(1, high - 2)), high)
@@ -76,7 +76,7 @@ def word_transcript(sampler: Sampler, low: int, high: int) -> Built:
 
 def word_question(sampler: Sampler) -> Built:
     """The question what the word in a picture is."""
-    canvas, word = draw_single_word(sampler, 3, 7)
+    canvas, word = draw_single_word(sampler, 3, 6)
     question = sampler.pick(("what is written?", "read the word."))
     return chat([canvas], question, word, metric="exact_match", kind=f"{len(word)} letters")
 

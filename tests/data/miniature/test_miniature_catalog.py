@@ -61,7 +61,7 @@ def test_sets_cover_every_category_and_sum_to_what_two_minutes_can_draw():
     assert {p.category for p in PREPARATIONS} == {
         "encoder", "text", "general", "text_rich", "knowledge", "refer_ground", "multi_image",
     }  # fmt: skip
-    assert 100_000 <= sum(p.count("train") for p in PREPARATIONS) <= 200_000
+    assert 100_000 <= sum(p.count("train") for p in PREPARATIONS) <= 250_000
     assert all(p.count("test") == p.count("validation") == 512 for p in PREPARATIONS)
     assert [p.name for p in PREPARATIONS if p.ordered] == ["mini_ocr"]
 
@@ -116,11 +116,11 @@ def test_the_curriculum_goes_from_letters_to_words_to_pages():
         return [e.metadata["kind"] for e in generated.make("train", range(start, start + 60), None)]
 
     pages = {"page", "line"}
-    longest = [max(kinds(start)) for start in range(0, 29_900, 3_300)]
+    longest = [max(kinds(start)) for start in range(0, 59_900, 6_600)]
     assert longest == sorted(longest)
-    assert set(kinds(0)) == {"1 letters"} and longest[-1] == "8 letters"
-    assert not pages & set(kinds(29_900))
-    assert pages < set(kinds(30_000)) and pages < set(kinds(47_900))
+    assert set(kinds(0)) == {"1 letters"} and longest[-1] == "7 letters"
+    assert not pages & set(kinds(59_900))
+    assert pages < set(kinds(60_000)) and pages < set(kinds(69_900))
     assert pages < {e.metadata["kind"] for e in generated.make("test", range(60), None)}
 
 

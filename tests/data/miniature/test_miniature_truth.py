@@ -225,4 +225,4 @@ def test_lines_of_a_page_stand_one_below_the_other():
 
 
 def test_longest_word_of_the_curriculum():
-    assert [longest_word(p) for p in (0, 0.279, 0.28, 0.55, 0.999)] == [1, 1, 2, 4, 8]
+    assert [longest_word(p) for p in (0, 0.179, 0.18, 0.55, 0.999)] == [1, 1, 2, 5, 7]
