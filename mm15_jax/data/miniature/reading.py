@@ -11,7 +11,7 @@ from mm15_jax.data.miniature.sampling import Layout, Sampler
 
 PRINT = (9, 12)  # smallest and largest print in pixels, at the picture's own size
 
-# `mini_ocr` is a curriculum. Words alone come first, from one letter to eight, then pages as well:
+# `mini_ocr` is a curriculum. Words alone come first, from one letter to seven, then pages as well:
 # letters are learned many times sooner when nothing else is asked meanwhile.
 _WORDS_ONLY = 6 / 7  # share of the data set before the first page
 _PAGES = 0.55  # share of pages after it
