@@ -254,7 +254,7 @@ def test_a_forgotten_pipeline_does_not_hang_the_program(config, data_dir):
 def test_examples_that_no_row_can_hold_are_named(config, tmp_path):
     examples = []
     for i, length in enumerate((5, 400, 6, 500)):
-        from conftest import plain_text
+        from tests.data.conftest import plain_text
 
         examples.append(
             dataclasses.replace(plain_text(i), segments=(Text("x" * length, loss=True),))
