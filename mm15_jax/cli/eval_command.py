@@ -78,16 +78,15 @@ class _Progress:
     """A line a benchmark on stderr, with the pace of answers."""
 
     def __init__(self):
-        self._name, self._began = "", 0.0
+        self._began = time.monotonic()
 
     def __call__(self, benchmark: str, answered: int, total: int) -> None:
         from mm15_jax.train.metrics import duration
 
-        if benchmark != self._name:
-            self._name, self._began = benchmark, time.monotonic()
         spent = time.monotonic() - self._began
         if answered == total:
             print(f"{benchmark}: {total} answers in {duration(spent)}", file=sys.stderr)
+            self._began = time.monotonic()  # of the next benchmark
         elif sys.stderr.isatty():
             left = spent / answered * (total - answered)
             print(
