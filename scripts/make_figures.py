@@ -5,6 +5,7 @@ python scripts/make_figures.py runs/quickstart
 
 import pathlib
 import sys
+import textwrap
 
 import matplotlib.pyplot as plt
 import PIL.Image
@@ -17,7 +18,7 @@ from mm15_jax.inputs.tiles import decode_image
 from mm15_jax.train.metrics import read_rows
 
 FIGURES = pathlib.Path(__file__).parents[1] / "docs" / "figures"
-# One column a benchmark of each capability.
+# Benchmarks of each capability.
 SHOWN = (
     "mini_scene_qa",
     "mini_word_qa",
@@ -28,7 +29,9 @@ SHOWN = (
     "mini_grounding",
     "mini_compare",
 )
-ROWS = 2
+EACH = 2  # pictures of each benchmark
+COLUMNS = 8
+LINE = 24  # characters
 SCENE = ("mini_grounding", "test")
 
 
@@ -46,13 +49,17 @@ def scene() -> None:
 
 def gallery(run_dir: pathlib.Path) -> None:
     """The first answers of each benchmark, as they came."""
-    figure, axes = plt.subplots(ROWS, len(SHOWN), figsize=(2.1 * len(SHOWN), 3.3 * ROWS))
-    for column, name in enumerate(SHOWN):
-        answers = read_rows(run_dir / "eval" / f"{name}.jsonl")
-        for row, answer in enumerate(answers[:ROWS]):
-            _panel(axes[row][column], name, answer)
-    figure.tight_layout()
-    figure.savefig(FIGURES / "quickstart.png", dpi=80)
+    panels = [
+        (name, answer)
+        for name in SHOWN
+        for answer in read_rows(run_dir / "eval" / f"{name}.jsonl")[:EACH]
+    ]
+    rows = len(panels) // COLUMNS
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(2.2 * COLUMNS, 2.9 * rows))
+    for axis, (name, answer) in zip(axes.flat, panels, strict=True):
+        _panel(axis, name, answer)
+    figure.subplots_adjust(0.01, 0.06, 0.99, 0.93, wspace=0.12, hspace=0.55)
+    figure.savefig(FIGURES / "quickstart.png", dpi=75)
 
 
 def _panel(axis, name: str, answer: dict) -> None:
@@ -61,8 +68,7 @@ def _panel(axis, name: str, answer: dict) -> None:
     shown = []
     for pixels in pictures:
         boxes = parse_boxes(answer["answer"], width=pixels.shape[1], height=pixels.shape[0])
-        enlarged = draw_boxes(pixels, boxes, minimum_side=288)
-        shown.append(enlarged)
+        shown.append(draw_boxes(pixels, boxes, minimum_side=288))
     width = sum(p.width for p in shown) + 12 * (len(shown) - 1)
     sheet = PIL.Image.new("RGB", (width, max(p.height for p in shown)), "white")
     left = 0
@@ -72,17 +78,13 @@ def _panel(axis, name: str, answer: dict) -> None:
     axis.imshow(sheet)
     axis.set_axis_off()
     right = answer["score"] > 0.5
-    axis.set_title(f"{answer['question']}", fontsize=9, wrap=True)
+    question = answer["question"].replace("[image]", "").strip()
+    axis.set_title("\n".join(textwrap.wrap(question, LINE)), fontsize=9)
+    text = answer["answer"] if right else f"{answer['answer']} (truth: {answer['truth'][0]})"
+    colour = "#137333" if right else "#b3261e"
+    text = "\n".join(textwrap.wrap(text, LINE))
     axis.text(
-        0.5,
-        -0.04,
-        answer["answer"] if right else f"{answer['answer']}  (truth: {answer['truth'][0]})",
-        transform=axis.transAxes,
-        ha="center",
-        va="top",
-        fontsize=9,
-        color="#137333" if right else "#b3261e",
-        wrap=True,
+        0.5, -0.05, text, transform=axis.transAxes, ha="center", va="top", fontsize=9, color=colour
     )
 
 
