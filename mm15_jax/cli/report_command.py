@@ -61,6 +61,7 @@ def write_report(run_dir: pathlib.Path, timings: dict[str, float] | None = None)
         title=config.name,
         command=command.read_text().strip() if command.exists() else None,
         parameters=count_parameters(config.model),
-        started_from=[start for start in starts if "shipped" in start],
+        # Stages of this very chain go without saying.
+        started_from=[start for start in starts if f"({run_dir}/" not in start],
         timings=timings,
     )
