@@ -62,6 +62,6 @@ def write_report(run_dir: pathlib.Path, timings: dict[str, float] | None = None)
         command=command.read_text().strip() if command.exists() else None,
         parameters=count_parameters(config.model),
         # Stages of this very chain go without saying.
-        started_from=[start for start in starts if f"({run_dir}/" not in start],
+        started_from=[start for start in starts if f"({run_dir.absolute()}/" not in start],
         timings=timings,
     )
