@@ -85,7 +85,7 @@ def _join_metrics(run_dir: pathlib.Path, stages: list[str]) -> None:
 def _train_stage(config, run_dir, data_dir, init_from) -> None:
     from mm15_jax.parallel.startup import start_jax
 
-    start_jax()
+    start_jax(config.train.batch_rows)
     from mm15_jax.checkpoint import run
     from mm15_jax.checkpoint.initial import find_starts
     from mm15_jax.train.loop import train
