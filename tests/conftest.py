@@ -1,16 +1,9 @@
 import os
-import pathlib
 
 # Two devices on the CPU, so that tests see rows divided over devices. Before JAX is imported.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 # As `parallel.startup` has it: products whose sums do not depend on which thread is first.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-# Programs that tests compile are kept in the checkout, for commands, child processes and next time.
-os.environ.setdefault(
-    "MM15_COMPILE_CACHE", str(pathlib.Path(__file__).parents[1] / ".pytest_cache" / "compiled")
-)
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.environ["MM15_COMPILE_CACHE"])
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
 
 import pytest
 

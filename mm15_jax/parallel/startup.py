@@ -23,15 +23,17 @@ def start_jax(batch_rows: int | None = None) -> None:
     Args:
       batch_rows: of the training batch; None where only one device is wanted.
     """
-    folder = os.environ.get(CACHE_DIR) or pathlib.Path("~/.cache/mm15_jax/compiled").expanduser()
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
     if batch_rows and "JAX_NUM_CPU_DEVICES" not in os.environ:
         os.environ["JAX_NUM_CPU_DEVICES"] = str(devices_for(batch_rows, len(_cores())))
         jax.config.update("jax_num_cpu_devices", int(os.environ["JAX_NUM_CPU_DEVICES"]))
         flags = os.environ.get("XLA_FLAGS", "")
         if "xla_cpu_multi_thread_eigen" not in flags:
             os.environ["XLA_FLAGS"] = f"{flags} {_ONE_THREAD}".strip()
+    if batch_rows and jax.default_backend() == "cpu":
+        return  # a program from the cache differs in the last bit from one compiled on the spot
+    folder = os.environ.get(CACHE_DIR) or pathlib.Path("~/.cache/mm15_jax/compiled").expanduser()
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
 def devices_for(batch_rows: int, cores: int) -> int:
