@@ -16,8 +16,8 @@ _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 def start_jax(batch_rows: int | None = None) -> None:
     """Turns on the cache of compiled programs, and divides a CPU into devices for training.
 
-    With the cache a second run of a shape starts in seconds. CPU training goes without it: see
-    below. There each core becomes a device with a part of the batch's rows, rather than a thread
+    With the cache a second run of a shape starts in seconds. A CPU goes without it: see below.
+    For training each of its cores becomes a device with a part of the batch's rows, rather than a thread
     of one device: it is faster, and sums do not depend on which thread is first.
 
     Args:
@@ -29,7 +29,7 @@ def start_jax(batch_rows: int | None = None) -> None:
         flags = os.environ.get("XLA_FLAGS", "")
         if "xla_cpu_multi_thread_eigen" not in flags:
             os.environ["XLA_FLAGS"] = f"{flags} {_ONE_THREAD}".strip()
-    if batch_rows and jax.default_backend() == "cpu":
+    if jax.default_backend() == "cpu":
         # A program from the cache differs in the last bit from one compiled on the spot: a run that
         # was stopped would not go on to the bit.
         return
