@@ -17,8 +17,8 @@ def start_jax(batch_rows: int | None = None) -> None:
     """Turns on the cache of compiled programs, and divides a CPU into devices for training.
 
     With the cache a second run of a shape starts in seconds. A CPU goes without it: see below.
-    For training each of its cores becomes a device with a part of the batch's rows, rather than a thread
-    of one device: it is faster, and sums do not depend on which thread is first.
+    For training each of its cores becomes a device with a part of the batch's rows, rather than a
+    thread of one device: it is faster, and sums do not depend on which thread is first.
 
     Args:
       batch_rows: of the training batch; None where only one device is wanted.
