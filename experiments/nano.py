@@ -112,7 +112,7 @@ def continual() -> ExperimentConfig:
         "inputs.splitting": SplittingConfig(n_min=1, n_max=4),
         "data.mixture": "nano_continual",
         "optimizer.peak_learning_rate": 0.01,
-        "train.steps": 950,
+        "train.steps": 1000,
         "init_from": (InitFrom("mm15_nano_pretrain"),),
     }
     return replace_nested(pretrain(), changes)
@@ -122,6 +122,7 @@ def sft() -> ExperimentConfig:
     changes = {
         "name": "mm15_nano_sft",
         "stage": "sft",
+        "inputs.loss_balance": "square",  # boxes have 18 loss tokens, most answers 2
         "data.mixture": "nano_sft_all",
         "optimizer.peak_learning_rate": 0.004,  # at 0.01 reading is forgotten first
         "train.steps": 1250,

@@ -97,6 +97,8 @@ class InputsConfig:
     tiles_per_row: int = 20  # N, tiles a row; about 1.1 x the mixture's tiles per S tokens
     splitting: SplittingConfig = SplittingConfig()
     objective: str = "next_token"  # "dense_labels": text labels the patches, encoder pretraining
+    # What an example of n loss tokens weighs: "token" n, "square" sqrt(n), "example" 1.
+    loss_balance: str = "token"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ _CHOICES = {
     "model.decoder.remat": ("full", "none"),
     "model.connector.kind": ("c_abstractor", "linear"),
     "inputs.objective": ("next_token", "dense_labels"),
+    "inputs.loss_balance": ("token", "square", "example"),
     "inputs.splitting.mode": ("none", "static", "dynamic"),
     "inputs.splitting.policy": ("equation", "smallest_cover"),
     "inputs.splitting.overview": ("after", "before", "none"),

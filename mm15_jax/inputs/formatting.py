@@ -20,6 +20,9 @@ from mm15_jax.inputs.tokenizer import ROLES, Tokenizer
 
 INDICATORS = ("none", "index", "seps")
 OBJECTIVES = ("next_token", "dense_labels")
+# A loss token of an example with n of them weighs n ** exponent: InternVL 2.5's token, square and
+# sample averaging (section 3.3 there). Long answers drown short ones by "token".
+LOSS_BALANCES = {"token": 0.0, "square": -0.5, "example": -1.0}
 
 _ONE_TILE = schema.SplittingConfig(mode="none")
 
@@ -66,6 +69,7 @@ def format_example(
       the text (k,i,j), k the picture's number in the example from 0, i and j the row and column
       from 1, (k,0,0) the overview. "seps": ":" before the overview, "," between columns, "<n>"
       between rows. A picture in one tile has no position to indicate.
+    * `loss_balance` divides the weights of an example, by its number of loss tokens or the root.
     * Objective "dense_labels" (encoder pretraining): [picture, text with loss], the picture in one
       tile, the text one token a patch; the label of the patch at p is the target tokens[p + 1].
 
@@ -84,9 +88,10 @@ def format_example(
       The arrays. Longer examples than a row are the caller's business.
 
     Raises:
-      ValueError: if a role, the indicator or the objective is unknown, or if the labels of
-        "dense_labels" do not match the patches.
+      ValueError: if a role, the indicator, the objective or the balance is unknown, or if the
+        labels of "dense_labels" do not match the patches.
     """
+    _check(inputs.loss_balance, "loss_balance", tuple(LOSS_BALANCES))
     if inputs.objective == "dense_labels":
         return _format_dense_labels(example, tokenizer, tokens_per_tile, resolution)
     runs, tilings = _layout(example, tokenizer, inputs, resolution, for_generation)
@@ -109,6 +114,9 @@ def format_example(
         start = stop
     if length:
         loss_weights[0] = 0.0
+    loss_tokens = np.count_nonzero(loss_weights)
+    if loss_tokens:
+        loss_weights *= np.float32(loss_tokens ** LOSS_BALANCES[inputs.loss_balance])
     return Formatted(tokens, loss_weights, vision_index, tuple(tilings))
 
 

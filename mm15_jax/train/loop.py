@@ -184,5 +184,5 @@ def _row(config, step, metrics, categories, schedule, window: _Window) -> dict:
         if weight:
             row[f"loss/{category}"] = float(metrics["loss_sum"][index]) / weight
             row[f"accuracy/{category}"] = float(metrics["correct"][index]) / weight
-            row[f"loss_tokens/{category}"] = round(weight)
+            row[f"loss_weight/{category}"] = weight
     return row

@@ -89,7 +89,7 @@ SETS: dict[str, GeneratedSet] = {
             "encoder",
             "Print and shapes with a label for each patch, to pretrain the encoder.",
             glyphs.dense_labels,
-            24_000,
+            48_000,
         ),
         GeneratedSet(
             "mini_text",
@@ -115,9 +115,9 @@ SETS: dict[str, GeneratedSet] = {
         GeneratedSet(
             "mini_ocr",
             "text_rich",
-            "Print and its text: words from one letter to seven, then pages as well.",
+            "Print and its text: words from one letter to five, then pages as well.",
             reading.ocr_transcript,
-            70_000,
+            64_000,
             ordered=True,
         ),
         GeneratedSet(
@@ -158,7 +158,7 @@ SETS: dict[str, GeneratedSet] = {
         GeneratedSet(
             "mini_arithmetic_qa",
             "knowledge",
-            "Printed sums and differences of single digits.",
+            "Printed sums and differences of numbers up to six.",
             knowledge.arithmetic_question,
             6_000,
         ),

@@ -15,14 +15,12 @@ _AXIS = (60, 60, 60)
 def chart_question(sampler: Sampler) -> Built:
     """The value of a bar, or the colour of the highest or lowest.
 
-    Bars with their values printed above them may have any multiple of five; those read off the
-    axis are multiples of ten, a tick each.
+    Values are multiples of ten, printed above the bars or to be read off an axis of ten ticks.
     """
     printed = sampler.chance(0.55)
     count = sampler.integer(2, 3 if printed else 4)
     colors = sampler.some(_COLOR_NAMES, count)
-    step = 5 if printed else 10
-    values = [v * step for v in sampler.some(range(10 // step, 95 // step + 1), count)]
+    values = sampler.some(range(10, 100, 10), count)
     canvas = _draw_chart(sampler, colors, values, printed)
     kind = sampler.pick(("value", "value", "highest", "lowest"))
     if kind == "value":
@@ -87,7 +85,7 @@ def _draw_chart(sampler: Sampler, colors: list[str], values: list[int], printed:
 
 def table_question(sampler: Sampler) -> Built:
     """What a cell holds, by its row and column or by the word beside it."""
-    rows, columns = sampler.integer(2, 3), sampler.integer(2, 3)
+    rows, columns = sampler.integer(2, 3), 3 if sampler.chance(0.2) else 2
     by_key = columns == 2 and sampler.chance(0.5)
     canvas, cells = _draw_table(sampler, rows, columns)
     row = sampler.integer(0, rows - 1)

@@ -16,8 +16,8 @@ _LETTERS = "defghjkmnpqrstuvwxyz"
 
 
 def arithmetic_question(sampler: Sampler) -> Built:
-    """A printed sum or difference of single digits, never below zero."""
-    a, b = sampler.integer(0, 9), sampler.integer(0, 9)
+    """A printed sum or difference of numbers up to six, never below zero."""
+    a, b = sampler.integer(0, 6), sampler.integer(0, 6)
     minus = sampler.chance(0.3)
     if minus and b > a:
         a, b = b, a

@@ -18,7 +18,10 @@ def compare(sampler: Sampler) -> Built:
 
 
 def _more(sampler: Sampler) -> Built:
-    counts = sampler.some((1, 2, 3, 4), 2)
+    # At least two more: which of three and four is more would be counting, `mini_scene_qa`'s work.
+    counts = sampler.pick(((1, 3), (1, 4), (2, 4), (2, 5), (3, 5)))
+    if sampler.chance(0.5):
+        counts = counts[::-1]
     canvases = [
         draw_scene(sampler, [sampler.pick(_KINDS) for _ in range(count)], 9, 14)[0]
         for count in counts

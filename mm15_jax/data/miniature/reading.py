@@ -11,13 +11,13 @@ from mm15_jax.data.miniature.sampling import Layout, Sampler
 
 PRINT = (9, 12)  # smallest and largest print in pixels, at the picture's own size
 
-# `mini_ocr` is a curriculum. Words alone come first, from one letter to seven, then pages as well:
+# `mini_ocr` is a curriculum. Words alone come first, from one letter to five, then pages as well:
 # letters are learned many times sooner when nothing else is asked meanwhile.
-_WORDS_ONLY = 6 / 7  # share of the data set before the first page
+_WORDS_ONLY = 3 / 4  # share of the data set before the first page
 _PAGES = 0.55  # share of pages after it
-# The longest word, by the share of the words-only part that has gone by: one letter until 18%, two
-# until 28% ...
-_CURRICULUM = (0.18, 0.28, 0.38, 0.50, 0.63, 0.77)
+# The longest word, by the share of the words-only part that has gone by: one letter until 25%, two
+# until 38% ...
+_CURRICULUM = (0.25, 0.38, 0.54, 0.75)
 LONGEST_WORD = len(_CURRICULUM) + 1
 
 
@@ -59,7 +59,7 @@ def draw_single_word(sampler: Sampler, low: int, high: int) -> tuple[Canvas, str
 def ocr_transcript(sampler: Sampler) -> Built:
     """One word, or a page, and its text, in the order of a curriculum (held-out: half of each)."""
     if sampler.held_out:
-        return page_transcript(sampler) if sampler.chance(0.5) else word_transcript(sampler, 3, 6)
+        return page_transcript(sampler) if sampler.chance(0.5) else word_transcript(sampler, 3, LONGEST_WORD)
     if sampler.progress < _WORDS_ONLY:
         high = longest_word(sampler.progress / _WORDS_ONLY)
         return word_transcript(sampler, min(3, max(1, high - 2)), high)
@@ -76,7 +76,7 @@ def word_transcript(sampler: Sampler, low: int, high: int) -> Built:
 
 def word_question(sampler: Sampler) -> Built:
     """The question what the word in a picture is."""
-    canvas, word = draw_single_word(sampler, 3, 6)
+    canvas, word = draw_single_word(sampler, 3, LONGEST_WORD)
     question = sampler.pick(("what is written?", "read the word."))
     return chat([canvas], question, word, metric="exact_match", kind=f"{len(word)} letters")
 
@@ -103,17 +103,17 @@ def page_size(sampler: Sampler) -> tuple[int, int]:
 
 
 def draw_page(sampler: Sampler) -> Page:
-    """A page of two to five printed lines of one or two short words.
+    """A page of two to four printed lines of one or two short words.
 
     Lines start at a common margin or each at its own indent, and may straddle sub-images, as real
     ones do. Training's pages are bare, or have a margin rule; the held-out ones are bare or framed.
     """
     height, width = page_size(sampler)
     font = sampler.font(*PRINT)
-    count = sampler.integer(2, min(5, (height - 4) // font.line_height))
+    count = sampler.integer(2, min(4, (height - 4) // font.line_height))
     lines: dict[str, Ink] = {}
     while len(lines) < count:
-        pair = width > 90 and sampler.chance(0.3)
+        pair = width > 90 and sampler.chance(0.15)
         line = " ".join(sampler.word(3, 4 if pair else 5) for _ in range(1 + pair))
         ink = font.ink(line)
         if ink.width <= width - 8:
@@ -122,7 +122,7 @@ def draw_page(sampler: Sampler) -> Page:
 
     def propose() -> Layout:
         common = sampler.integer(4, 16)
-        ragged = sampler.chance(0.5)
+        ragged = sampler.chance(0.3)
         slack = max(0, int(pitch) - font.line_height)
         positions = []
         for k, ink in enumerate(lines.values()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from mm15_jax.data.miniature.dialogue import Built
 from mm15_jax.data.miniature.sampling import Sampler
 from mm15_jax.data.miniature.scenes import Thing, describe
-from mm15_jax.data.miniature.words import COLORS, NUMBERS, SHAPES
+from mm15_jax.data.miniature.words import CHOICE_LETTERS, COLORS, NUMBERS, SHAPES
 from mm15_jax.inputs.example import Text
 
 _KINDS = tuple((color, shape) for color in COLORS for shape in SHAPES)
@@ -146,6 +146,26 @@ def _corners(sampler: Sampler) -> Exercise:
     return "", f"how many corners has a {shape}?", str(_CORNERS[shape])
 
 
+def _choice(sampler: Sampler) -> Exercise:
+    """An answer that stands in the text, asked for by the letter of its option."""
+    kind = sampler.pick(("corners", "pie", "color"))
+    if kind == "corners":
+        options = [str(n) for n in sampler.some(range(3, 7), 3)]
+        text, question = f"the shape has {options[0]} corners.", "how many corners?"
+    elif kind == "pie":
+        options = sampler.some(_ORDER, 3)
+        name = sampler.pick(("full", "half full"))
+        text, question = f"the {options[0]} pie is {name}.", f"which pie is {name}?"
+    else:
+        options = sampler.some(tuple(COLORS), 3)
+        shape = sampler.pick(SHAPES)
+        text, question = f"the {shape} is {options[0]}.", f"what color is the {shape}?"
+    answer = options[0]
+    sampler.rng.shuffle(options)
+    listed = " ".join(f"{c} {o}" for c, o in zip(CHOICE_LETTERS, options, strict=True))
+    return text, f"{question} {listed}", CHOICE_LETTERS[options.index(answer)]
+
+
 def _pictures(sampler: Sampler) -> Exercise:
     things = _things(sampler, 2)
     text = " ".join(
@@ -173,9 +193,10 @@ _EXERCISES = {
     "how many": _how_many,
     "corners": _corners,
     "pictures": _pictures,
+    "choice": _choice,
 }
 # Copying is what reading leans on most: it comes three times as often.
-_DRAWN = (*_EXERCISES, "line", "line", "copy", "copy", "cell", "cell")
+_DRAWN = (*_EXERCISES, "line", "line", "copy", "copy", "cell", "cell", "choice")
 
 
 def instruction(sampler: Sampler) -> Built:
