@@ -24,6 +24,7 @@ COMMANDS = {
     "eval": "score a run on held-out benchmarks",
     "generate": "answer a question about a picture",
     "report": "write a run's report page anew",
+    "plan": "compile for TPUs that are not here: memory, time bound, best mesh",
 }
 USER_ERROR = 2
 USAGE = "usage: mm15 COMMAND [ARGUMENTS] [--flags]"

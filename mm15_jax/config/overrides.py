@@ -70,7 +70,7 @@ def _type_name(kind) -> str:
 def _parse(text: str, kind, key: str):
     try:
         return _convert(text, kind)
-    except (ValueError, KeyError, OverflowError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise ValueError(f"--set {key}={text}: expected a {_type_name(kind)}") from None
 
 

@@ -181,6 +181,7 @@ class HardwareMesh:
     topology: str  # chip and shape of a slice, such as "v5p:4x4x8"
     slices: int
     mesh: MeshConfig
+    settings: tuple[str, ...] = ()  # that go with it, as for --set: "train.accumulation=2"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""mm15 plan EXPERIMENT --topology v5p:8x8x8 [--slices 2] [--search [--update]] [--json]
+
+Compiles the very step that trains for TPUs that are not here: does it fit, what binds it, how long
+does the stage take. --search tries meshes, remat policies, accumulation and tile budgets. mm15 plan
+--table writes docs/scaling.md anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from absl import flags as absl_flags
+
+from mm15_jax.cli import common
+
+
+def define_flags(flags) -> None:
+    """The hardware, what is looked for, and the compiler's limits."""
+    common.define_json(flags)
+    common.define_set(flags)
+    common.define_string(flags, "topology", None, "chip and shape of a slice, such as v5p:4x4x8")
+    define = {"flag_values": flags}
+    absl_flags.DEFINE_integer("slices", 1, "equal slices", **define)
+    absl_flags.DEFINE_boolean("search", False, "look for the best settings", **define)
+    absl_flags.DEFINE_boolean(
+        "update", False, "with --search: keep the best in the experiment's table", **define
+    )
+    absl_flags.DEFINE_list("tiles", [], "with --search: tile budgets a row to try", **define)
+    absl_flags.DEFINE_integer("tries", 6, "with --search: programs to compile", **define)
+    absl_flags.DEFINE_integer("jobs", 0, "compilers at once; 0: by cores", **define)
+    absl_flags.DEFINE_boolean("table", False, "the whole family, into docs/scaling.md", **define)
+    absl_flags.DEFINE_boolean(
+        "nearest", True, "where it does not fit: compile for larger topologies", **define
+    )
+    absl_flags.DEFINE_boolean("cache", True, "take earlier results", **define)
+    absl_flags.DEFINE_float("timeout", 3600.0, "seconds for one program", **define)
+    absl_flags.DEFINE_float("memory", 0.0, "host GiB for one program; 0: no limit", **define)
+    common.define_string(flags, "dump", "", "file for the compiled program's text")
+
+
+def main(arguments, flags) -> int:
+    """Prints the plan; exits with 0 also where it does not fit: that is an answer."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    limits = {
+        "timeout": flags.timeout,
+        "memory_limit": int(flags.memory * 2**30),
+        "cache": flags.cache,
+    }
+    from mm15_jax.plan.compile import CompileError, default_jobs
+
+    jobs = flags.jobs or default_jobs()
+    try:
+        if flags.table:
+            if arguments:
+                raise ValueError(f"mm15 plan --table takes no experiment, was given {arguments[0]}")
+            return _table(jobs, limits)
+        return _plan(arguments, flags, jobs, limits)
+    except CompileError as error:
+        print(f"mm15: {error}", file=sys.stderr)
+        return 1
+
+
+def _plan(arguments, flags, jobs: int, limits: dict) -> int:
+    from mm15_jax.plan import topology as topologies
+
+    config = common.load_experiment(arguments, flags, "plan")
+    if not flags.topology:
+        names = ", ".join(topologies.known_names())
+        raise ValueError(f"name the hardware with --topology, one of {names}")
+    topology = topologies.parse(flags.topology, flags.slices)
+    if flags.update and not flags.search:
+        raise ValueError("--update keeps what --search finds; give both")
+    if flags.search:
+        return _search(config, topology, flags, jobs, limits)
+    from mm15_jax.plan import report
+
+    result = report.plan(
+        config, topology, look_for_nearest=flags.nearest, dump=flags.dump, **limits
+    )
+    print(json.dumps(result, indent=1) if flags.json else report.as_text(result))
+    return 0
+
+
+def _search(config, topology, flags, jobs: int, limits: dict) -> int:
+    from mm15_jax.plan import search
+
+    try:
+        tiles = [int(number) for number in flags.tiles]
+    except ValueError:
+        raise ValueError(f"--tiles {','.join(flags.tiles)}: expected whole numbers") from None
+    found = search.search(
+        config, topology, tiles=tiles, tries=flags.tries, jobs=jobs, **limits
+    )
+    print(json.dumps(found, indent=1) if flags.json else search.as_text(found))
+    if flags.update:
+        print(search.update(config.name, found), file=sys.stderr)
+    return 0
+
+
+def _table(jobs: int, limits: dict) -> int:
+    from mm15_jax.plan import table
+
+    print(table.write(jobs=jobs, **limits))
+    return 0

@@ -1,0 +1,181 @@
+"""Compiles steps ahead of time, each in a process of its own, and keeps what was found.
+
+Results are kept in `~/.cache/mm15_jax/plans`, or where MM15_PLAN_CACHE says, by all that decides a
+program: the resolved config, the topology, the versions of compiler and JAX, and this package's own
+source.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import mm15_jax
+from mm15_jax.config import ExperimentConfig, to_dict
+from mm15_jax.plan.topology import ENVIRONMENT, Topology
+from mm15_jax.plan.worker import versions
+
+CACHE_DIR = "MM15_PLAN_CACHE"
+TIMEOUT_SECONDS = 3600.0
+_SOURCES = ("config", "model", "parallel", "train", "plan")
+# Nothing here changes a program's shape.
+_FREE_FIELDS = ("name", "family", "checkpoint", "eval", "init_from", "meshes")
+_FREE_TRAIN = ("seed", "log_every")
+_POLL_SECONDS = 0.2
+
+
+class CompileError(RuntimeError):
+    """The compiler ended without an answer; the message says how, in one sentence."""
+
+
+def step_of(
+    config: ExperimentConfig,
+    topology: Topology,
+    *,
+    options: dict[str, str] | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    memory_limit: int = 0,
+    cache: bool = True,
+    dump: str = "",
+) -> dict[str, Any]:
+    """What the compiled step of an experiment needs; see `worker.compile_step`.
+
+    Args:
+        config: Whose mesh fits the topology.
+        topology: The hardware.
+        options: Compiler options, beside those of the step itself.
+        timeout: Seconds after which the compiler is ended.
+        memory_limit: Bytes of host memory at which it is ended; 0 for none.
+        cache: Whether an earlier result will do.
+        dump: File that the program's text goes to; such a result is always made anew.
+
+    Raises:
+        ValueError: If the config cannot be on this topology.
+        CompileError: If the compiler fails, or exceeds a limit.
+    """
+    request = {
+        "config": to_dict(config),
+        "topology": topology.name,
+        "slices": topology.slices,
+        "options": dict(options or {}),
+        "dump": dump,
+    }
+    kept = _cache_dir() / f"{_key(request)}.json"
+    if cache and not dump and kept.is_file():
+        return {**json.loads(kept.read_text()), "cached": True}
+    result = _run(request, timeout, memory_limit)
+    if "error" in result:
+        raise ValueError(result["error"])
+    with contextlib.suppress(OSError):  # a plan is worth having without its cache
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        written = kept.with_suffix(f".{os.getpid()}.{time.monotonic_ns()}")
+        written.write_text(json.dumps(result))
+        written.replace(kept)
+    return {**result, "cached": False}
+
+
+def steps_of(
+    requests: Sequence[tuple[ExperimentConfig, Topology]], *, jobs: int, **limits: Any
+) -> list[dict[str, Any] | Exception]:
+    """`step_of` of several, so many at once; a failure stands in its place of the list."""
+
+    def one(request: tuple[ExperimentConfig, Topology]) -> dict[str, Any] | Exception:
+        try:
+            return step_of(*request, **limits)
+        except (ValueError, CompileError) as error:
+            return error
+
+    with concurrent.futures.ThreadPoolExecutor(max(jobs, 1)) as pool:
+        return list(pool.map(one, requests))
+
+
+def default_jobs() -> int:
+    """Compilers at once: each takes one core most of the time, and some gigabytes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, 8))
+
+
+def _run(request: dict[str, Any], timeout: float, memory_limit: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="mm15_plan_") as folder:
+        paths = [pathlib.Path(folder) / name for name in ("request", "result", "log")]
+        paths[0].write_text(json.dumps(request))
+        command = [sys.executable, "-m", "mm15_jax.plan.worker", *map(str, paths[:2])]
+        began = time.monotonic()
+        environment = {**os.environ, **ENVIRONMENT}
+        with paths[2].open("w") as log:
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            try:
+                reason = _watch(process, began + timeout, memory_limit)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+        if reason:
+            raise CompileError(f"compiling {_title(request)} was ended: {reason}")
+        if process.returncode or not paths[1].exists():
+            lines = paths[2].read_text(errors="replace").strip().splitlines() or ["no message"]
+            raise CompileError(
+                f"compiling {_title(request)} failed (exit {process.returncode}): "
+                f"{lines[-1].strip()[:500]}"
+            )
+        return json.loads(paths[1].read_text())
+
+
+def _title(request: dict[str, Any]) -> str:
+    slices = f"{request['slices']} x " if request["slices"] > 1 else ""
+    return f"{request['config']['name']} for {slices}{request['topology']}"
+
+
+def _watch(process: subprocess.Popen, deadline: float, memory_limit: int) -> str:
+    """Waits for a process; why it has to be ended, or nothing."""
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            return "it took longer than its time limit"
+        used = _resident_bytes(process.pid) if memory_limit else 0
+        if used > memory_limit > 0:
+            return f"it used {used / 2**30:.1f} GiB of host memory, more than its limit"
+        time.sleep(_POLL_SECONDS)
+    return ""
+
+
+def _resident_bytes(pid: int) -> int:
+    """Of a process; 0 where the system does not tell."""
+    try:
+        pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _cache_dir() -> pathlib.Path:
+    return pathlib.Path(os.environ.get(CACHE_DIR) or "~/.cache/mm15_jax/plans").expanduser()
+
+
+def _key(request: dict[str, Any]) -> str:
+    config = {k: v for k, v in request["config"].items() if k not in _FREE_FIELDS}
+    config["train"] = {k: v for k, v in config["train"].items() if k not in _FREE_TRAIN}
+    config["data"] = config["data"]["mixture"]
+    parts = {**request, "config": config, "versions": versions(), "source": _source_digest()}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _source_digest() -> str:
+    """Of the package's files that decide a program."""
+    root = pathlib.Path(mm15_jax.__file__).parent
+    digest = hashlib.sha256()
+    for folder in _SOURCES:
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

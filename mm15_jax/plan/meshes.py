@@ -1,0 +1,106 @@
+"""Meshes that an experiment can have on a topology, and the one it has unless told otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from mm15_jax.config.hardware import for_hardware
+from mm15_jax.config.schema import ExperimentConfig, MeshConfig, replace_nested
+from mm15_jax.plan import arithmetic
+from mm15_jax.plan.estimate import estimate, row_ways
+from mm15_jax.plan.topology import Topology
+
+ACCUMULATION = (1, 2, 4, 8, 16)  # parts of a batch that are tried
+_MOST_TENSOR = 8  # more would cut heads below one, and products below the matrix unit
+
+
+def divisors(number: int) -> list[int]:
+    """All of them, ascending."""
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
+def candidates(config: ExperimentConfig, topology: Topology) -> Iterator[MeshConfig]:
+    """Meshes whose axes divide the hardware, the batch's rows, the heads and the experts."""
+    decoder, encoder = config.model.decoder, config.model.encoder
+    moe = getattr(decoder, "moe", None)
+    experts = moe.experts if moe is not None and arithmetic.moe_layers(decoder) else 1
+    chips = topology.chips_per_slice
+    for tensor in divisors(chips):
+        if tensor > _MOST_TENSOR or decoder.kv_heads % tensor or encoder.heads % tensor:
+            continue
+        for expert in divisors(chips // tensor):
+            if experts % expert:
+                continue
+            for data in divisors(chips // tensor // expert):
+                fsdp = chips // tensor // expert // data
+                mesh = MeshConfig(topology.slices, data, fsdp, expert, tensor)
+                if config.train.batch_rows % (row_ways(mesh) * config.train.accumulation) == 0:
+                    yield mesh
+
+
+def resolved(config: ExperimentConfig, topology: Topology) -> tuple[ExperimentConfig, str]:
+    """The experiment with the mesh it has on this topology, and where that is from.
+
+    A mesh that was set goes first, then the experiment's table of meshes by hardware, then what
+    arithmetic says: the quickest that fits, or if none does the one that needs the least memory.
+
+    Raises:
+        ValueError: If no mesh divides both the hardware and the batch's rows.
+    """
+    if config.mesh != MeshConfig():
+        mesh = config.mesh
+        if topology.slices > 1 and mesh.slice == 1:
+            mesh = dataclasses.replace(mesh, slice=topology.slices)
+        mesh = _filled(mesh, topology)
+        return dataclasses.replace(config, mesh=mesh), "set"
+    there = for_hardware(config, topology.chip.name, topology.chips_per_slice, topology.slices)
+    if there is not config:
+        return dataclasses.replace(there, mesh=_filled(there.mesh, topology)), "table"
+    found = list(candidates(config, topology))
+    if not found:
+        rows = config.train.batch_rows
+        raise ValueError(
+            f"no mesh divides both the {topology.chips} chips of {topology} and the {rows} rows of "
+            f"a batch in {config.train.accumulation} parts: set train.batch_rows to a multiple of "
+            f"{topology.chips}, or take a topology of at most {rows * _MOST_TENSOR} chips"
+        )
+
+    def rank(mesh: MeshConfig) -> tuple[bool, float, float]:
+        e = estimate(dataclasses.replace(config, mesh=mesh), topology)
+        fits = e.memory <= topology.chip.hbm_usable
+        simplicity = mesh.tensor + mesh.data + mesh.expert / 1000
+        return (not fits, e.seconds if fits else e.memory, simplicity)
+
+    return dataclasses.replace(config, mesh=min(found, key=rank)), "arithmetic"
+
+
+def settled(config: ExperimentConfig, topology: Topology) -> ExperimentConfig:
+    """The experiment as it would run: its row for this hardware, or a mesh and as few parts as fit.
+
+    Raises:
+        ValueError: As `resolved`.
+    """
+    there, origin = resolved(config, topology)
+    if origin != "arithmetic":
+        return there
+    for parts in ACCUMULATION:
+        in_parts = replace_nested(config, {"train.accumulation": parts})
+        if not any(candidates(in_parts, topology)):
+            break
+        there, _ = resolved(in_parts, topology)
+        if estimate(there, topology).memory <= topology.chip.hbm_usable:
+            break
+    return there
+
+
+def _filled(mesh: MeshConfig, topology: Topology) -> MeshConfig:
+    """With the one axis that is 0 taking what the others leave."""
+    axes = ("slice", "data", "fsdp", "expert", "tensor")
+    others = 1
+    for axis in axes:
+        others *= getattr(mesh, axis) or 1
+    zero = [axis for axis in axes if getattr(mesh, axis) == 0]
+    if len(zero) == 1 and topology.chips % others == 0:
+        return dataclasses.replace(mesh, **{zero[0]: topology.chips // others})
+    return mesh

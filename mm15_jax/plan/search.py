@@ -1,0 +1,269 @@
+"""Search for the settings under which an experiment runs best on some hardware.
+
+Meshes, remat policies, accumulation and tile budgets for one global batch: arithmetic prunes them,
+the compiler decides between the promising ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from mm15_jax.config import ExperimentConfig, experiments, validate
+from mm15_jax.config.schema import HardwareMesh, MeshConfig, replace_nested
+from mm15_jax.plan import compile as compiler
+from mm15_jax.plan import meshes, report
+from mm15_jax.plan.estimate import estimate, row_ways
+from mm15_jax.plan.topology import Topology, parse
+
+POLICIES = ("full", "context", "attention", "matmuls", "none")
+# Arithmetic over-estimates some steps: those up to so much beyond the memory are compiled too.
+_SLACK = 1.15
+_SETTINGS = (
+    "train.accumulation",
+    "model.encoder.remat",
+    "model.decoder.remat",
+    "inputs.tiles_per_row",
+)
+
+
+def space(config: ExperimentConfig, topology: Topology, tiles: Sequence[int] = ()) -> Iterator:
+    """Every setting of an experiment that divides the hardware and the batch.
+
+    Args:
+        config: The experiment. A mesh that it was given is the only one tried.
+        topology: The hardware.
+        tiles: Budgets of tiles a row to try beside the experiment's own.
+    """
+    given = config.mesh != MeshConfig()
+    budgets = dict.fromkeys((config.inputs.tiles_per_row, *tiles))
+    encoders = POLICIES if any(budgets) else (config.model.encoder.remat,)
+    for parts, encoder, decoder, budget in itertools.product(
+        meshes.ACCUMULATION, encoders, POLICIES, budgets
+    ):
+        changes = dict(zip(_SETTINGS, (parts, encoder, decoder, budget), strict=True))
+        changed = replace_nested(config, changes)
+        if given:
+            with_mesh, _ = meshes.resolved(changed, topology)
+            if config.train.batch_rows % (row_ways(with_mesh.mesh) * parts) == 0:
+                yield with_mesh
+            continue
+        for mesh in meshes.candidates(changed, topology):
+            yield dataclasses.replace(changed, mesh=mesh)
+
+
+def promising(
+    config: ExperimentConfig, topology: Topology, tiles: Sequence[int], tries: int
+) -> list[ExperimentConfig]:
+    """The settings to compile: quickest by arithmetic among those that may fit, then the leanest.
+
+    Half of them are the quickest, whatever they are; of the others each has a mesh or a remat
+    policy that none before it has.
+    """
+    ranked = []
+    for candidate in space(config, topology, tiles):
+        e = estimate(candidate, topology)
+        work = candidate.inputs.tiles_per_row or 1
+        ranked.append((e.seconds / work, e.memory, candidate))
+    if not ranked:
+        meshes.resolved(config, topology)  # says why
+        raise ValueError(f"no setting of {config.name} divides {topology}")
+    limit = topology.chip.hbm_usable * _SLACK
+    fitting = [row for row in ranked if row[1] <= limit]
+    if not fitting:
+        ranked.sort(key=lambda row: row[1])
+        return [row[2] for row in ranked[:tries]]
+    fitting.sort(key=lambda row: (row[0], row[1]))
+    chosen = [row[2] for row in fitting[: (tries + 1) // 2]]
+    for _, _, candidate in fitting:
+        if len(chosen) == tries:
+            break
+        if all(_traits(candidate) & _traits(other) == set() for other in chosen):
+            chosen.append(candidate)
+    for _, _, candidate in sorted(fitting, key=lambda row: row[1]):
+        if len(chosen) >= tries:
+            break
+        if candidate not in chosen:
+            chosen.append(candidate)
+    return chosen
+
+
+def _traits(config: ExperimentConfig) -> set[Any]:
+    return {
+        config.mesh,
+        ("remat", config.model.encoder.remat, config.model.decoder.remat),
+    }
+
+
+def search(
+    config: ExperimentConfig,
+    topology: Topology,
+    *,
+    tiles: Sequence[int] = (),
+    tries: int = 6,
+    jobs: int = 1,
+    compile_all: Callable[..., list] = compiler.steps_of,
+    **limits: Any,
+) -> dict[str, Any]:
+    """Compiles the promising settings and ranks them.
+
+    Args:
+        config: The experiment.
+        topology: The hardware.
+        tiles: Budgets of tiles a row beside the experiment's own. Steps with other budgets do other
+            work: they are ranked by seconds a tile slot.
+        tries: Programs to compile.
+        jobs: Compilers at once.
+        compile_all: As `plan.compile.steps_of`.
+        limits: Of `plan.compile.step_of`.
+
+    Returns:
+        {"experiment", "topology", "slices", "tried": plans of all that compiled, best first,
+        "failed": [{"settings", "error"}], "frontier": places in "tried" of those that no other
+        beats in both time and memory, "best": place of the quickest that fits, or null}.
+    """
+    chosen = promising(config, topology, tiles, tries)
+    results = compile_all([(c, topology) for c in chosen], jobs=jobs, **limits)
+    tried, failed = [], []
+    for candidate, raw in zip(chosen, results, strict=True):
+        settings = settings_of(candidate)
+        if isinstance(raw, Exception):
+            failed.append({"settings": settings, "error": str(raw)})
+        else:
+            plan = report.assemble(candidate, topology, raw)
+            tried.append({**plan, "settings": settings, "seconds_per_tile": _per_work(plan)})
+    tried.sort(key=lambda p: (not p["fits"], p["seconds_per_tile"] or 0, p["hbm_used_bytes"]))
+    fitting = [i for i, plan in enumerate(tried) if plan["fits"]]
+    return {
+        "experiment": config.name,
+        "topology": topology.name,
+        "slices": topology.slices,
+        "tried": tried,
+        "failed": failed,
+        "frontier": [i for i in fitting if not _beaten(tried, i)],
+        "best": fitting[0] if fitting else None,
+    }
+
+
+def _per_work(plan: dict[str, Any]) -> float | None:
+    """Seconds for each tile slot of the batch, or for each row where rows have none."""
+    if plan["step_seconds_bound"] is None:
+        return None
+    return plan["step_seconds_bound"] / plan["batch_rows"] / (plan["tiles_per_row"] or 1)
+
+
+def _beaten(tried: list[dict[str, Any]], place: int) -> bool:
+    own = tried[place]
+    return any(
+        other["fits"]
+        and other["seconds_per_tile"] <= own["seconds_per_tile"]
+        and other["hbm_used_bytes"] < own["hbm_used_bytes"]
+        for other in tried
+    )
+
+
+def settings_of(config: ExperimentConfig) -> list[str]:
+    """A candidate's settings beside its mesh, as --set takes them."""
+    values = (
+        config.train.accumulation,
+        config.model.encoder.remat,
+        config.model.decoder.remat,
+        config.inputs.tiles_per_row,
+    )
+    return [f"{key}={value}" for key, value in zip(_SETTINGS, values, strict=True)]
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """The frontier and what else was tried, for a reader."""
+    slices = f"{found['slices']} slices of " if found["slices"] > 1 else ""
+    lines = [
+        f"{found['experiment']} on {slices}{found['topology']}: "
+        f"{len(found['tried'])} programs compiled",
+        f"  {'':2}{'mesh':<34}{'remat':<20}{'parts':>5}{'tiles':>6}{'memory':>10}{'step':>9}"
+        f"{'MFU':>7}  bound by",
+    ]
+    for place, plan in enumerate(found["tried"]):
+        mark = "*" if place == found["best"] else "+" if place in found["frontier"] else " "
+        mesh = " ".join(
+            f"{axis}={size}"
+            for axis, size in plan["mesh"].items()
+            if size != 1 and axis != "strategy"
+        )
+        remat = f"{plan['remat']['encoder']}, {plan['remat']['decoder']}"
+        line = (
+            f"  {mark:<2}{mesh:<34}{remat:<20}{plan['accumulation']:>5}{plan['tiles_per_row']:>6}"
+            f"{plan['hbm_used_bytes'] / 2**30:>6.1f} GiB"
+        )
+        if plan["step_seconds_bound"] is None or not plan["fits"]:
+            line += "  does not fit"
+        else:
+            line += (
+                f"{plan['step_seconds_bound']:>7.3f} s{plan['mfu_bound']:>7.1%}  {plan['bound_by']}"
+            )
+        lines.append(line)
+    lines += [f"  failed: {' '.join(f['settings'])}: {f['error']}" for f in found["failed"]]
+    lines.append("  * the best, + the frontier of time and memory")
+    if found["best"] is not None:
+        best = found["tried"][found["best"]]
+        axes = [f"mesh.{a}={n}" for a, n in best["mesh"].items() if a != "strategy"]
+        lines.append(f"  as of now: --set {' '.join(axes + best['settings'])}")
+    return "\n".join(lines)
+
+
+def update(name: str, found: dict[str, Any]) -> str:
+    """Keeps the best of a search in the experiments' table of hardware; returns what was done.
+
+    Raises:
+        ValueError: If nothing fits, or the experiment is not one of the package's.
+    """
+    if found["best"] is None:
+        raise ValueError(f"nothing that was tried fits {found['topology']}; the table stays")
+    known = experiments()
+    if name not in known:
+        raise ValueError(f"{name} is not an experiment of this package: add the mesh by hand")
+    best = found["tried"][found["best"]]
+    original = known[name]()
+    own = settings_of(original)
+    settings = tuple(s for s in best["settings"] if s not in own)
+    row = HardwareMesh(found["topology"], found["slices"], MeshConfig(**best["mesh"]), settings)
+    parse(row.topology, row.slices)
+    validate(original)
+    from mm15_jax.experiments import hardware
+
+    path = pathlib.Path(hardware.__file__)
+    table = {**hardware.TABLE}
+    others = [r for r in table.get(name, ()) if (r.topology, r.slices) != (row.topology, row.slices)]
+    table[name] = tuple(sorted((*others, row), key=lambda r: (r.topology, r.slices)))
+    path.write_text(_rendered(path.read_text(), table))
+    return f"{name} on {row.slices} x {row.topology}: written to {path}"
+
+
+def _rendered(source: str, table: dict[str, tuple[HardwareMesh, ...]]) -> str:
+    """The module's source with another table in the place of its own, as ruff would format it."""
+    lines = ["TABLE: dict[str, tuple[HardwareMesh, ...]] = {"]
+    for name in sorted(table):
+        lines.append(f'    "{name}": (')
+        for row in table[name]:
+            axes = [
+                f"{field.name}={getattr(row.mesh, field.name)!r}".replace("'", '"')
+                for field in dataclasses.fields(MeshConfig)
+                if getattr(row.mesh, field.name) != field.default
+            ]
+            settings = "".join(f'                "{s}",\n' for s in row.settings)
+            lines += [
+                "        HardwareMesh(",
+                f'            "{row.topology}",',
+                f"            {row.slices},",
+                f"            MeshConfig({', '.join(axes)}),",
+            ]
+            if settings:
+                lines.append(f"            (\n{settings}            ),")
+            lines.append("        ),")
+        lines.append("    ),")
+    lines.append("}" if table else "")
+    text = "\n".join(lines) if table else lines[0] + "}"
+    return re.sub(r"^TABLE: .*?^\}|^TABLE: .*?\{\}", lambda _: text, source, flags=re.M | re.S)
