@@ -1,0 +1,126 @@
+"""docs/scaling.md: the family on hardware, by the compiler's word."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mm15_jax.config import experiments, load
+from mm15_jax.plan import compile as compiler
+from mm15_jax.plan import meshes, report
+from mm15_jax.plan.chips import GIB
+from mm15_jax.plan.topology import Topology, parse
+
+PAGE = pathlib.Path("docs/scaling.md")
+STAGES = ("pretrain", "continual", "sft")
+# (shape of a slice, slices) that a size is planned for, smallest first.
+HARDWARE: dict[str, tuple[tuple[str, int], ...]] = {
+    "1b": (("v5e:4x8", 1), ("v6e:8x8", 1), ("v5p:4x4x4", 1)),
+    "3b": (("v5e:16x16", 1), ("v5p:4x4x4", 1), ("v6e:16x16", 2)),
+    "7b": (("v6e:16x16", 1), ("v5p:4x4x8", 1), ("v5p:4x4x8", 2)),
+    "30b": (("v6e:16x16", 1), ("v5p:4x8x8", 1), ("v5p:8x8x8", 1), ("v5p:4x4x8", 2)),
+    "1b_moe": (("v6e:16x16", 1), ("v5p:4x4x8", 1)),
+    "3b_moe": (("v5p:4x8x8", 1), ("v5p:8x8x8", 1)),
+}
+_HEAD = """# The family on TPUs
+
+Every large experiment, its training step compiled for TPUs that were not there: whether it fits the
+memory of a device, and how long the stage takes at best. {versions}. Made by
+
+```sh
+mm15 plan --table
+```
+
+Memory is what the compiler assigned, of what it lets a program use. A step cannot be faster than
+what binds it: compute, memory or interconnect, each used without a gap. The highest MFU, days and
+chip-hours follow from that; a real run is slower. Batches, steps and the rest are the paper's; a
+batch that runs in parts gives the same step ([planning](planning.md)).
+
+| experiment | chips | hardware | mesh | parts | memory, GiB | fits | bound by | step, s | MFU at most | days | chip-hours |
+|---|---|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def rows() -> list[tuple[str, Topology]]:
+    """(experiment, topology) of each row; sizes that have no experiment yet are left out."""
+    known = experiments()
+    return [
+        (f"mm15_{size}_{stage}", parse(*hardware))
+        for size, all_hardware in HARDWARE.items()
+        for stage in STAGES
+        for hardware in all_hardware
+        if f"mm15_{size}_{stage}" in known
+    ]
+
+
+def write(
+    *,
+    jobs: int,
+    page: pathlib.Path = PAGE,
+    compile_all: Callable[..., list] = compiler.steps_of,
+    **limits: Any,
+) -> str:
+    """Compiles what is not in the cache yet, writes the page, returns a sentence about it.
+
+    Raises:
+        ValueError: If the page's folder is not here.
+    """
+    if not page.parent.is_dir():
+        raise ValueError(f"{page.parent}/ is not here: run this in the repository")
+    wanted = rows()
+    settled = [meshes.settled(load(name), topology) for name, topology in wanted]
+    requests = [(config, row[1]) for config, row in zip(settled, wanted, strict=True)]
+    results = compile_all(requests, jobs=jobs, **limits)
+    lines, failed = [], 0
+    for (config, topology), raw in zip(requests, results, strict=True):
+        if isinstance(raw, Exception):
+            failed += 1
+            lines.append(_failure(config.name, topology, raw))
+        else:
+            lines.append(_row(report.assemble(config, topology, raw)))
+    page.write_text(_HEAD.format(versions=_versions(results)) + "\n".join(lines) + "\n")
+    return f"{page}: {len(lines)} rows" + (f", {failed} of which failed to compile" if failed else "")
+
+
+def _versions(results: Iterable[Any]) -> str:
+    found = [r["versions"] for r in results if not isinstance(r, Exception)]
+    if not found:
+        return "Nothing compiled"
+    return "Compiled by " + ", ".join(f"{name} {version}" for name, version in found[0].items())
+
+
+def _hardware(topology: Topology) -> str:
+    return f"{topology.slices} x {topology.name}" if topology.slices > 1 else topology.name
+
+
+def _failure(name: str, topology: Topology, error: Exception) -> str:
+    said = " ".join(str(error).split()).replace("|", "/")[:120]
+    return f"| `{name}` | {topology.chips} | {_hardware(topology)} | {said} |" + " |" * 8
+
+
+def _row(plan: dict[str, Any]) -> str:
+    topology = parse(plan["topology"], plan["slices"])
+    mesh = " ".join(
+        f"{axis} {size}" for axis, size in plan["mesh"].items() if axis != "strategy" and size > 1
+    )
+    cells = [
+        f"`{plan['experiment']}`",
+        str(plan["chips"]),
+        _hardware(topology),
+        mesh or "-",
+        str(plan["accumulation"]),
+        f"{plan['hbm_used_bytes'] / GIB:.1f} of {plan['hbm_limit_bytes'] / GIB:.1f}",
+        "yes" if plan["fits"] else f"no, by {plan['hbm_over_bytes'] / GIB:.1f}",
+    ]
+    if plan["step_seconds_bound"] is None:
+        cells += ["-"] * 5
+    else:
+        cells += [
+            plan["bound_by"],
+            f"{plan['step_seconds_bound']:.2f}",
+            f"{plan['mfu_bound']:.0%}",
+            f"{plan['days']:.1f}",
+            f"{plan['chip_hours']:,.0f}",
+        ]
+    return f"| {' | '.join(cells)} |"
