@@ -138,6 +138,8 @@ class TrainConfig:
     seed: int = 0
     log_every: int = 10
     compute_dtype: str = "auto"  # "auto": bfloat16, but float32 on CPU, where it is faster
+    accumulation: int = 1  # parts that the batch's rows run in, one after the other
+    loss_chunk: int = 2048  # tokens of a device whose logits exist at once; 0: all
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,21 @@ class EvalConfig:
 class MeshConfig:
     """Devices along each axis; 0 takes what the other axes leave."""
 
-    data: int = 0
-    fsdp: int = 1
-    expert: int = 1
-    tensor: int = 1
+    slice: int = 1  # slices of several pods, over the slow network: only gradients cross it
+    data: int = 0  # copies of the parameters
+    fsdp: int = 1  # parts of the parameters and of the optimizer state, gathered layer by layer
+    expert: int = 1  # groups of experts; elsewhere it divides as fsdp does
+    tensor: int = 1  # heads and hidden widths; all others divide rows
+    strategy: str = "fsdp"  # which rules say what the axes divide: `parallel.rules.RULES`
+
+
+@dataclass(frozen=True)
+class HardwareMesh:
+    """The mesh of an experiment on one kind of hardware."""
+
+    topology: str  # chip and shape of a slice, such as "v5p:4x4x8"
+    slices: int
+    mesh: MeshConfig
 
 
 @dataclass(frozen=True)
@@ -193,6 +206,7 @@ class ExperimentConfig:
     checkpoint: CheckpointConfig = CheckpointConfig()
     eval: EvalConfig = EvalConfig()
     mesh: MeshConfig = MeshConfig()
+    meshes: tuple[HardwareMesh, ...] = ()  # by hardware, as `mm15 plan --search --update` found
     init_from: tuple[InitFrom, ...] = ()
 
 

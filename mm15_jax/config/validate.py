@@ -23,11 +23,13 @@ _CHOICES = {
     "optimizer.name": ("adafactor", "adamw", "muon"),
     "optimizer.schedule": ("cosine", "constant", "wsd"),
     "train.compute_dtype": ("auto", "bfloat16", "float32"),
+    "mesh.strategy": ("fsdp", "fsdp_everywhere", "replicated"),
 }
 _POSITIVE = (
     "train.steps",
     "train.batch_rows",
     "train.log_every",
+    "train.accumulation",
     "checkpoint.every",
     "checkpoint.keep",
     "inputs.sequence_length",
@@ -88,6 +90,13 @@ def validate(config: ExperimentConfig) -> None:
             f"inputs.splitting n_min {splitting.n_min}, n_max {splitting.n_max}: expected "
             "1 <= n_min <= n_max"
         )
+    if config.train.batch_rows % config.train.accumulation:
+        raise ValueError(
+            f"train.batch_rows {config.train.batch_rows} is not a multiple of train.accumulation "
+            f"{config.train.accumulation}"
+        )
+    if config.train.loss_chunk < 0:
+        raise ValueError(f"train.loss_chunk is {config.train.loss_chunk}; expected 0 or more")
     if config.inputs.tiles_per_row < 0:
         raise ValueError(
             f"inputs.tiles_per_row is {config.inputs.tiles_per_row}; expected 0 or more"

@@ -1,37 +1,93 @@
-"""Devices to a `Mesh`, and the shardings of batches and replicated state on it."""
+"""Devices to a `Mesh`, over one slice or several."""
 
 from __future__ import annotations
 
 import math
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+from jax.experimental import mesh_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from mm15_jax.config import MeshConfig
+from mm15_jax.config import ExperimentConfig, MeshConfig
+from mm15_jax.parallel.rules import BATCH_AXES, MESH_AXES
 
-AXES = ("data", "fsdp", "expert", "tensor")
-BATCH_AXES = ("data", "fsdp", "expert")  # rows are divided over these, never over tensor
+# Hardware of a device's kind, as topologies are called: "v5p:4x4x8".
+_KINDS = {"TPU v4": "v4", "TPU v5 lite": "v5e", "TPU v5": "v5p", "TPU v5p": "v5p"}
+_KINDS |= {"TPU v5e": "v5e", "TPU v6 lite": "v6e", "TPU v6e": "v6e"}
 
 
 def make_mesh(config: MeshConfig, devices=None) -> Mesh:
     """A mesh over `devices` (default: all), with one axis at most taking what is left.
 
-    Raises ValueError where the axes do not multiply to the number of devices.
+    Neighbours of the inner axes are neighbours of the hardware's network. With `slice` above 1,
+    each index of that axis is one slice of the hardware where devices know their slice, else (CPUs)
+    an equal part of the devices in their order.
+
+    Raises ValueError where the axes do not multiply to the number of devices, or slices are not
+    those of the hardware.
     """
     devices = list(jax.devices() if devices is None else devices)
-    sizes = [getattr(config, axis) for axis in AXES]
+    sizes = [getattr(config, axis) for axis in MESH_AXES]
     fixed = math.prod(size for size in sizes if size)
     if sizes.count(0) > 1:
         raise ValueError("at most one axis of the mesh may be 0, which takes what is left")
     if 0 in sizes:
         sizes = [size or len(devices) // fixed for size in sizes]
     if math.prod(sizes) != len(devices):
-        shape = " x ".join(f"{axis} {size}" for axis, size in zip(AXES, sizes, strict=True))
+        shape = " x ".join(f"{axis} {size}" for axis, size in zip(MESH_AXES, sizes, strict=True))
         raise ValueError(
             f"a mesh of {shape} needs {math.prod(sizes)} devices; there are {len(devices)}: "
             "set one axis to 0 to take what is left"
         )
-    return jax.make_mesh(sizes, AXES, devices=devices, axis_types=(jax.sharding.AxisType.Auto,) * 4)
+    types = (AxisType.Auto,) * len(MESH_AXES)
+    return Mesh(_arranged(sizes, devices), MESH_AXES, axis_types=types)
+
+
+def _arranged(sizes: list[int], devices: list) -> np.ndarray:
+    """Devices as an array of these sizes, by the hardware's network."""
+    slices = slice_count(devices)
+    if slices > 1:
+        if sizes[0] != slices:
+            raise ValueError(
+                f"mesh.slice is {sizes[0]}, but the devices are of {slices} slices: set "
+                f"mesh.slice={slices}"
+            )
+        return mesh_utils.create_hybrid_device_mesh(
+            (1, *sizes[1:]),
+            (slices, *(1 for _ in sizes[1:])),
+            devices,
+            allow_split_physical_axes=True,
+        )
+    if devices[0].platform == "tpu":
+        return mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
+    return np.array(devices).reshape(sizes)
+
+
+def slice_count(devices) -> int:
+    """Number of hardware slices that devices are of; 1 where they do not know (CPU, GPU)."""
+    if devices[0].platform != "tpu":
+        return 1
+    return len({getattr(device, "slice_index", 0) for device in devices})
+
+
+def mesh_for(config: ExperimentConfig, devices=None) -> MeshConfig:
+    """The mesh that an experiment names for this hardware; else its `mesh`.
+
+    `config.meshes` is looked up by chip, number of chips a slice and number of slices. A `mesh`
+    that was set (`--set mesh.fsdp=4`) goes before the table.
+    """
+    devices = list(jax.devices() if devices is None else devices)
+    kind = _KINDS.get(getattr(devices[0], "device_kind", ""))
+    if kind is None or config.mesh != MeshConfig():
+        return config.mesh
+    slices = slice_count(devices)
+    for row in config.meshes:
+        chip, _, shape = row.topology.partition(":")
+        chips = math.prod(int(side) for side in shape.split("x"))
+        if (chip, chips, row.slices) == (kind, len(devices) // slices, slices):
+            return row.mesh
+    return config.mesh
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -40,7 +96,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """A whole copy on every device: parameters and optimizer state."""
+    """A whole copy on every device: metrics and counters."""
     return NamedSharding(mesh, PartitionSpec())
 
 

@@ -59,7 +59,11 @@ def draw_single_word(sampler: Sampler, low: int, high: int) -> tuple[Canvas, str
 def ocr_transcript(sampler: Sampler) -> Built:
     """One word, or a page, and its text, in the order of a curriculum (held-out: half of each)."""
     if sampler.held_out:
-        return page_transcript(sampler) if sampler.chance(0.5) else word_transcript(sampler, 3, LONGEST_WORD)
+        return (
+            page_transcript(sampler)
+            if sampler.chance(0.5)
+            else word_transcript(sampler, 3, LONGEST_WORD)
+        )
     if sampler.progress < _WORDS_ONLY:
         high = longest_word(sampler.progress / _WORDS_ONLY)
         return word_transcript(sampler, min(3, max(1, high - 2)), high)
