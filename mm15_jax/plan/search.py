@@ -23,6 +23,7 @@ from mm15_jax.plan.topology import Topology, parse
 POLICIES = ("full", "context", "attention", "matmuls", "none")
 # Arithmetic over-estimates some steps: those up to so much beyond the memory are compiled too.
 _SLACK = 1.15
+_UNHIDDEN = 0.25
 _SETTINGS = (
     "train.accumulation",
     "model.encoder.remat",
@@ -59,16 +60,19 @@ def space(config: ExperimentConfig, topology: Topology, tiles: Sequence[int] = (
 def promising(
     config: ExperimentConfig, topology: Topology, tiles: Sequence[int], tries: int
 ) -> list[ExperimentConfig]:
-    """The settings to compile: quickest by arithmetic among those that may fit, then the leanest.
+    """The settings to compile, at most `tries`, by arithmetic.
 
-    Half of them are the quickest, whatever they are; of the others each has a mesh or a remat
-    policy that none before it has.
+    First the experiment's own with the best mesh; then, from the quickest on, one for each pair of
+    remat policies that may fit; places that are left go to other meshes for the quickest pair. If
+    nothing may fit, those that need the least memory.
     """
+    own = (config.model.encoder.remat, config.model.decoder.remat)
     ranked = []
     for candidate in space(config, topology, tiles):
         e = estimate(candidate, topology)
-        work = candidate.inputs.tiles_per_row or 1
-        ranked.append((e.seconds / work, e.memory, candidate))
+        # Networks and compute overlap, but not all the time.
+        seconds = e.seconds + _UNHIDDEN * min(e.compute, e.interconnect)
+        ranked.append((seconds / (candidate.inputs.tiles_per_row or 1), e.memory, candidate))
     if not ranked:
         meshes.resolved(config, topology)  # says why
         raise ValueError(f"no setting of {config.name} divides {topology}")
@@ -78,25 +82,19 @@ def promising(
         ranked.sort(key=lambda row: row[1])
         return [row[2] for row in ranked[:tries]]
     fitting.sort(key=lambda row: (row[0], row[1]))
-    chosen = [row[2] for row in fitting[: (tries + 1) // 2]]
+    best: dict[Any, ExperimentConfig] = {}
     for _, _, candidate in fitting:
-        if len(chosen) == tries:
-            break
-        if all(_traits(candidate) & _traits(other) == set() for other in chosen):
+        best.setdefault(_policies(candidate), candidate)
+    chosen = [best[own]] if own in best else []
+    chosen += [c for policies, c in best.items() if policies != own][: max(tries - 2, 1)]
+    for _, _, candidate in fitting:
+        if all(candidate.mesh != other.mesh for other in chosen):
             chosen.append(candidate)
-    for _, _, candidate in sorted(fitting, key=lambda row: row[1]):
-        if len(chosen) >= tries:
-            break
-        if candidate not in chosen:
-            chosen.append(candidate)
-    return chosen
+    return chosen[:tries]
 
 
-def _traits(config: ExperimentConfig) -> set[Any]:
-    return {
-        config.mesh,
-        ("remat", config.model.encoder.remat, config.model.decoder.remat),
-    }
+def _policies(config: ExperimentConfig) -> tuple[str, str]:
+    return config.model.encoder.remat, config.model.decoder.remat
 
 
 def search(
