@@ -153,24 +153,9 @@ def tokens_per_step(config: ExperimentConfig) -> int:
 def attention_passes(policy: str) -> int:
     """How often a program computes attention's forward pass: again where a layer is recomputed.
 
-    A policy that saves attention's output and log-sum-exp ("context"), or everything, never does.
+    Every policy but "full" keeps attention's output and log-sum-exp.
     """
-    return 2 if policy in ("full", "matmuls") else 1
-
-
-def kernel_attention_flops(config: ExperimentConfig) -> float:
-    """What attention kernels compute in a step, all devices: a compiler does not see into them.
-
-    The backward pass computes the scores again (Dao 2022): five matmuls for the forward pass's two.
-    """
-    flops = forward_flops(config)
-    total = 0.0
-    for forward, policy in (
-        (flops.encoder_attention, config.model.encoder.remat),
-        (flops.decoder_attention, config.model.decoder.remat),
-    ):
-        total += forward * (attention_passes(policy) + 2.5)
-    return total
+    return 2 if policy == "full" else 1
 
 
 def bytes_per_device(tree: Any) -> int:

@@ -123,13 +123,14 @@ def _run(request: dict[str, Any], timeout: float, memory_limit: int) -> dict[str
                     process.wait()
         if reason:
             raise CompileError(f"compiling {_title(request)} was ended: {reason}")
-        if process.returncode or not paths[1].exists():
-            lines = paths[2].read_text(errors="replace").strip().splitlines() or ["no message"]
-            raise CompileError(
-                f"compiling {_title(request)} failed (exit {process.returncode}): "
-                f"{lines[-1].strip()[:500]}"
-            )
-        return json.loads(paths[1].read_text())
+        result = json.loads(paths[1].read_text()) if paths[1].exists() else {}
+        if process.returncode or "failed" in result:
+            log_text = paths[2].read_text(errors="replace").strip()
+            if os.environ.get("MM15_TRACEBACK"):
+                print(log_text, file=sys.stderr)
+            said = result.get("failed") or (log_text.splitlines() or ["no message"])[-1].strip()
+            raise CompileError(f"compiling {_title(request)} failed: {said}")
+        return result
 
 
 def _title(request: dict[str, Any]) -> str:

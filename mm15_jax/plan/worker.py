@@ -14,6 +14,7 @@ import re
 import resource
 import sys
 import time
+import traceback
 from typing import Any
 
 from mm15_jax.plan.topology import Topology, devices, no_hardware, parse
@@ -77,19 +78,18 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
         },
         "versions": versions(),
     }
-    with jax.set_mesh(mesh):
-        step = build_step(config, mesh, len(mixture(config)))
-        lowered = step.lower(state, batch)
-        result["lower_seconds"] = time.monotonic() - began
-        began = time.monotonic()
-        try:
-            compiled = lowered.compile(compiler_options=request.get("options") or None)
-        except jax.errors.JaxRuntimeError as error:
-            refused = hbm_of_message(str(error))
-            if refused is None:
-                raise
-            result["refused"] = {"used": refused[0], "limit": refused[1]}
-            compiled = None
+    step = build_step(config, mesh, len(mixture(config)))
+    lowered = step.lower(state, batch)
+    result["lower_seconds"] = time.monotonic() - began
+    began = time.monotonic()
+    try:
+        compiled = lowered.compile(compiler_options=request.get("options") or None)
+    except jax.errors.JaxRuntimeError as error:
+        refused = hbm_of_message(str(error))
+        if refused is None:
+            raise
+        result["refused"] = {"used": refused[0], "limit": refused[1]}
+        compiled = None
     result["compile_seconds"] = time.monotonic() - began
     if compiled is not None:
         result |= _figures(compiled, topology, mesh, request.get("dump", ""))
@@ -148,13 +148,20 @@ def _figures(compiled: Any, topology: Topology, mesh: Any, dump: str) -> dict[st
 
 
 def main(argv: list[str]) -> None:
-    """Reads the request, writes the result, or {"error": ...} for a config that cannot be."""
+    """Reads the request, writes the result.
+
+    That is {"error": ...} for a config that cannot be, {"failed": ...} for what the compiler says
+    where it gives up: the process that asked says it on.
+    """
     request_path, result_path = map(pathlib.Path, argv)
     request = json.loads(request_path.read_text())
     try:
         result = compile_step(request)
     except ValueError as error:
         result = {"error": " ".join(str(error).split())}
+    except Exception as error:
+        traceback.print_exc()
+        result = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:600]}"}
     result_path.write_text(json.dumps(result))
 
 
