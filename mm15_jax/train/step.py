@@ -34,7 +34,7 @@ def next_token_loss(params, batch, model: ModelConfig, *, dtype, num_categories:
     Returns:
       (loss float32[], {"loss_sum": float32[C], "weight": float32[C], "correct": float32[C]})
     """
-    hidden = mllm.forward(params, batch, model, dtype=dtype)  # [B, S, D]
+    hidden, _ = mllm.forward(params, batch, model, dtype=dtype)  # [B, S, D]
     logits_BSV = mllm.unembed(params, hidden[:, :-1], model)
     targets_BS = batch["tokens"][:, 1:]
     weights_BS = batch["loss_weights"][:, 1:]
