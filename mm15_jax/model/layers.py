@@ -12,6 +12,7 @@ from flax import linen as nn
 from jax import Array
 
 from mm15_jax.model import params as p
+from mm15_jax.parallel.rules import gathered
 
 
 def linear(x: Array, kernel: Array, bias: Array | None = None) -> Array:
@@ -74,7 +75,7 @@ class Linear(nn.Module):
         bias = None
         if self.use_bias:
             bias = p.declare(self, "bias", (self.size_out,), self.axes[1:], p.ZEROS)
-        return linear(x, kernel, bias)
+        return linear(x, gathered(kernel, self.axes, x.dtype), bias)
 
 
 class LayerNorm(nn.Module):

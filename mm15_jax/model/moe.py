@@ -1,6 +1,6 @@
 """Mixture of experts: the router, its losses, and the layer that takes the FFN's place.
 
-The recipe is GShard's top-2 gating as MM1.5's dense widths are scaled with (section 4; gates and
+The recipe is GShard's top-2 gating, as MM1.5 scales its dense models with it (section 4; gates and
 losses as in ST-MoE, Zoph et al. 2022, and AXLearn's Top2Gating): gates are a float32 softmax over
 all experts, the kept ones are renormalised before anything is dropped.
 
@@ -21,7 +21,7 @@ from jax.sharding import PartitionSpec
 from mm15_jax.config.schema import DecoderConfig, MoEConfig
 from mm15_jax.model import params as p
 from mm15_jax.model.moe_dispatch import ExpertAxis, Kernels, run_experts
-from mm15_jax.parallel.rules import rules_in_force
+from mm15_jax.parallel.rules import mesh_axes_of, rules_in_force
 
 
 class Auxiliary(NamedTuple):
@@ -40,10 +40,10 @@ class Auxiliary(NamedTuple):
 class Routing(NamedTuple):
     """Where tokens go."""
 
-    experts_BSK: Array  # int32; E for padding, which goes to no expert
-    gates_BSK: Array  # float32, renormalised over the k kept
-    logits_BSE: Array  # float32
-    probabilities_BSE: Array  # float32
+    experts: Array  # int32[B, S, k]; E for padding, which goes to no expert
+    gates: Array  # float32[B, S, k], renormalised over the k kept
+    logits: Array  # float32[B, S, E]
+    probabilities: Array  # float32[B, S, E]
 
 
 def route(x_BSD: Array, kernel_DE: Array, mask_BS: Array | None, top_k: int) -> Routing:
@@ -83,7 +83,7 @@ def auxiliary(routing: Routing, placed_BSK: Array, mask_BS: Array | None) -> Aux
         placed_BSK: bool, which choices an expert took.
         mask_BS: bool, False for padding, or None.
     """
-    experts, probabilities = routing.experts_BSK, routing.probabilities_BSE
+    experts, probabilities = routing.experts, routing.probabilities
     B, S, k = experts.shape
     E = probabilities.shape[-1]
     weights = jnp.ones((B, S)) if mask_BS is None else mask_BS.astype(jnp.float32)
@@ -94,8 +94,8 @@ def auxiliary(routing: Routing, placed_BSK: Array, mask_BS: Array | None) -> Aux
 
     hits = jax.nn.one_hot(experts, E)  # E, for padding, is no column: zeros
     first = jnp.sum(hits[:, :, 0], axis=(0, 1)) / tokens
-    log_sum = jax.nn.logsumexp(routing.logits_BSE, axis=-1)
-    log_probabilities = routing.logits_BSE - log_sum[..., None]
+    log_sum = jax.nn.logsumexp(routing.logits, axis=-1)
+    log_probabilities = routing.logits - log_sum[..., None]
     return Auxiliary(
         load_balance=E * jnp.sum(first * mean(probabilities)),
         router_z=mean(jnp.square(log_sum)),
@@ -135,7 +135,7 @@ def run_on_mesh(
             for axes, kernel in zip(axes_of_kernels, kernels, strict=True)
         )
     )
-    split_width = mesh.shape["tensor"] > 1 and "tensor" in _axes_of(specs.gate[2])
+    split_width = mesh.shape["tensor"] > 1 and "tensor" in mesh_axes_of(specs.gate[2])
 
     def local(x, experts, gates, kernels):
         gathered = (
@@ -162,15 +162,11 @@ def run_on_mesh(
     )(x_BSD, experts_BSK, gates_BSK, kernels)
 
 
-def _axes_of(entry: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    return (entry,) if isinstance(entry, str) else tuple(entry or ())
-
-
 def _gather(kernel: Array, spec: PartitionSpec, axes: tuple[str, ...]) -> Array:
     """A device's part of the kernels, whole but for its experts and its part of their width."""
     kept = {"experts": "expert", "expert_mlp": "tensor"}
     for i, (entry, name) in enumerate(zip(spec, axes, strict=False)):
-        for axis in reversed(_axes_of(entry)):  # the last axis of an entry divides finest
+        for axis in reversed(mesh_axes_of(entry)):  # the last axis of an entry divides finest
             if axis != kept.get(name):
                 kernel = jax.lax.all_gather(kernel, axis, axis=i, tiled=True)
     return kernel
@@ -235,5 +231,5 @@ class MoE(nn.Module):
         routing = route(x, Router(c, name="router")(), mask, moe.top_k)
         if exact:
             moe = dataclasses.replace(moe, dispatch="dropless", buffer_factor=0.0)
-        y, placed = run_on_mesh(x, routing.experts_BSK, routing.gates_BSK, kernels, moe)
+        y, placed = run_on_mesh(x, routing.experts, routing.gates, kernels, moe)
         return y, auxiliary(routing, placed, mask)

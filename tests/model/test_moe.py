@@ -35,9 +35,7 @@ TIGHT = MoEConfig(experts=E, capacity_factor=0.25)  # 8 places for 24 tokens
 @functools.partial(jax.jit, static_argnames=("moe", "platform"))
 def layer(x, router, kernels, moe, platform="cpu"):
     routing = route(x, router, MASK, moe.top_k)
-    y, placed = run_experts(
-        x, routing.experts_BSK, routing.gates_BSK, kernels, moe, platform=platform
-    )
+    y, placed = run_experts(x, routing.experts, routing.gates, kernels, moe, platform=platform)
     return y, placed, auxiliary(routing, placed, MASK), routing
 
 
@@ -133,7 +131,7 @@ def test_figures_are_those_of_the_formulas():
     close(aux.load, np.bincount(chosen.ravel(), minlength=E) / chosen.size)
     close(aux.entropy, -np.mean(np.sum(gates * np.log(gates), -1)))
     # Padding has neither places nor a say.
-    assert not np.any(placed[~MASK]) and np.all(routing.experts_BSK[~MASK] == E)
+    assert not np.any(placed[~MASK]) and np.all(routing.experts[~MASK] == E)
     other = np.where(MASK[..., None], X, 100 * X)
     jax.tree.map(np.testing.assert_array_equal, layer(other, ROUTER, KERNELS, ROOMY)[2], aux)
 
@@ -147,11 +145,11 @@ def test_uniform_routing_has_load_balance_one():
 def test_the_router_is_float32_whatever_the_compute_dtype():
     low = jnp.asarray(X, jnp.bfloat16)
     routing = route(low, jnp.asarray(ROUTER), None, 2)
-    assert routing.logits_BSE.dtype == routing.gates_BSK.dtype == F32
+    assert routing.logits.dtype == routing.gates.dtype == F32
     np.testing.assert_allclose(
-        routing.logits_BSE, np.asarray(low, np.float32) @ ROUTER, rtol=1e-5, atol=1e-5
+        routing.logits, np.asarray(low, np.float32) @ ROUTER, rtol=1e-5, atol=1e-5
     )
-    np.testing.assert_allclose(jnp.sum(routing.gates_BSK, -1), 1, rtol=1e-6)
+    np.testing.assert_allclose(jnp.sum(routing.gates, -1), 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
