@@ -1,6 +1,6 @@
 """Mixture of experts: the router, its losses, and the layer that takes the FFN's place.
 
-The recipe is GShard's top-2 gating as MM1.5's dense widths are scaled with (section 4; gates and
+The recipe is GShard's top-2 gating, as MM1.5 scales its dense models with it (section 4; gates and
 losses as in ST-MoE, Zoph et al. 2022, and AXLearn's Top2Gating): gates are a float32 softmax over
 all experts, the kept ones are renormalised before anything is dropped.
 
@@ -16,10 +16,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+from jax.sharding import PartitionSpec
 
-from mm15_jax.config.schema import DecoderConfig
+from mm15_jax.config.schema import DecoderConfig, MoEConfig
 from mm15_jax.model import params as p
-from mm15_jax.model.moe_dispatch import Kernels, run_experts
+from mm15_jax.model.moe_dispatch import ExpertAxis, Kernels, run_experts
+from mm15_jax.parallel.rules import mesh_axes_of, rules_in_force
 
 
 class Auxiliary(NamedTuple):
@@ -38,10 +40,10 @@ class Auxiliary(NamedTuple):
 class Routing(NamedTuple):
     """Where tokens go."""
 
-    experts_BSK: Array  # int32; E for padding, which goes to no expert
-    gates_BSK: Array  # float32, renormalised over the k kept
-    logits_BSE: Array  # float32
-    probabilities_BSE: Array  # float32
+    experts: Array  # int32[B, S, k]; E for padding, which goes to no expert
+    gates: Array  # float32[B, S, k], renormalised over the k kept
+    logits: Array  # float32[B, S, E]
+    probabilities: Array  # float32[B, S, E]
 
 
 def route(x_BSD: Array, kernel_DE: Array, mask_BS: Array | None, top_k: int) -> Routing:
@@ -81,7 +83,7 @@ def auxiliary(routing: Routing, placed_BSK: Array, mask_BS: Array | None) -> Aux
         placed_BSK: bool, which choices an expert took.
         mask_BS: bool, False for padding, or None.
     """
-    experts, probabilities = routing.experts_BSK, routing.probabilities_BSE
+    experts, probabilities = routing.experts, routing.probabilities
     B, S, k = experts.shape
     E = probabilities.shape[-1]
     weights = jnp.ones((B, S)) if mask_BS is None else mask_BS.astype(jnp.float32)
@@ -92,16 +94,82 @@ def auxiliary(routing: Routing, placed_BSK: Array, mask_BS: Array | None) -> Aux
 
     hits = jax.nn.one_hot(experts, E)  # E, for padding, is no column: zeros
     first = jnp.sum(hits[:, :, 0], axis=(0, 1)) / tokens
-    log_sum = jax.nn.logsumexp(routing.logits_BSE, axis=-1)
-    log_probabilities = routing.logits_BSE - log_sum[..., None]
-    aux = Auxiliary(
+    log_sum = jax.nn.logsumexp(routing.logits, axis=-1)
+    log_probabilities = routing.logits - log_sum[..., None]
+    return Auxiliary(
         load_balance=E * jnp.sum(first * mean(probabilities)),
         router_z=mean(jnp.square(log_sum)),
         load=jnp.sum(hits, axis=(0, 1, 2)) / (tokens * k),
         dropped=1 - mean(jnp.sum(placed_BSK, axis=-1) / k),
         entropy=-mean(jnp.sum(probabilities * log_probabilities, axis=-1)),
     )
-    return aux
+
+
+# Logical axes of the kernels of all experts.
+INWARD = ("experts", "expert_embed", "expert_mlp")
+OUTWARD = ("experts", "expert_mlp", "expert_embed")
+
+
+def run_on_mesh(
+    x_BSD: Array, experts_BSK: Array, gates_BSK: Array, kernels: Kernels, moe: MoEConfig
+) -> tuple[Array, Array]:
+    """`run_experts` with the mesh in force, if there is one; kernels are float32.
+
+    Every device dispatches its own rows. Kernels are gathered over the axes that divide the batch
+    but for the experts' own, in the compute dtype; their gradients are scattered back the same way.
+    With `tensor`, each device has a part of every expert's hidden width, and outputs are summed.
+    """
+    in_force = rules_in_force()
+    if in_force is None or in_force[0].size == 1:
+        device = jax.devices()[0] if in_force is None else in_force[0].devices.flat[0]
+        cast = Kernels(*(kernel.astype(x_BSD.dtype) for kernel in kernels))
+        return run_experts(x_BSD, experts_BSK, gates_BSK, cast, moe, platform=device.platform)
+    mesh, rules = in_force
+    ways = mesh.shape["expert"]
+    axis = ExpertAxis("expert", ways) if ways > 1 else None
+    rows = PartitionSpec(rules.sharding(mesh, ("batch", None, None), x_BSD.shape).spec[0])
+    axes_of_kernels = (INWARD, INWARD, OUTWARD)
+    specs = Kernels(
+        *(
+            rules.parameter(mesh, axes, kernel.shape).spec
+            for axes, kernel in zip(axes_of_kernels, kernels, strict=True)
+        )
+    )
+    split_width = mesh.shape["tensor"] > 1 and "tensor" in mesh_axes_of(specs.gate[2])
+
+    def local(x, experts, gates, kernels):
+        gathered = (
+            _gather(kernel.astype(x.dtype), spec, axes)
+            for kernel, spec, axes in zip(kernels, specs, axes_of_kernels, strict=True)
+        )
+        y, placed = run_experts(
+            x,
+            experts,
+            gates,
+            Kernels(*gathered),
+            moe,
+            platform=mesh.devices.flat[0].platform,
+            axis=axis,
+        )
+        return jax.lax.psum(y, "tensor") if split_width else y, placed
+
+    return jax.shard_map(
+        local,
+        mesh=mesh,
+        in_specs=(rows, rows, rows, specs),
+        out_specs=(rows, rows),
+        check_vma=False,  # the TPU kernel does not say what its outputs vary over
+    )(x_BSD, experts_BSK, gates_BSK, kernels)
+
+
+def _gather(kernel: Array, spec: PartitionSpec, axes: tuple[str, ...]) -> Array:
+    """A device's part of the kernels, whole but for its experts and its part of their width."""
+    kept = {"experts": "expert", "expert_mlp": "tensor"}
+    for i, (entry, name) in enumerate(zip(spec, axes, strict=False)):
+        for axis in reversed(mesh_axes_of(entry)):  # the last axis of an entry divides finest
+            if axis != kept.get(name):
+                kernel = jax.lax.all_gather(kernel, axis, axis=i, tiled=True)
+    return kernel
 
 
 class Router(nn.Module):
@@ -123,14 +191,14 @@ class ExpertKernel(nn.Module):
     experts: int
     size_in: int
     size_out: int
-    axes: tuple[str, str]
+    axes: tuple[str, ...]
     initializer: p.Initializer
 
     @nn.compact
     def __call__(self) -> Array:
         """float32[E, size_in, size_out]."""
         shape = (self.experts, self.size_in, self.size_out)
-        return p.declare(self, "kernel", shape, ("experts", *self.axes), self.initializer)
+        return p.declare(self, "kernel", shape, self.axes, self.initializer)
 
 
 class MoE(nn.Module):
@@ -156,17 +224,12 @@ class MoE(nn.Module):
         c, moe = self.config, self.config.moe
         D, F, E = c.width, c.ffn_width, moe.experts
         kernels = Kernels(
-            ExpertKernel(E, D, F, ("embed", "mlp"), p.fan_in(D), name="gate")(),
-            ExpertKernel(E, D, F, ("embed", "mlp"), p.fan_in(D), name="up")(),
-            ExpertKernel(E, F, D, ("mlp", "embed"), p.fan_in(F, c.layers), name="down")(),
+            ExpertKernel(E, D, F, INWARD, p.fan_in(D), name="gate")(),
+            ExpertKernel(E, D, F, INWARD, p.fan_in(D), name="up")(),
+            ExpertKernel(E, F, D, OUTWARD, p.fan_in(F, c.layers), name="down")(),
         )
         routing = route(x, Router(c, name="router")(), mask, moe.top_k)
         if exact:
             moe = dataclasses.replace(moe, dispatch="dropless", buffer_factor=0.0)
-        y, placed = run_sharded(x, routing.experts_BSK, routing.gates_BSK, kernels, moe)
+        y, placed = run_on_mesh(x, routing.experts, routing.gates, kernels, moe)
         return y, auxiliary(routing, placed, mask)
-
-
-def run_sharded(x, experts, gates, kernels, moe):
-    cast = Kernels(*(kernel.astype(x.dtype) for kernel in kernels))
-    return run_experts(x, experts, gates, cast, moe, platform=jax.default_backend())

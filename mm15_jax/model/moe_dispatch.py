@@ -44,11 +44,11 @@ class Slots(NamedTuple):
     `choice` counts choices in the order (group, token, choice).
     """
 
-    token_N: Array  # int32, of G * T; 0 where the slot is empty
-    choice_N: Array  # int32, of G * T * k; 0 where the slot is empty
-    filled_N: Array  # bool
-    slot_TK: Array  # int32[G * T, k], -1 where the choice found no slot
-    counts_GE: Array  # int32, choices of each expert that found a slot
+    token: Array  # int32[N], of G * T; 0 where the slot is empty
+    choice: Array  # int32[N], of G * T * k; 0 where the slot is empty
+    filled: Array  # bool[N]
+    slot: Array  # int32[G * T, k], -1 where the choice found no slot
+    counts: Array  # int32[G, E], choices of each expert that found a slot
 
 
 def capacity_of(places: int, moe: MoEConfig) -> int:
@@ -118,12 +118,12 @@ def _read(x: Array, index: Array) -> Array:
 @jax.custom_vjp
 def to_slots(x_TD: Array, slots: Slots) -> Array:
     """Tokens in their slots, [N, D]; empty slots are zero."""
-    return _read(x_TD, jnp.where(slots.filled_N, slots.token_N, -1))
+    return _read(x_TD, jnp.where(slots.filled, slots.token, -1))
 
 
 def _to_slots_backward(slots: Slots, g_ND: Array):
-    k = slots.slot_TK.shape[1]
-    return sum(_read(g_ND, slots.slot_TK[:, j]) for j in range(k)), None
+    k = slots.slot.shape[1]
+    return sum(_read(g_ND, slots.slot[:, j]) for j in range(k)), None
 
 
 to_slots.defvjp(lambda x_TD, slots: (to_slots(x_TD, slots), slots), _to_slots_backward)
@@ -140,16 +140,16 @@ def from_slots(y_ND: Array, gates_TK: Array, slots: Slots) -> Array:
     """
     out = 0.0
     for j in range(gates_TK.shape[1]):
-        out += _read(y_ND, slots.slot_TK[:, j]).astype(jnp.float32) * gates_TK[:, j, None]
+        out += _read(y_ND, slots.slot[:, j]).astype(jnp.float32) * gates_TK[:, j, None]
     return out.astype(y_ND.dtype)
 
 
 def _from_slots_backward(saved, g_TD: Array):
     y_ND, gates_TK, slots = saved
-    gate_N = jnp.where(slots.filled_N, gates_TK.reshape(-1)[slots.choice_N], 0)
-    dy_ND = g_TD[slots.token_N].astype(jnp.float32) * gate_N[:, None]
+    gate_N = jnp.where(slots.filled, gates_TK.reshape(-1)[slots.choice], 0)
+    dy_ND = g_TD[slots.token].astype(jnp.float32) * gate_N[:, None]
     dgates = [
-        jnp.sum(_read(y_ND, slots.slot_TK[:, j]).astype(jnp.float32) * g_TD, axis=-1)
+        jnp.sum(_read(y_ND, slots.slot[:, j]).astype(jnp.float32) * g_TD, axis=-1)
         for j in range(gates_TK.shape[1])
     ]
     return dy_ND.astype(y_ND.dtype), jnp.stack(dgates, axis=-1), None
@@ -210,7 +210,7 @@ def _by_capacity(x_BSD, experts_BSK, gates_BSK, kernels, moe, devices, axis, pla
     if axis:
         boxes = jax.lax.all_to_all(boxes, axis.name, split_axis=1, concat_axis=0, tiled=True)
     y_TD = from_slots(boxes.reshape(-1, D), gates_BSK.reshape(-1, k), slots)
-    return y_TD, slots.slot_TK >= 0
+    return y_TD, slots.slot >= 0
 
 
 def _dropless(x_BSD, experts_BSK, gates_BSK, kernels, moe, devices, axis, platform):
@@ -222,7 +222,7 @@ def _dropless(x_BSD, experts_BSK, gates_BSK, kernels, moe, devices, axis, platfo
         size = min(size, math.ceil(moe.buffer_factor * T * k / devices / 8) * 8)
     slots = assign_slots(experts_BSK.reshape(1, T, k), E, boxes=devices, size=size)
     rows = to_slots(x_BSD.reshape(T, D), slots)
-    counts = slots.counts_GE[0]
+    counts = slots.counts[0]
     if axis is None:
         rows = grouped_ffn(rows, kernels, counts, platform)
     else:
@@ -233,10 +233,10 @@ def _dropless(x_BSD, experts_BSK, gates_BSK, kernels, moe, devices, axis, platfo
         ends = jnp.cumsum(counts, axis=1)
         expert = jnp.sum(jnp.arange(size)[:, None] >= ends[:, None], axis=-1, dtype=jnp.int32)
         merged = assign_slots(expert.reshape(1, -1, 1), here, boxes=1, size=devices * size)
-        rows = grouped_ffn(to_slots(rows, merged), kernels, merged.counts_GE[0], platform)
+        rows = grouped_ffn(to_slots(rows, merged), kernels, merged.counts[0], platform)
         rows = from_slots(rows, jnp.ones((devices * size, 1), jnp.float32), merged)
         rows = _exchange(rows.reshape(devices, size, D), axis).reshape(-1, D)
-    return from_slots(rows, gates_BSK.reshape(-1, k), slots), slots.slot_TK >= 0
+    return from_slots(rows, gates_BSK.reshape(-1, k), slots), slots.slot >= 0
 
 
 def _exchange(boxes: Array, axis: ExpertAxis) -> Array:

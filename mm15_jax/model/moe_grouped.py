@@ -130,4 +130,3 @@ def _blocked_backward(saved, g_MN):
 
 
 blocked_matmul.defvjp(_blocked_forward, _blocked_backward)
-

@@ -16,6 +16,9 @@ Logical axes:
     pixels       values of one patch, or taps x channels of a convolution's window
     taps         taps of a depthwise convolution
     squeeze      bottleneck of squeeze-and-excitation
+    experts      experts of a mixture, each with arrays of its own
+    expert_embed, expert_mlp
+                 widths of an expert; the mesh axis `expert` divides the experts instead
 """
 
 from __future__ import annotations
@@ -122,13 +125,30 @@ def scanned(layer: type[nn.Module], *, length: int, remat: str, in_axes: tuple) 
     Raises:
         ValueError: If remat is neither "full" nor "none".
     """
-    return nn.scan(
+    return scanned_as_is(
         rematerialised(layer, remat),
+        length=length,
+        unroll=unrolls(length, remat),
+        in_axes=in_axes,
+    )
+
+
+def unrolls(length: int, remat: str) -> bool:
+    """Whether a loop over so many layers is written out; see UNROLLED_LAYERS."""
+    return remat == "none" and length <= UNROLLED_LAYERS
+
+
+def scanned_as_is(
+    layer: type[nn.Module], *, length: int, unroll: bool, in_axes: tuple
+) -> type[nn.Module]:
+    """`scanned` for a module that rematerialises its own parts."""
+    return nn.scan(
+        layer,
         variable_axes={"params": 0},
         split_rngs={"params": True},
         in_axes=in_axes,
         length=length,
-        unroll=length if remat == "none" and length <= UNROLLED_LAYERS else 1,
+        unroll=length if unroll else 1,
         metadata_params={meta.PARTITION_NAME: "layers"},
     )
 
