@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 
 from mm15_jax.checkpoint import run, shipped
 from mm15_jax.checkpoint.manager import compare_shapes, flat_shapes
-from mm15_jax.config import ExperimentConfig, load
+from mm15_jax.config import ExperimentConfig, ModelConfig, load
 from mm15_jax.model import mllm
 from mm15_jax.model.resize import resize_position_tables
 
@@ -84,29 +85,59 @@ def _find_run(experiment: str, run_dir: pathlib.Path) -> pathlib.Path | None:
     return next((place for place in places if run.is_complete(place)), None)
 
 
-def initial_params(config: ExperimentConfig, starts: tuple[Start, ...]) -> Any:
+def initial_params(
+    config: ExperimentConfig,
+    starts: tuple[Start, ...],
+    abstract_of: Callable[[ModelConfig], Any] | None = None,
+) -> Any:
     """Random parameters by the seed, with the parts of `starts` in their places.
 
-    Position tables are interpolated where the resolution changed. Raises ValueError where another
-    shape differs.
+    Position tables are interpolated where the resolution changed.
+
+    Args:
+      config: of the experiment that starts.
+      starts: of `find_starts`.
+      abstract_of: from a model to its parameters' tree of `jax.ShapeDtypeStruct` with shardings,
+        so that parameters are made and read in parts, each where it belongs. None: on one device.
+
+    Raises ValueError where another shape differs.
     """
-    params = mllm.init_params(config.model, jax.random.key(config.train.seed))
+    if abstract_of is None:
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+
+        def abstract_of(model):
+            return run.abstract_params(model, device)
+
+    shardings = jax.tree.map(lambda x: x.sharding, abstract_of(config.model))
+    init = jax.jit(mllm.init_params, static_argnums=0, out_shardings=shardings)
+    params = init(config.model, jax.random.key(config.train.seed))
     for start in starts:
+        wanted = {part: shardings[part] for part in start.parts}
         if start.run_dir is None:
             source_model = load(start.experiment).model
-            source = shipped.load(start.experiment)
+            source = {part: shipped.load(start.experiment)[part] for part in start.parts}
         else:
             source_config = run.read_config(start.run_dir)
-            source_model, source = (
-                source_config.model,
-                run.load_params(start.run_dir, source_config),
-            )
-        source = {part: source[part] for part in start.parts}
+            source_model = source_config.model
+            source = run.load_params(start.run_dir, source_config, abstract_of(source_model))
+            source = {part: source[part] for part in start.parts}
         source = resize_position_tables(source, source_model, config.model)
         compare_shapes(
             flat_shapes({part: params[part] for part in start.parts}),
             flat_shapes(source),
             str(start),
         )
-        params = {**params, **jax.tree.map(np.asarray, source)}
+        params = {**params, **_place(source, wanted)}
     return params
+
+
+def _place(tree: Any, shardings: Any) -> Any:
+    """Arrays, whole on this host or divided already, with the given shardings."""
+
+    def place(x, sharding):
+        if jax.process_count() == 1 or not getattr(x, "is_fully_addressable", True):
+            return jax.device_put(x, sharding)
+        values = np.asarray(x)  # every process has the same
+        return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
+
+    return jax.tree.map(place, tree, shardings)

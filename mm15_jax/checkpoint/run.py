@@ -26,6 +26,11 @@ _FREE_FIELDS = (
     "data.decode_threads",
     "data.prefetch",
     "mesh",
+    "meshes",
+    "train.accumulation",
+    "train.loss_chunk",
+    "model.encoder.remat",
+    "model.decoder.remat",
 )
 
 
@@ -85,8 +90,13 @@ def abstract_params(model: ModelConfig, sharding: jax.sharding.Sharding) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
 
 
-def load_params(run_dir: pathlib.Path, config: ExperimentConfig | None = None) -> Any:
-    """The newest parameters of a run, float32 numpy-backed arrays on the default device.
+def load_params(
+    run_dir: pathlib.Path, config: ExperimentConfig | None = None, abstract: Any = None
+) -> Any:
+    """The newest parameters of a run, float32.
+
+    They are divided as the tree `abstract` (of `jax.ShapeDtypeStruct` with shardings) says, and
+    whole on the default device without one.
 
     Raises ValueError where there is no checkpoint, or where it does not fit `config`.
     """
@@ -99,7 +109,8 @@ def load_params(run_dir: pathlib.Path, config: ExperimentConfig | None = None) -
         if checkpoints.latest_step is None:
             raise ValueError(f"{run_dir} has no checkpoint yet; train it first")
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        abstract = abstract_params(config.model, device)
+        if abstract is None:
+            abstract = abstract_params(config.model, device)
         return checkpoints.restore_params(checkpoints.latest_step, abstract)
     finally:
         checkpoints.close()

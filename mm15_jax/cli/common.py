@@ -73,11 +73,13 @@ def run_config(run_dir: str | None) -> tuple[pathlib.Path, ExperimentConfig]:
 
 def generator(run_dir: pathlib.Path, config: ExperimentConfig):
     """The newest parameters of a run, ready to answer."""
+    import jax
+
     from mm15_jax.checkpoint import run
     from mm15_jax.infer.generate import Generator
     from mm15_jax.inputs.tokenizer import load_tokenizer
     from mm15_jax.parallel.startup import start_jax
-    from mm15_jax.train.loop import compute_dtype
+    from mm15_jax.train.state import compute_dtype
 
     start_jax()
     return Generator(
@@ -85,7 +87,7 @@ def generator(run_dir: pathlib.Path, config: ExperimentConfig):
         config.model,
         config.inputs,
         load_tokenizer(config.inputs.tokenizer),
-        dtype=compute_dtype(config.train.compute_dtype),
+        dtype=compute_dtype(config.train.compute_dtype, jax.default_backend()),
         n_min=config.eval.n_min,
         n_max=config.eval.n_max,
     )

@@ -95,8 +95,7 @@ class Pipeline:
         tokens_per_tile: int,
         resolution: int,
         cursor: int = 0,
-        host_index: int = 0,
-        host_count: int = 1,
+        host_rows: Sequence[int] | None = None,
     ):
         """Starts reading ahead.
 
@@ -105,25 +104,29 @@ class Pipeline:
           datasets: one for each of `plan.sources`.
           inputs: of the index that the plan was made from.
           data: threads, batches read ahead, bad records allowed.
-          rows: rows of this host; the global batch has `rows x host_count`.
+          rows: of the global batch, those of all hosts together.
           tokens_per_tile: T.
           resolution: r, pixels.
           cursor: where to begin; 0 or what an earlier run came to.
-          host_index: which part of the global batch is this host's.
-          host_count: number of hosts.
+          host_rows: which of them this host reads, in the order of its batches; None for all.
         """
-        assert len(plan.sources) == len(datasets) and 0 <= host_index < host_count
+        assert len(plan.sources) == len(datasets)
+        self._host_rows = range(rows) if host_rows is None else list(host_rows)
+        assert all(0 <= row < rows for row in self._host_rows), (host_rows, rows)
         self.plan = plan
         self.categories = sorted({name for d in datasets for name in d.manifest.categories})
         self.shape = BatchShape(
-            rows, plan.sequence_length, plan.tiles_per_row, tokens_per_tile, resolution
+            len(self._host_rows),
+            plan.sequence_length,
+            plan.tiles_per_row,
+            tokens_per_tile,
+            resolution,
         )
         self._category_ids = {name: number for number, name in enumerate(self.categories)}
         self._datasets = tuple(datasets)
         self._inputs, self._data = inputs, data
         self._tokenizer = load_tokenizer(inputs.tokenizer)
-        self._host_rows = slice(host_index * rows, (host_index + 1) * rows)
-        self._global_rows = rows * host_count
+        self._global_rows = rows
         self._seen = self._bad = 0
         plan.batch(cursor, 1)  # a cursor of another plan is an error here, not in a thread
         self._ready: queue.Queue[_Produced | BaseException] = queue.Queue(data.prefetch)
@@ -174,7 +177,7 @@ class Pipeline:
                     batch = batch_lib.empty_batch(self.shape)
                     tasks = [
                         self._pool.submit(self._fill, batch, i, row)
-                        for i, row in enumerate(rows[self._host_rows])
+                        for i, row in enumerate(rows[number] for number in self._host_rows)
                     ]
                     under_way.append((batch, tasks, cursor))
                 batch, tasks, after = under_way.popleft()
@@ -324,28 +327,21 @@ def open_pipeline(
     *,
     cursor: int = 0,
     split: str = "train",
-    host_index: int = 0,
-    host_count: int = 1,
+    host_rows: Sequence[int] | None = None,
 ) -> Pipeline:
     """The pipeline of an experiment: its mixture, planned and read ahead.
 
     Args:
-      config: of the experiment; `train.batch_rows` are divided over the hosts.
+      config: of the experiment.
       data_dir: where `mm15 prepare` put the data sets.
       cursor: 0, or the data state of a checkpoint.
       split: such as "train".
-      host_index: of this process.
-      host_count: number of processes.
+      host_rows: which rows of the global batch this process reads; None for all.
 
     Raises:
       ValueError: if the data directory is empty, a data set is missing (and may not be, see
-        `data.allow_missing`), the rows do not divide over the hosts, or the cursor is not of
-        this data.
+        `data.allow_missing`), or the cursor is not of this data.
     """
-    if config.train.batch_rows % host_count:
-        raise ValueError(
-            f"train.batch_rows {config.train.batch_rows} is not a multiple of {host_count} hosts"
-        )
     groups = config_lib.mixture(config)
     counts = dataset_counts(
         dataset_names(groups), data_dir, split, allow_missing=config.data.allow_missing
@@ -361,10 +357,9 @@ def open_pipeline(
         datasets,
         config.inputs,
         config.data,
-        rows=config.train.batch_rows // host_count,
+        rows=config.train.batch_rows,
         tokens_per_tile=config.model.connector.tokens,
         resolution=config.model.encoder.resolution,
         cursor=cursor,
-        host_index=host_index,
-        host_count=host_count,
+        host_rows=host_rows,
     )

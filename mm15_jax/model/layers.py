@@ -12,6 +12,7 @@ from flax import linen as nn
 from jax import Array
 
 from mm15_jax.model import params as p
+from mm15_jax.parallel.rules import gathered
 
 
 def linear(
@@ -90,6 +91,7 @@ class Linear(nn.Module):
         bias = None
         if self.use_bias:
             bias = p.declare(self, "bias", (self.size_out,), self.axes[1:], p.ZEROS)
+        kernel = gathered(kernel, self.axes, x.dtype)
         return linear(x, kernel, bias, split_in=self.split_in, split_out=self.split_out)
 
 

@@ -24,6 +24,7 @@ from mm15_jax.model.connector import Connector, tokens_per_tile
 from mm15_jax.model.decoder import Decoder, KeysValues, embed, logits_of
 from mm15_jax.model.params import Box
 from mm15_jax.model.vit import Encoder
+from mm15_jax.parallel.rules import constrain, gathered
 
 Params = dict[str, Any]
 
@@ -33,10 +34,12 @@ __all__ = [
     "count_parameters",
     "decode_step",
     "describe_parameters",
+    "embed_batch",
     "encode_tiles",
     "forward",
     "init_params",
     "logical_axes",
+    "output_table",
     "prefill",
     "tokens_per_tile",
     "unembed",
@@ -149,21 +152,26 @@ def encode_tiles(params: Params, tiles: Array, config: ModelConfig, *, dtype: jn
     return Connector(config).apply({"params": params["connector"]}, features)
 
 
-def _embed_batch(
+def embed_batch(
     params: Params, batch: Mapping[str, Array], config: ModelConfig, dtype: jnp.dtype
 ) -> Array:
     """Rows with image tokens in their places: dtype[B, S, D]."""
-    x = embed(params["decoder"]["embedding"], batch["tokens"], dtype)
+    table = gathered(params["decoder"]["embedding"], ("vocab", "embed"), dtype)
+    x = constrain(embed(table, batch["tokens"], dtype), ("batch", "sequence", "act_embed"))
     tiles = batch["tiles"]
     B, N = tiles.shape[:2]
     if N == 0:
         return x
-    vision = encode_tiles(params, tiles.reshape(B * N, *tiles.shape[2:]), config, dtype=dtype)
+    tiles = constrain(tiles.reshape(B * N, *tiles.shape[2:]), ("tiles", None, None, None))
+    vision = encode_tiles(params, tiles, config, dtype=dtype).reshape(B, -1, x.shape[-1])
+    vision = constrain(vision, ("batch", None, "act_embed"))
     # A row looks up its own tiles only, so rows stay on their devices. Tokens of invalid tiles
     # are in no index and so reach nothing.
-    return place_vision(x, vision.reshape(B, -1, vision.shape[-1]), batch["vision_index"])
+    x = place_vision(x, vision, batch["vision_index"])
+    return constrain(x, ("batch", "sequence", "act_embed"))
 
 
+@jax.named_scope("place_vision")
 def place_vision(x_BSD: Array, vision_BMD: Array, index_BS: Array) -> Array:
     """Puts vision token index[b, s] of row b at place s, where the index is not -1."""
     gathered = jax.vmap(lambda rows, index: jnp.take(rows, index, axis=0, mode="clip"))(
@@ -189,17 +197,22 @@ def forward(
     """
     hidden, _ = Decoder(config.decoder).apply(
         {"params": params["decoder"]},
-        _embed_batch(params, batch, config, dtype),
+        embed_batch(params, batch, config, dtype),
         batch["positions"],
         segment_ids=batch["segment_ids"],
     )
     return hidden
 
 
+def output_table(params: Params, config: ModelConfig) -> Array:
+    """The embedding that hidden states are compared with, float32[V, D]."""
+    name = "embedding" if config.decoder.tie_embeddings else "output_embedding"
+    return params["decoder"][name]
+
+
 def unembed(params: Params, hidden: Array, config: ModelConfig) -> Array:
     """Logits float32[..., V] of hidden states [..., D]."""
-    name = "embedding" if config.decoder.tie_embeddings else "output_embedding"
-    return logits_of(params["decoder"][name], hidden)
+    return logits_of(output_table(params, config), hidden)
 
 
 def prefill(
@@ -231,7 +244,7 @@ def prefill(
     lengths = jnp.sum(batch["segment_ids"] > 0, axis=1, dtype=jnp.int32)
     hidden, kept = Decoder(config.decoder).apply(
         {"params": params["decoder"]},
-        _embed_batch(params, batch, config, dtype),
+        embed_batch(params, batch, config, dtype),
         batch["positions"],
         segment_ids=batch["segment_ids"],
         keep=True,

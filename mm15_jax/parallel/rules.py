@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -150,7 +151,7 @@ def fit(spec: PartitionSpec, shape: Sequence[int], mesh: Mesh) -> PartitionSpec:
     is free, and else is dropped: the array is then copied over it.
     """
     assert len(spec) <= len(shape), (spec, shape)
-    entries = [_mesh_axes(entry) for entry in spec]
+    entries = [mesh_axes_of(entry) for entry in spec]
     entries += [()] * (len(shape) - len(entries))
     left: list[str] = []
     for i, entry in enumerate(entries):
@@ -170,7 +171,7 @@ def fit(spec: PartitionSpec, shape: Sequence[int], mesh: Mesh) -> PartitionSpec:
     return PartitionSpec(*(entry or None for entry in entries))
 
 
-def _mesh_axes(entry: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def mesh_axes_of(entry: str | tuple[str, ...] | None) -> tuple[str, ...]:
     """An entry of a spec as a tuple: specs write one axis without."""
     return (entry,) if isinstance(entry, str) else tuple(entry or ())
 
@@ -219,25 +220,26 @@ def constrain(x: Array, axes: Axes) -> Array:
     return jax.lax.with_sharding_constraint(x, rules[1].sharding(rules[0], axes, x.shape))
 
 
-def gathered(kernel: Array, axes: Axes) -> Array:
-    """A parameter, in its compute dtype, as a product of the batch wants it; see `constrain`.
+def gathered(kernel: Array, axes: Axes, dtype: jnp.dtype) -> Array:
+    """A parameter, cast to the compute dtype, as a product of the batch wants it; see `constrain`.
 
     What divides the batch too (fsdp) is gathered, what divides the products (tensor) stays. Without
-    this the compiler may move activations instead, which are larger. The gradient is scattered
-    again: it is asked for as the parameter is divided, so that a reduce-scatter will do.
+    this the compiler may move activations instead, which are larger. The gradient is asked for as
+    the parameter is divided, so that a reduce-scatter will do. Where no rules are in force the
+    parameter is returned as it is.
     """
     rules = _in_force.get()
     if rules is None:
         return kernel
     mesh, logical = rules
-    whole = logical.parameter(mesh, axes, kernel.shape)
+    divided = logical.parameter(mesh, axes, kernel.shape)
     kept = PartitionSpec(
         *(
-            tuple(a for a in _mesh_axes(entry) if a not in BATCH_AXES) or None
-            for entry in whole.spec
+            tuple(a for a in mesh_axes_of(entry) if a not in BATCH_AXES) or None
+            for entry in divided.spec
         )
     )
-    return _resharded(kernel, NamedSharding(mesh, kept), whole)
+    return _resharded(kernel.astype(dtype), NamedSharding(mesh, kept), divided)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))

@@ -1,20 +1,30 @@
-"""What JAX is told before it is first used: one place for all commands."""
+"""What JAX is told before it is first used: one place for all commands and all processes."""
 
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import pathlib
 
 import jax
+from jax._src import distributed
 
 CACHE_DIR = "MM15_COMPILE_CACHE"  # environment: folder of compiled programs
+DISTRIBUTED = "MM15_DISTRIBUTED"  # environment: "auto" joins the processes of a cluster JAX knows
+# Environment: processes that are named by hand. JAX's own names.
+COORDINATOR, PROCESSES, PROCESS = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+# A process that is lost ends the others after so long: JAX's default of 100 s is paid in chips.
+_HEARTBEAT_SECONDS = 30
+_SHUTDOWN_SECONDS = 60  # how long the last to finish may be behind the first
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
 @functools.cache
 def start_jax(batch_rows: int | None = None) -> None:
-    """Turns on the cache of compiled programs, and divides a CPU into devices for training.
+    """Joins the processes of a run, turns on the compile cache, divides a CPU into devices.
+
+    Processes are joined for training only; see `join_processes`.
 
     With the cache a second run of a shape starts in seconds. A CPU goes without it: see below.
     For training each of its cores becomes a device with a part of the batch's rows, rather than a
@@ -23,8 +33,10 @@ def start_jax(batch_rows: int | None = None) -> None:
     Args:
       batch_rows: of the training batch; None where only one device is wanted.
     """
+    processes = join_processes() if batch_rows else 1
     if batch_rows and "JAX_NUM_CPU_DEVICES" not in os.environ:
-        os.environ["JAX_NUM_CPU_DEVICES"] = str(devices_for(batch_rows, len(_cores())))
+        own_rows = max(batch_rows // processes, 1)
+        os.environ["JAX_NUM_CPU_DEVICES"] = str(devices_for(own_rows, len(_cores())))
         jax.config.update("jax_num_cpu_devices", int(os.environ["JAX_NUM_CPU_DEVICES"]))
         flags = os.environ.get("XLA_FLAGS", "")
         if "xla_cpu_multi_thread_eigen" not in flags:
@@ -36,6 +48,50 @@ def start_jax(batch_rows: int | None = None) -> None:
     folder = os.environ.get(CACHE_DIR) or pathlib.Path("~/.cache/mm15_jax/compiled").expanduser()
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+
+
+def join_processes() -> int:
+    """Joins this process to the others of its run, if it is one of several; returns their number.
+
+    One of several is a process with JAX_COORDINATOR_ADDRESS (host:port of process 0),
+    JAX_NUM_PROCESSES and JAX_PROCESS_ID in its environment, or with MM15_DISTRIBUTED=auto on a
+    cluster that JAX recognises (TPU pods, Slurm, Kubernetes, Open MPI).
+
+    Raises ValueError for values that cannot be meant.
+    """
+    if multiprocessing.parent_process() is not None:
+        return 1  # a worker of the data pipeline
+    limits = {
+        "heartbeat_timeout_seconds": _HEARTBEAT_SECONDS,
+        "shutdown_timeout_seconds": _SHUTDOWN_SECONDS,
+    }
+    if os.environ.get(COORDINATOR):
+        count, index = _whole_number(PROCESSES), _whole_number(PROCESS)
+        if not 0 <= index < count:
+            raise ValueError(f"{PROCESS} is {index}; expected 0 to {count - 1} ({PROCESSES} - 1)")
+        if count == 1:
+            return 1
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(
+            os.environ[COORDINATOR], count, index, cluster_detection_method="deactivate", **limits
+        )
+        return count
+    wish = os.environ.get(DISTRIBUTED, "")
+    if wish not in ("", "auto"):
+        raise ValueError(f'{DISTRIBUTED} is {wish!r}; expected "auto", or nothing')
+    if wish:
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(**limits)
+        # `jax.process_count()` would start the backend, before its devices are decided.
+        return distributed.global_state.num_processes
+    return 1
+
+
+def _whole_number(name: str) -> int:
+    text = os.environ.get(name, "")
+    if not text.isdigit():
+        raise ValueError(f"{name} is {text!r}; expected a whole number, as {COORDINATOR} is set")
+    return int(text)
 
 
 def devices_for(batch_rows: int, cores: int) -> int:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
 import pathlib
 import time
 
 import jax
-import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
 
 from mm15_jax.checkpoint import run
 from mm15_jax.checkpoint.initial import Start, initial_params
 from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.config import ExperimentConfig
 from mm15_jax.data.pipeline import open_pipeline
-from mm15_jax.parallel.mesh import batch_divisor, batch_sharding, make_mesh, replicated
+from mm15_jax.parallel.feeding import process_rows, replicate, to_devices
+from mm15_jax.parallel.mesh import make_mesh, mesh_for
 from mm15_jax.train.metrics import MetricsWriter, ProgressLine
-from mm15_jax.train.optimizer import make_optimizer
 from mm15_jax.train.schedule import learning_rate
-from mm15_jax.train.step import TrainState, train_step
+from mm15_jax.train.state import (
+    TrainState,
+    abstract_batch,
+    abstract_params,
+    abstract_state,
+    optimizer_of,
+)
+from mm15_jax.train.step import build_step
 from mm15_jax.train.stop import StopRequest
 
 
@@ -33,13 +40,6 @@ class Result:
     last_step: int
     stopped_by: int | None  # signal that ended it before the last step
     seconds: float
-
-
-def compute_dtype(name: str):
-    """Jnp dtype of matmuls: float32 on CPU under "auto", where bfloat16 is emulated and slower."""
-    if name == "auto":
-        name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return jnp.dtype(name)
 
 
 def train(
@@ -55,26 +55,26 @@ def train(
     mistake and FloatingPointError when the loss is not finite.
     """
     began = time.monotonic()
+    config = dataclasses.replace(config, mesh=mesh_for(config))
     mesh = make_mesh(config.mesh)
-    if config.train.batch_rows % batch_divisor(mesh):
-        raise ValueError(
-            f"train.batch_rows {config.train.batch_rows} is not a multiple of the "
-            f"{batch_divisor(mesh)} devices that rows are divided over"
-        )
-    run.open_for_training(run_dir, config)
+    abstract_batch(config, mesh)  # rows that do not divide over devices are an error here
+    rows = process_rows(mesh, config.train.batch_rows)
+    main = jax.process_index() == 0  # writes what is not a checkpoint
+    if main:
+        run.open_for_training(run_dir, config)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("run directory")
     checkpoints = Checkpoints(run_dir / run.CHECKPOINTS, config.checkpoint)
 
     # The state: from the newest checkpoint, else from where the experiment starts.
-    schedule = learning_rate(config.optimizer, config.train.steps)
-    optimizer = make_optimizer(config.optimizer, config.model, schedule)
     first_step = checkpoints.latest_step or 0
-    state, data_state = _initial_state(
-        config, run_dir, starts, optimizer, checkpoints, first_step, mesh
-    )
+    if not first_step and main:
+        (run_dir / run.STARTS).write_text(json.dumps([str(start) for start in starts]) + "\n")
+    state, data_state = _initial_state(config, starts, checkpoints, first_step, mesh)
 
     with (
         jax.set_mesh(mesh),
-        open_pipeline(config, data_dir, cursor=data_state["cursor"]) as pipeline,
+        open_pipeline(config, data_dir, cursor=data_state["cursor"], host_rows=rows) as pipeline,
         StopRequest() as stop,
     ):
         if data_state.setdefault("plan", pipeline.plan.fingerprint) != pipeline.plan.fingerprint:
@@ -83,17 +83,9 @@ def train(
                 "prepare them as they were, or start another run with --run_dir"
             )
         categories = pipeline.categories
-        step_fn = jax.jit(
-            functools.partial(
-                train_step,
-                model=config.model,
-                optimizer=optimizer,
-                dtype=compute_dtype(config.train.compute_dtype),
-                num_categories=len(categories),
-            ),
-            donate_argnums=0,
-        )
-        writer = MetricsWriter(run_dir, resume_step=first_step)
+        step_fn = build_step(config, mesh, len(categories))
+        schedule = learning_rate(config.optimizer, config.train.steps)
+        writer = MetricsWriter(run_dir, resume_step=first_step) if main else None
         progress = ProgressLine(config.name, config.train.steps)
         window = _Window()
         step = first_step
@@ -101,9 +93,11 @@ def train(
             waiting = time.monotonic()
             batch, stats, data_state["cursor"] = next(pipeline)
             window.waited += time.monotonic() - waiting
-            state, metrics = step_fn(state, jax.device_put(batch, batch_sharding(mesh)))
+            placed = to_devices(batch, mesh, config.train.batch_rows, rows)
+            state, metrics = step_fn(state, placed)
             step += 1
             window.add(stats)
+            stop.agree(step)
             if step % config.train.log_every == 0 or step in (1, config.train.steps):
                 row = _row(config, step, jax.device_get(metrics), categories, schedule, window)
                 if not math.isfinite(row["loss"]):
@@ -111,37 +105,39 @@ def train(
                         f"loss {row['loss']} at step {step}; the last finite one was logged at "
                         f"step {step - window.steps}"
                     )
-                writer.write(row)
-                progress.update(
-                    step,
-                    f"loss {row['loss']:.3f}  {row['tokens_per_second']:,.0f} tokens/s",
-                    (config.train.steps - step) * row["seconds_per_step"],
-                    final=step == config.train.steps,
-                )
+                if writer:
+                    writer.write(row)
+                    progress.update(
+                        step,
+                        f"loss {row['loss']:.3f}  {row['tokens_per_second']:,.0f} tokens/s",
+                        (config.train.steps - step) * row["seconds_per_step"],
+                        final=step == config.train.steps,
+                    )
                 window = _Window()
             if step % config.checkpoint.every == 0 or step == config.train.steps or stop.signal:
                 checkpoints.save(step, state.params, state.opt_state, dict(data_state))
-        writer.close()
+        if writer:
+            writer.close()
     checkpoints.wait()
     checkpoints.close()
     return Result(first_step, step, stop.signal, time.monotonic() - began)
 
 
-def _initial_state(config, run_dir, starts, optimizer, checkpoints, step, mesh):
-    """(state replicated over the mesh, data state: the cursor and the plan that it counts)."""
-    sharding = replicated(mesh)
-    if not step:
-        (run_dir / run.STARTS).write_text(json.dumps([str(start) for start in starts]) + "\n")
-        params = jax.device_put(initial_params(config, starts), sharding)
-        opt_state = jax.jit(optimizer.init, out_shardings=sharding)(params)
-        return TrainState(jax.device_put(jnp.int32(0), sharding), params, opt_state), {"cursor": 0}
-    params = run.abstract_params(config.model, sharding)
-    opt_state = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        jax.eval_shape(optimizer.init, params),
+def _initial_state(config, starts, checkpoints, step, mesh):
+    """(state, divided over the mesh; data state: the cursor and the plan that it counts)."""
+    abstract = abstract_state(config, mesh)
+    done = replicate(np.int32(step), abstract.step.sharding)
+    if step:
+        params, opt_state, data_state = checkpoints.restore(
+            step, abstract.params, abstract.opt_state
+        )
+        return TrainState(done, params, opt_state), data_state
+    params = initial_params(
+        config, starts, lambda model: abstract_params(model, mesh, config.mesh.strategy)
     )
-    params, opt_state, data_state = checkpoints.restore(step, params, opt_state)
-    return TrainState(jax.device_put(jnp.int32(step), sharding), params, opt_state), data_state
+    shardings = jax.tree.map(lambda x: x.sharding, abstract.opt_state)
+    opt_state = jax.jit(optimizer_of(config).init, out_shardings=shardings)(params)
+    return TrainState(done, params, opt_state), {"cursor": 0}
 
 
 class _Window:
@@ -160,9 +156,22 @@ class _Window:
         self.token_fill += stats.token_fill
         self.tile_fill += stats.tile_fill
 
+    def over_processes(self) -> _Window:
+        """The window with the sums of all processes' rows; they all call it at the same step."""
+        if jax.process_count() > 1:
+            sums = ("tokens", "tiles", "examples", "token_fill", "tile_fill")
+            mine = np.array([getattr(self, name) for name in sums], np.float64)
+            whole = multihost_utils.process_allgather(mine).sum(axis=0)
+            for name, value in zip(sums, whole, strict=True):
+                setattr(self, name, value)
+            self.token_fill /= jax.process_count()
+            self.tile_fill /= jax.process_count()
+        return self
+
 
 def _row(config, step, metrics, categories, schedule, window: _Window) -> dict:
     """One row of metrics.jsonl. Losses are of this very step; speeds, of the window."""
+    window = window.over_processes()
     seconds = time.monotonic() - window.began
     row = {
         "step": step,

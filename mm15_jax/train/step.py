@@ -1,67 +1,110 @@
-"""The train step, whole: from a batch to the next state.
-
-B rows, S sequence, V vocabulary, C categories.
-"""
+"""The train step, whole: from a batch to the next state, on any mesh."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
-from mm15_jax.config import ModelConfig
-from mm15_jax.model import mllm
+from mm15_jax.config import ExperimentConfig
+from mm15_jax.parallel.mesh import batch_divisor, replicated
+from mm15_jax.parallel.rules import constrain, rules_of, use_rules
+from mm15_jax.train.loss import loss_weight, next_token_loss
+from mm15_jax.train.state import (
+    TrainState,
+    abstract_batch,
+    abstract_state,
+    compute_dtype,
+    optimizer_of,
+)
+
+__all__ = ["TrainState", "abstract_batch", "abstract_state", "build_step", "train_step"]
 
 
-class TrainState(NamedTuple):
-    """All that a step changes."""
+def build_step(config: ExperimentConfig, mesh: Mesh, num_categories: int, *, donate: bool = True):
+    """The compiled step of an experiment: (state, batch) -> (state, metrics).
 
-    step: jax.Array  # int32[], steps done
-    params: Any  # nested dict, float32
-    opt_state: Any
+    State and batch are divided as `abstract_state` and `abstract_batch` say, metrics are whole on
+    every device. Raises ValueError where the batch's rows do not divide over the mesh.
 
-
-def next_token_loss(params, batch, model: ModelConfig, *, dtype, num_categories: int):
-    """Weighted cross-entropy of each token given those before it in its segment.
-
-    `loss_weights[t]` weighs the prediction of `tokens[t]`, which is read off position t - 1; the
-    first token of a segment has weight 0, so nothing is predicted across segments. The loss is the
-    sum over the GLOBAL batch divided by the GLOBAL sum of weights: how rows fall on devices does
-    not change it.
-
-    Returns:
-      (loss float32[], {"loss_sum": float32[C], "weight": float32[C], "correct": float32[C]})
+    Args:
+      config: of the experiment; `config.mesh` names the rules, `mesh` is what they are used on.
+      mesh: of `parallel.mesh.make_mesh`; its devices may be those of a topology without hardware.
+      num_categories: of the data, whose losses are summed apart.
+      donate: whether the new state takes the memory of the old one.
     """
-    hidden = mllm.forward(params, batch, model, dtype=dtype)  # [B, S, D]
-    logits_BSV = mllm.unembed(params, hidden[:, :-1], model)
-    targets_BS = batch["tokens"][:, 1:]
-    weights_BS = batch["loss_weights"][:, 1:]
-    nll_BS = optax.softmax_cross_entropy_with_integer_labels(logits_BSV, targets_BS)
-    total = jnp.maximum(
-        weights_BS.sum(), 1.0
-    )  # a batch without any loss token must not divide by 0
-    categories = batch["category_ids"][:, 1:].reshape(-1)
-
-    def by_category(values_BS):
-        return jax.ops.segment_sum(values_BS.reshape(-1), categories, num_categories)
-
-    correct_BS = (logits_BSV.argmax(-1) == targets_BS) * weights_BS
-    sums = {
-        "loss_sum": by_category(nll_BS * weights_BS),
-        "weight": by_category(weights_BS),
-        "correct": by_category(correct_BS),
-    }
-    return (nll_BS * weights_BS).sum() / total, sums
-
-
-def train_step(state: TrainState, batch, *, model: ModelConfig, optimizer, dtype, num_categories):
-    """One step. Returns (new state, metrics: loss, grad_norm, and sums by category)."""
-    (loss, sums), grads = jax.value_and_grad(next_token_loss, has_aux=True)(
-        state.params, batch, model, dtype=dtype, num_categories=num_categories
+    state, batch = abstract_state(config, mesh), abstract_batch(config, mesh)
+    shardings = jax.tree.map(lambda x: x.sharding, (state, batch))
+    dtype = compute_dtype(config.train.compute_dtype, mesh.devices.flat[0].platform)
+    loss = functools.partial(
+        next_token_loss,
+        model=config.model,
+        dtype=dtype,
+        num_categories=num_categories,
+        chunk=config.train.loss_chunk,
     )
+    rules, optimizer = rules_of(config.mesh.strategy), optimizer_of(config)
+
+    def step(state: TrainState, batch):
+        with use_rules(mesh, rules):
+            return train_step(
+                state,
+                batch,
+                loss=loss,
+                optimizer=optimizer,
+                parts=config.train.accumulation,
+                devices=batch_divisor(mesh),
+                shardings=shardings[0].params,
+            )
+
+    return jax.jit(
+        step,
+        in_shardings=shardings,
+        out_shardings=(shardings[0], replicated(mesh)),
+        donate_argnums=0 if donate else (),
+    )
+
+
+def train_step(state: TrainState, batch, *, loss, optimizer, parts, devices, shardings):
+    """One step. Returns (new state, metrics: loss, grad_norm, and sums by category).
+
+    With `parts` above 1 the rows run in so many parts, one after the other, and gradients are
+    summed: each part's loss is divided by the whole batch's weight, so the sum is the gradient of
+    the batch. A part takes rows of each of the `devices`, so that none of them moves. Gradients are
+    divided as the parameters, by `shardings`.
+    """
+    total = loss_weight(batch)
+
+    def gradients(params, rows):
+        found, grads = jax.value_and_grad(loss, has_aux=True)(params, rows, total)
+        return found, jax.lax.with_sharding_constraint(grads, shardings)
+
+    if parts == 1:
+        (value, sums), grads = gradients(state.params, batch)
+    else:
+
+        def add_part(summed, part):
+            part = jax.tree.map(lambda x: constrain(x, ("batch", *[None] * (x.ndim - 1))), part)
+            return jax.tree.map(jnp.add, summed, gradients(state.params, part)), None
+
+        rows = jax.tree.map(functools.partial(_parts, parts=parts, devices=devices), batch)
+        shapes, _ = jax.eval_shape(gradients, state.params, batch)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        no_grads = jax.lax.with_sharding_constraint(
+            jax.tree.map(jnp.zeros_like, state.params), shardings
+        )
+        ((value, sums), grads), _ = jax.lax.scan(add_part, (zeros, no_grads), rows)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics = {"loss": loss, "grad_norm": optax.tree.norm(grads), **sums}
+    metrics = {"loss": value, "grad_norm": optax.tree.norm(grads), **sums}
     return TrainState(state.step + 1, params, opt_state), metrics
+
+
+def _parts(x_B: Any, *, parts: int, devices: int) -> jax.Array:
+    """[B, ...] -> [parts, B / parts, ...], each part with rows of every device."""
+    rows = x_B.reshape(devices, parts, -1, *x_B.shape[1:]).swapaxes(0, 1)
+    return rows.reshape(parts, -1, *x_B.shape[1:])

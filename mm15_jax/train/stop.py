@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import signal
 
+import jax
+from jax.experimental import multihost_utils
+
 
 class StopRequest:
-    """Inside the context the first signal is remembered; a second one acts as usual."""
+    """Inside the context the first signal is remembered; a second one acts as usual.
+
+    Of several processes one may be told first: JAX's preemption service, which then receives
+    SIGTERM, names a step that all of them can still reach (`agree`).
+    """
 
     def __init__(self):
         self.signal: int | None = None
         self._earlier = {}
 
     def __enter__(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._earlier[number] = signal.signal(number, self._request)
+        if jax.process_count() == 1:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._earlier[number] = signal.signal(number, self._request)
         return self
+
+    def agree(self, step: int) -> None:
+        """Whether any process was told to stop, asked by all of them after the same step."""
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+            self.signal = signal.SIGTERM
 
     def _request(self, number, frame):
         self.signal = number

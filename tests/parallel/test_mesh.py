@@ -8,7 +8,8 @@ from mm15_jax.parallel.mesh import batch_divisor, batch_sharding, make_mesh, rep
 
 def test_the_default_takes_all_devices_for_data():
     mesh = make_mesh(MeshConfig())
-    assert dict(mesh.shape) == {"data": jax.device_count(), "fsdp": 1, "expert": 1, "tensor": 1}
+    others = {"slice": 1, "fsdp": 1, "expert": 1, "tensor": 1}
+    assert dict(mesh.shape) == {"data": jax.device_count(), **others}
     assert batch_divisor(mesh) == jax.device_count() == 2
 
 
