@@ -1,7 +1,8 @@
 """The decoder alone, on text, at widths that other codebases are measured at.
 
 They are for comparisons (benchmarks/, docs/performance.md): no row has a tile, so that no encoder
-runs. `text_3b` is for pods, `text_tiny` trains on a CPU.
+runs. `text_3b` is dense, `text_moe64` has 64 experts in each of 13 layers, `text_tiny` trains on a
+CPU.
 """
 
 from mm15_jax.config import (
@@ -15,6 +16,7 @@ from mm15_jax.config import (
     TrainConfig,
     replace_nested,
 )
+from mm15_jax.config.schema import MoEConfig
 from mm15_jax.experiments import nano
 
 
@@ -52,6 +54,16 @@ def text_3b() -> ExperimentConfig:
     )
 
 
+def text_moe64() -> ExperimentConfig:
+    """13 layers of 64 experts, two for each token, of the same widths."""
+    changes = {
+        "name": "text_moe64",
+        "model.decoder.layers": 13,
+        "model.decoder.moe": MoEConfig(experts=64, every=1, capacity_factor=1.25),
+    }
+    return replace_nested(text_3b(), changes)
+
+
 def text_tiny() -> ExperimentConfig:
     """Four layers of width 256, eight sequences of 512 tokens, for one CPU."""
     changes = {
@@ -75,4 +87,4 @@ def text_tiny() -> ExperimentConfig:
     return replace_nested(text_3b(), changes)
 
 
-EXPERIMENTS = {function.__name__: function for function in (text_3b, text_tiny)}
+EXPERIMENTS = {function.__name__: function for function in (text_3b, text_moe64, text_tiny)}
