@@ -41,7 +41,7 @@ format: setup
 # Renews requirements.lock from setup.py.
 lock: setup
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
-	  --extra test --extra dev --extra hf --extra open setup.py --output-file requirements.lock
+	  --extra test --extra dev --extra hf --extra open --extra tpu setup.py --output-file requirements.lock
 
 # Renews the golden texts of configs, initialisation and optimizer decisions.
 goldens: setup

@@ -1,0 +1,26 @@
+import pytest
+
+from mm15_jax.cli.main import USER_ERROR, main
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["mm15_3b_sft"], "--topology"),
+        (["mm15_3b_sft", "--topology", "v5p:4x4x5"], "did you mean 'v5p:4x4x4'"),
+        (["mm15_3b_sf", "--topology", "v5p:4x4x4"], "mm15_3b_sft"),
+        (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--slices", "0"], "--slices is 0"),
+        (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--update"], "--search"),
+        (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--search", "--tiles", "a"], "whole numbers"),
+        (["mm15_3b_sft", "--table"], "takes no experiment"),
+        (
+            ["mm15_3b_sft", "--topology", "v5p:4x4x4", "--set", "train.batch_rows=7"],
+            "train.batch_rows",
+        ),
+    ],
+)
+def test_a_mistake_is_answered_in_one_sentence(words, said, capsys):
+    assert main(["plan", *words]) == USER_ERROR
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

@@ -1,0 +1,115 @@
+"""Keeping results, ending compilers, and what the compiler's words mean; compiles nothing."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mm15_jax.config import load, replace_nested
+from mm15_jax.plan import compile as compiler
+from mm15_jax.plan import table, worker
+from mm15_jax.plan.topology import parse
+from tests.plan.raw import raw
+
+TOPOLOGY = parse("v5p:4x4x4")
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Requests that reached the compiler."""
+    asked = []
+
+    def run(request, timeout, memory_limit):
+        asked.append(request)
+        return raw()
+
+    monkeypatch.setenv(compiler.CACHE_DIR, str(tmp_path))
+    monkeypatch.setattr(compiler, "_run", run)
+    return asked
+
+
+def test_a_result_is_kept_for_all_that_is_the_same_program(runs):
+    config = load("mm15_1b_sft")
+    assert not compiler.step_of(config, TOPOLOGY)["cached"]
+    same = replace_nested(config, {"name": "other", "train.seed": 3, "checkpoint.every": 7})
+    assert compiler.step_of(same, TOPOLOGY)["cached"]
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"train.accumulation": 2}, {"model.encoder.remat": "none"}, {"mesh.fsdp": 64}]
+)
+def test_another_program_is_compiled(runs, changes):
+    config = load("mm15_1b_sft")
+    compiler.step_of(config, TOPOLOGY)
+    assert not compiler.step_of(replace_nested(config, changes), TOPOLOGY)["cached"]
+    compiler.step_of(config, parse("v5p:4x4x4", slices=2))
+    compiler.step_of(config, TOPOLOGY, cache=False)
+    assert len(runs) == 4
+
+
+def test_other_versions_of_the_compiler_are_another_program(runs, monkeypatch):
+    compiler.step_of(load("mm15_1b_sft"), TOPOLOGY)
+    monkeypatch.setattr(compiler, "versions", lambda: {"libtpu": "99"})
+    compiler.step_of(load("mm15_1b_sft"), TOPOLOGY)
+    assert len(runs) == 2
+
+
+def test_what_a_config_cannot_be_is_the_users_mistake(runs, monkeypatch):
+    monkeypatch.setattr(compiler, "_run", lambda *_: {"error": "rows do not divide"})
+    with pytest.raises(ValueError, match="rows do not divide"):
+        compiler.step_of(load("mm15_1b_sft"), TOPOLOGY)
+
+
+def test_several_go_on_where_one_fails(runs, monkeypatch):
+    def run(request, *_):
+        if request["topology"] == "v5p:8x8x8":
+            raise compiler.CompileError("gave up")
+        return raw()
+
+    monkeypatch.setattr(compiler, "_run", run)
+    config = load("mm15_1b_sft")
+    requests = [(config, TOPOLOGY), (config, parse("v5p:8x8x8"))]
+    first, second = compiler.steps_of(requests, jobs=2)
+    assert "memory" in first
+    assert str(second) == "gave up"
+
+
+def test_a_compiler_that_takes_too_long_or_too_much_memory_is_told():
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        assert "time limit" in compiler._watch(sleeper, time.monotonic() - 1, 0)
+        assert "host memory" in compiler._watch(sleeper, time.monotonic() + 60, 1)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def test_the_compilers_refusal_tells_bytes():
+    said = "Ran out of memory in memory space hbm. Used 108.21G of 95.74G hbm. Exceeded by 12.47G."
+    used, limit = worker.hbm_of_message(said)
+    assert used == int(108.21 * 2**30)
+    assert limit == int(95.74 * 2**30)
+    assert worker.hbm_of_message("something else") is None
+
+
+def test_the_page_of_the_family_has_a_row_for_each(tmp_path, monkeypatch):
+    wanted = [("mm15_1b_sft", parse("v5p:4x4x4")), ("mm15_3b_sft", parse("v5p:4x4x8", 2))]
+    monkeypatch.setattr(table, "rows", lambda: wanted)
+    page = tmp_path / "scaling.md"
+    said = table.write(
+        jobs=1, page=page, compile_all=lambda requests, **_: [raw(), ValueError("a | b")]
+    )
+    assert "2 rows, 1 of which failed" in said
+    lines = page.read_text().splitlines()
+    assert lines[-2].startswith("| `mm15_1b_sft` | 64 | v5p:4x4x4 |")
+    assert "2 x v5p:4x4x8" in lines[-1] and "a / b" in lines[-1]
+    assert lines[-1].count("|") == lines[-2].count("|")
+
+
+def test_the_family_is_planned_on_at_most_512_chips_and_on_two_slices():
+    rows = table.rows()
+    assert len({name for name, _ in rows}) >= 12
+    assert all(topology.chips <= 512 for _, topology in rows)
+    assert any(topology.slices == 2 for _, topology in rows)

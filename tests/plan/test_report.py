@@ -1,0 +1,139 @@
+import json
+
+import pytest
+
+from mm15_jax.config import HardwareMesh, MeshConfig, load, replace_nested
+from mm15_jax.plan import meshes, report
+from mm15_jax.plan.chips import GIB
+from mm15_jax.plan.topology import parse
+from tests.plan.raw import raw, refused
+
+KEYS = (
+    "fits hbm_used_bytes hbm_limit_bytes params_total params_active model_flops_per_step "
+    "compiled_flops_per_step step_seconds_bound bound_by mfu_bound mesh compile_seconds "
+    "hbm_temp_bytes xla_optimal_seconds nearest"
+).split()
+
+
+def plan(config, topology, answers):
+    """The plan where the compiler gives these answers, by name of the topology."""
+    asked = []
+
+    def compile_step(config, topology, **limits):
+        asked.append(topology.name)
+        answer = answers(topology) if callable(answers) else answers
+        return answer
+
+    return report.plan(config, topology, compile_step=compile_step), asked
+
+
+def test_a_plan_has_every_key_and_is_json():
+    config, topology = load("mm15_3b_sft"), parse("v5p:4x4x4")
+    for answer in (raw(), refused(100, 95.74)):
+        result, _ = plan(config, topology, answer)
+        assert set(KEYS) <= set(result)
+        assert json.loads(json.dumps(result)) == result
+        assert report.as_text(result)
+
+
+def test_times_follow_from_what_the_compiled_step_does():
+    config, topology = load("mm15_3b_sft"), parse("v5p:4x4x4")
+    result, asked = plan(config, topology, raw())
+    assert asked == ["v5p:4x4x4"]
+    assert result["fits"] and result["nearest"] is None
+    assert result["hbm_temp_bytes"] == 6 * GIB
+    assert result["seconds"] == pytest.approx({"compute": 1, "memory": 0.1, "interconnect": 0.5})
+    assert (result["bound_by"], result["step_seconds_bound"]) == ("compute", 1.0)
+    assert result["compiled_flops_per_step"] == 64 * 459e12
+    share = result["model_flops_per_step"] / (64 * 459e12)
+    assert result["mfu_bound"] == pytest.approx(share)
+    assert result["days"] == pytest.approx(config.train.steps / 86_400)
+    assert result["chip_hours"] == pytest.approx(64 * config.train.steps / 3600)
+    assert result["xla_optimal_seconds"] == pytest.approx(0.5 * 2.0 / 0.5)
+    (gather,) = result["collectives"]
+    assert (gather["runs"], gather["bytes"], gather["seconds"]) == (6, 600, 0.5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"xla": {"flops": 1, "bytes": 1, "optimal_seconds": -3.0}},
+        {"xla": {"flops": 1, "bytes": 1, "optimal_seconds": 1e-4}},
+        {"unknown_loops": 1},
+    ],
+)
+def test_an_estimate_of_xlas_that_cannot_be_is_null(changes):
+    result, _ = plan(load("mm15_3b_sft"), parse("v5p:4x4x4"), raw(**changes))
+    assert result["xla_optimal_seconds"] is None
+
+
+def test_attention_in_kernels_is_added_once_for_each_pass():
+    config = load("mm15_3b_sft")
+    kernels = {"jit(step)/Encoder/layers/attention/splash_mha_fwd": 32}
+    flops = report.arithmetic.forward_flops(config)
+    assert report.kernel_flops(config, {}) == 0
+    assert report.kernel_flops(config, kernels) == 4 * flops.encoder_attention
+    kept = replace_nested(config, {"model.encoder.remat": "context"})
+    assert report.kernel_flops(kept, kernels) == 3 * flops.encoder_attention
+
+
+def test_a_topology_that_is_too_small_says_by_how_much_and_names_one_that_holds_it():
+    config, topology = load("mm15_30b_sft"), parse("v5e:4x8")
+
+    def answers(topology):
+        if topology.name == "v5e:4x8":
+            return refused(40.0, 15.75)
+        return raw(peak=12.0)
+
+    result, asked = plan(config, topology, answers)
+    assert not result["fits"]
+    assert result["hbm_over_bytes"] == pytest.approx(24.25 * GIB, abs=2)
+    assert result["nearest"] == asked[-1] != "v5e:4x8"
+    assert "DOES NOT FIT" in report.as_text(result)
+    assert result["step_seconds_bound"] is None
+
+
+def test_the_nearest_is_compiled_before_it_is_named():
+    config, topology = load("mm15_1b_sft"), parse("v5e:2x4")
+    answers = {"v5e:2x4": refused(20.0, 15.75), "v5e:4x4": refused(16.0, 15.75)}
+    result, asked = plan(config, topology, lambda t: answers.get(t.name, raw(peak=9.0)))
+    assert result["nearest"] not in answers
+    assert len(asked) <= 5
+
+
+def test_a_mesh_is_the_one_set_else_of_the_table_else_by_arithmetic():
+    config, topology = load("mm15_3b_sft"), parse("v5p:4x4x4")
+    found, origin = meshes.resolved(config, topology)
+    assert origin == "arithmetic"
+    assert meshes.row_ways(found.mesh) * found.mesh.tensor == 64
+    row = HardwareMesh(
+        "v5p:4x4x4", 1, MeshConfig(data=0, fsdp=32, tensor=2), ("train.accumulation=2",)
+    )
+    found, origin = meshes.resolved(replace_nested(config, {"meshes": (row,)}), topology)
+    assert (origin, found.mesh.data, found.train.accumulation) == ("table", 1, 2)
+    by_hand = replace_nested(config, {"meshes": (row,), "mesh": MeshConfig(data=1, fsdp=64)})
+    found, origin = meshes.resolved(by_hand, topology)
+    assert (origin, found.mesh.fsdp) == ("set", 64)
+
+
+def test_slices_are_the_meshs_slow_axis():
+    found, _ = meshes.resolved(load("mm15_30b_pretrain"), parse("v5p:4x4x8", slices=2))
+    assert found.mesh.slice == 2
+
+
+def test_more_chips_than_rows_take_tensor_parallelism():
+    found, _ = meshes.resolved(load("mm15_30b_sft"), parse("v5p:8x8x8"))
+    assert found.mesh.tensor == 2
+    assert found.train.batch_rows % meshes.row_ways(found.mesh) == 0
+
+
+def test_a_batch_that_no_mesh_divides_is_an_error():
+    config = replace_nested(load("mm15_1b_sft"), {"train.batch_rows": 7})
+    with pytest.raises(ValueError, match=r"7 rows.*train\.batch_rows"):
+        meshes.resolved(config, parse("v5p:4x4x4"))
+
+
+def test_parts_are_as_few_as_fit():
+    config, small = load("mm15_1b_pretrain"), parse("v5e:4x8")
+    assert meshes.settled(config, small).train.accumulation > 1
+    assert meshes.settled(config, parse("v5p:4x4x4")).train.accumulation == 1

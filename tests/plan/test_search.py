@@ -1,0 +1,111 @@
+import importlib
+
+import pytest
+
+from mm15_jax.config import MeshConfig, load, replace_nested
+from mm15_jax.plan import search
+from mm15_jax.plan.chips import GIB
+from mm15_jax.plan.topology import parse
+from tests.plan.raw import raw, refused
+
+TOPOLOGY = parse("v5p:4x4x4")
+
+
+@pytest.fixture(scope="module")
+def config():
+    return load("mm15_3b_sft")
+
+
+def test_every_setting_divides_the_hardware_and_the_batch(config):
+    count = 0
+    for candidate in search.space(config, TOPOLOGY):
+        mesh = candidate.mesh
+        ways = mesh.slice * mesh.data * mesh.fsdp * mesh.expert
+        assert ways * mesh.tensor == 64
+        assert config.train.batch_rows % (ways * candidate.train.accumulation) == 0
+        count += 1
+    assert count > 500
+
+
+def test_tile_budgets_are_tried_beside_the_experiments_own(config):
+    budgets = {c.inputs.tiles_per_row for c in search.space(config, TOPOLOGY, tiles=(16, 24))}
+    assert budgets == {16, 20, 24}
+
+
+def test_what_is_compiled_is_few_varied_and_begins_with_the_experiments_own(config):
+    chosen = search.promising(config, TOPOLOGY, (), tries=6)
+    assert len(chosen) == 6 == len(set(chosen))
+    first = chosen[0].model
+    assert (first.encoder.remat, first.decoder.remat) == (
+        config.model.encoder.remat,
+        config.model.decoder.remat,
+    )
+    assert len({c.mesh for c in chosen}) > 1
+    assert len({search._policies(c) for c in chosen}) > 3
+
+
+def test_a_mesh_that_was_set_is_kept(config):
+    given = replace_nested(config, {"mesh": MeshConfig(data=1, fsdp=32, tensor=2)})
+    assert {c.mesh for c in search.promising(given, TOPOLOGY, (), 4)} == {given.mesh}
+
+
+def found_with(config, answers):
+    """A search whose compiler gives these answers, in turn."""
+    return search.search(
+        config,
+        TOPOLOGY,
+        tries=len(answers),
+        compile_all=lambda requests, **limits: answers[: len(requests)],
+    )
+
+
+def test_the_best_is_the_quickest_that_fits_and_the_frontier_is_not_beaten(config):
+    found = found_with(
+        config,
+        [
+            raw(peak=50, flops=459e12 * 2),  # slower, and leaner
+            raw(peak=80, flops=459e12),  # the quickest
+            raw(peak=90, flops=459e12 * 1.5),  # beaten
+            refused(120, 95.74),
+            RuntimeError("gave up"),
+        ],
+    )
+    best = found["tried"][found["best"]]
+    assert best["hbm_used_bytes"] == 80 * GIB
+    assert [found["tried"][i]["hbm_used_bytes"] // GIB for i in found["frontier"]] == [80, 50]
+    assert not found["tried"][-1]["fits"]
+    assert found["failed"][0]["error"] == "gave up"
+    text = search.as_text(found)
+    assert "does not fit" in text and "gave up" in text and "--set mesh.slice=1" in text
+
+
+def test_the_winner_is_written_into_the_table_of_hardware(config, tmp_path, monkeypatch):
+    from mm15_jax.experiments import hardware
+
+    path = tmp_path / "hardware.py"
+    path.write_text(open(hardware.__file__).read())
+    monkeypatch.setattr(hardware, "__file__", str(path))
+    monkeypatch.setattr(hardware, "TABLE", {})
+    found = found_with(config, [raw(peak=50)])
+    search.update("mm15_3b_sft", found)
+    spec = importlib.util.spec_from_file_location("written", path)
+    written = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(written)
+    (row,) = written.TABLE["mm15_3b_sft"]
+    assert (row.topology, row.slices) == ("v5p:4x4x4", 1)
+    assert row.mesh == MeshConfig(**found["tried"][0]["mesh"])
+    # Again, with settings of its own, in the place of the row before.
+    monkeypatch.setattr(hardware, "TABLE", written.TABLE)
+    found["tried"][0]["settings"] = ["train.accumulation=4", "model.encoder.remat=context"]
+    search.update("mm15_3b_sft", found)
+    spec.loader.exec_module(written)
+    (row,) = written.TABLE["mm15_3b_sft"]
+    assert row.settings == ("train.accumulation=4", "model.encoder.remat=context")
+
+
+def test_nothing_that_fits_leaves_the_table(config):
+    found = found_with(config, [refused(120, 95.74)])
+    with pytest.raises(ValueError, match="the table stays"):
+        search.update("mm15_3b_sft", found)
+    with pytest.raises(ValueError, match="add the mesh by hand"):
+        search.update("other.py:mine", found_with(config, [raw()]))

@@ -1,0 +1,91 @@
+"""Steps compiled for TPUs; needs libtpu, no hardware."""
+
+import json
+
+import pytest
+
+from mm15_jax.cli.main import main
+from mm15_jax.config import MeshConfig, load, replace_nested
+from mm15_jax.plan import arithmetic, compile, report
+from mm15_jax.plan.chips import CHIPS
+from mm15_jax.plan.topology import parse
+
+pytestmark = pytest.mark.tpu_compile
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv(compile.CACHE_DIR, str(tmp_path))
+
+
+def small(**changes):
+    """The 3B decoder at a twelfth of its width."""
+    sizes = {
+        "model.decoder.width": 512,
+        "model.decoder.layers": 6,
+        "model.decoder.ffn_width": 1024,
+        "model.decoder.heads": 4,
+        "model.decoder.kv_heads": 2,
+        "model.decoder.vocab_size": 2048,
+        "inputs.sequence_length": 1024,
+        "train.batch_rows": 16,
+        "mesh": MeshConfig(data=1, fsdp=8),
+    }
+    return replace_nested(load("text_3b"), {**sizes, **changes})
+
+
+def test_compiled_flops_are_the_models_and_one_more_forward_pass():
+    config, topology = small(), parse("v5p:2x2x2")
+    raw = compile.step_of(config, topology)
+    plan = report.assemble(config, topology, raw)
+    flops = arithmetic.forward_flops(config)
+    assert raw["unknown_loops"] == 0
+    # Recomputed: the layers, not the output, and of a layer not the last product.
+    expected = flops.step + flops.decoder + flops.decoder_attention
+    assert 0.85 * expected < plan["compiled_flops_per_step"] < 1.08 * expected
+    # Counted once, our products are XLA's.
+    assert raw["flops_once"] == pytest.approx(raw["xla"]["flops"], rel=0.1)
+
+
+def test_trips_are_applied_as_unrolling_would():
+    topology = parse("v5p:2x2x2")
+    few, many = (
+        compile.step_of(small(**{"model.decoder.layers": layers}), topology) for layers in (6, 12)
+    )
+    assert few["xla"]["flops"] == pytest.approx(many["xla"]["flops"], rel=0.02)
+    plans = [
+        report.assemble(small(**{"model.decoder.layers": layers}), topology, raw)
+        for layers, raw in ((6, few), (12, many))
+    ]
+    per_layer = (
+        plans[1]["compiled_flops_per_step"] - plans[0]["compiled_flops_per_step"]
+    ) / 6
+    outside = plans[0]["compiled_flops_per_step"] - 6 * per_layer
+    head = arithmetic.forward_flops(small()).output
+    assert 2.5 * head < outside < 4.5 * head
+
+
+def test_two_slices_exchange_gradients_over_the_slow_network():
+    config = small(mesh=MeshConfig(slice=2, data=1, fsdp=8))
+    plan = report.plan(config, parse("v5p:2x2x2", slices=2))
+    assert plan["fits"]
+    assert any(row["network"] in ("dcn", "both") for row in plan["collectives"])
+
+
+def test_a_program_that_is_too_large_is_refused_with_figures():
+    config = small(
+        **{"train.batch_rows": 4096, "model.decoder.remat": "none", "mesh.fsdp": 4}
+    )
+    plan = report.plan(config, parse("v5e:2x2"), look_for_nearest=False)
+    assert not plan["fits"]
+    assert plan["hbm_used_bytes"] > plan["hbm_limit_bytes"] == CHIPS["v5e"].hbm_usable
+    assert plan["nearest"]
+
+
+def test_the_command_prints_json(capsys):
+    sizes = ["model.decoder.layers=2", "model.decoder.width=512", "model.decoder.vocab_size=2048"]
+    assert main(
+        ["plan", "text_3b", "--topology", "v5p:2x2x1", "--json", "--set", *sizes]
+        + ["inputs.sequence_length=1024", "train.batch_rows=8"]
+    ) == 0
+    assert json.loads(capsys.readouterr().out)["fits"]
