@@ -43,12 +43,11 @@ def optimizer_of(config: ExperimentConfig) -> optax.GradientTransformation:
 def abstract_params(model: ModelConfig, mesh: Mesh, strategy: str) -> Any:
     """The parameters' tree of `jax.ShapeDtypeStruct`, divided by a strategy's rules."""
     rules = rules_of(strategy)
-    shapes = jax.eval_shape(lambda key: mllm.init_params(model, key), jax.random.key(0))
     return jax.tree.map(
         lambda x, axes: jax.ShapeDtypeStruct(
             x.shape, x.dtype, sharding=rules.parameter(mesh, axes, x.shape)
         ),
-        shapes,
+        mllm.abstract_params(model),
         mllm.logical_axes(model),
     )
 
