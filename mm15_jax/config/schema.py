@@ -11,6 +11,18 @@ from dataclasses import dataclass
 
 STAGES = ("encoder", "text", "pretrain", "continual", "sft")
 
+# What a layer keeps for the backward pass, from the least memory to the most; "offload_context"
+# keeps as "context" does, in the host's memory. Their meaning is in model/remat.py.
+REMAT_POLICIES = (
+    "full",
+    "offload_context",
+    "context",
+    "attention",
+    "matmuls",
+    "activations",
+    "none",
+)
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -27,7 +39,7 @@ class EncoderConfig:
     stem: str = "linear"  # "linear": one matmul a patch (CLIP); "conv": 3x3 stride-2 convolutions
     stem_channels: tuple[int, ...] = ()  # conv stem: channels of each convolution but the last
     norm_eps: float = 1e-5
-    remat: str = "full"  # "full": recompute a layer in the backward pass; "none"
+    remat: str = "full"  # one of REMAT_POLICIES; "full": recompute a layer in the backward pass
 
     @property
     def grid(self) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 from mm15_jax.config.names import unknown
-from mm15_jax.config.schema import STAGES, ExperimentConfig
+from mm15_jax.config.schema import REMAT_POLICIES, STAGES, ExperimentConfig
 
 _CHOICES = {
     "stage": STAGES,
     "model.encoder.stem": ("linear", "conv"),
     "model.encoder.activation": ("quick_gelu", "gelu"),
-    "model.encoder.remat": ("full", "none"),
-    "model.decoder.remat": ("full", "none"),
+    "model.encoder.remat": REMAT_POLICIES,
+    "model.decoder.remat": REMAT_POLICIES,
     "model.decoder.moe.dispatch": ("capacity", "dropless"),
     "model.connector.kind": ("c_abstractor", "linear"),
     "inputs.objective": ("next_token", "dense_labels"),

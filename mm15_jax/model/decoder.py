@@ -25,6 +25,7 @@ from mm15_jax.model import params as p
 from mm15_jax.model.attention import apply_rope, attention, cache_attention, rope_tables
 from mm15_jax.model.layers import Linear, RMSNorm
 from mm15_jax.model.moe import Auxiliary, MoE
+from mm15_jax.model.remat import saveable
 
 
 class Context(NamedTuple):
@@ -54,12 +55,13 @@ class DecoderAttention(nn.Module):
     ) -> tuple[Array, KeysValues]:
         """[B, S, D] -> [B, S, D], and x's keys and values; a cache is only read."""
         c = self.config
-        B, S, D = x.shape
+        S, D = x.shape[1:]
 
         def project(name: str, heads: int, axis: str) -> Array:
             size = heads * c.head_dim
-            out = Linear(D, size, ("embed", axis), use_bias=False, name=name)(x)
-            return out.reshape(B, S, heads, c.head_dim)
+            split = (heads, c.head_dim)
+            linear = Linear(D, size, ("embed", axis), use_bias=False, split_out=split, name=name)
+            return saveable(linear(x), "qkv")
 
         query = project("q", c.heads, "heads")
         key = project("k", c.kv_heads, "kv_heads")
@@ -74,6 +76,7 @@ class DecoderAttention(nn.Module):
         else:
             assert S == 1, S
             out = cache_attention(query[:, 0], key[:, 0], value[:, 0], *cache, context.lengths)
+            out = out[:, None]
         size = c.heads * c.head_dim
         out = Linear(
             size,
@@ -81,8 +84,9 @@ class DecoderAttention(nn.Module):
             ("heads", "embed"),
             use_bias=False,
             initializer=p.fan_in(size, c.layers),
+            split_in=(c.heads, c.head_dim),
             name="o",
-        )(out.reshape(B, S, size))
+        )(out)
         return out, KeysValues(key, value)
 
 
@@ -97,6 +101,7 @@ class SwiGLU(nn.Module):
         D, F = self.config.width, self.config.ffn_width
         gate = Linear(D, F, ("embed", "mlp"), use_bias=False, name="gate")(x)
         up = Linear(D, F, ("embed", "mlp"), use_bias=False, name="up")(x)
+        gate, up = saveable(gate, "hidden"), saveable(up, "hidden")
         down = p.fan_in(F, self.config.layers)
         return Linear(F, D, ("mlp", "embed"), use_bias=False, initializer=down, name="down")(
             jax.nn.silu(gate) * up
@@ -118,7 +123,7 @@ class DecoderLayer(nn.Module):
         c = self.config
         y = RMSNorm(c.width, c.norm_eps, name="attention_norm")(x)
         y, keys_values = DecoderAttention(c, name="attention")(y, cache, context)
-        x = x + y
+        x = saveable(x + y, "residual")
         y = RMSNorm(c.width, c.norm_eps, name="mlp_norm")(x)
         auxiliary = None
         if self.experts:

@@ -35,6 +35,8 @@ from flax import struct
 from flax.core import meta
 from jax import Array
 
+from mm15_jax.model.remat import check_policy, policy_of
+
 # Without rematerialisation a loop copies what each layer keeps for the backward pass into stacked
 # arrays and out again, a tenth of a small model's step on CPU. Parameters stay stacked.
 UNROLLED_LAYERS = 4
@@ -119,11 +121,11 @@ def scanned(layer: type[nn.Module], *, length: int, remat: str, in_axes: tuple) 
     Args:
         layer: A module whose call maps (carry, *inputs) to (carry, output).
         length: Number of layers.
-        remat: "full" recomputes a layer in the backward pass and keeps only its input; "none".
+        remat: Name of a policy of `model.remat`: what a layer keeps for the backward pass.
         in_axes: For each input after the carry, 0 (one slice a layer) or `nn.broadcast`.
 
     Raises:
-        ValueError: If remat is neither "full" nor "none".
+        ValueError: If there is no such policy.
     """
     return scanned_as_is(
         rematerialised(layer, remat),
@@ -154,10 +156,13 @@ def scanned_as_is(
 
 
 def rematerialised(layer: type[nn.Module], remat: str, *, in_scan: bool = True) -> type[nn.Module]:
-    """A module that keeps only its inputs for the backward pass if remat is "full"."""
+    """A module that keeps for the backward pass what the policy `remat` says, and its inputs.
+
+    Raises:
+        ValueError: If there is no such policy.
+    """
+    check_policy(remat)
     if remat == "none":
         return layer
-    if remat == "full":
-        # A scan already keeps XLA from merging the recomputation with the first computation.
-        return nn.remat(layer, prevent_cse=not in_scan)
-    raise ValueError(f'remat is {remat!r}, expected "full" or "none"')
+    # A scan already keeps XLA from merging the recomputation with the first computation.
+    return nn.remat(layer, prevent_cse=not in_scan, policy=policy_of(remat))

@@ -255,7 +255,7 @@ def test_bfloat16_stays_near_float32(tiny_params):
         ("encoder", {"stem": "conv"}, "stem_channels has 0 entries"),
         ("encoder", {"stem": "fancy"}, 'expected "linear" or "conv"'),
         ("encoder", {"activation": "relu"}, "expected one of"),
-        ("encoder", {"remat": "some"}, 'expected "full" or "none"'),
+        ("encoder", {"remat": "matmul"}, "did you mean 'matmuls'"),
         ("connector", {"tokens": 10}, "nearest is 9"),
         ("connector", {"kind": "mlp"}, 'expected "c_abstractor" or "linear"'),
         ("decoder", {"kv_heads": 3}, "multiple of kv_heads"),
