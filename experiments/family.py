@@ -1,9 +1,10 @@
-"""The dense family: 1B, 3B, 7B and 30B in three stages each (section 3 and 4 of the paper).
+"""The family: 1B, 3B, 7B, 30B, and 1B and 3B with 64 experts, in three stages each (section 4).
 
 Widths are assumed after AXLearn's honeycrisp models (BUILD_NOTES.md); everything else is the
 paper's, or MM1's where the paper says that it is unchanged.
 """
 
+import dataclasses
 import functools
 import math
 
@@ -17,6 +18,7 @@ from mm15_jax.config import (
     InitFrom,
     InputsConfig,
     ModelConfig,
+    MoEConfig,
     OptimizerConfig,
     SplittingConfig,
     TrainConfig,
@@ -29,7 +31,13 @@ DECODERS = {
     "7b": DecoderConfig(vocab_size=100_352, width=4096, layers=32, ffn_width=13_056, heads=32),
     "30b": DecoderConfig(vocab_size=100_352, width=7168, layers=48, ffn_width=22_848, heads=56),
 }
-# Decoder parameters with the embedding tied: N of MM1's learning-rate law.
+# 64 experts in place of the FFN of every second layer; all else is the dense model's.
+DECODERS |= {
+    f"{size}_moe": dataclasses.replace(DECODERS[size], moe=MoEConfig(experts=64))
+    for size in ("1b", "3b")
+}
+# Decoder parameters with the embedding tied: N of MM1's learning-rate law,
+# for the models with experts as well ("the same hyper-parameters as dense").
 DECODER_PARAMETERS = {
     "1b": 1_195_483_136,
     "3b": 2_737_739_264,
@@ -56,7 +64,7 @@ def pretrain(size: str) -> ExperimentConfig:
         ),
         data=DataConfig(mixture="pretrain"),
         optimizer=OptimizerConfig(
-            peak_learning_rate=peak_learning_rate(DECODER_PARAMETERS[size]),
+            peak_learning_rate=peak_learning_rate(DECODER_PARAMETERS[size.removesuffix("_moe")]),
             warmup_steps=2000,
             end_ratio=0.1,
             b1=0.0,  # AdaFactor without momentum

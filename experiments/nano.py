@@ -15,6 +15,7 @@ from mm15_jax.config import (
     InitFrom,
     InputsConfig,
     ModelConfig,
+    MoEConfig,
     OptimizerConfig,
     SplittingConfig,
     TrainConfig,
@@ -136,7 +137,46 @@ def sft() -> ExperimentConfig:
     return replace_nested(continual(), changes)
 
 
+# Three layers, of which the last has experts. Dropless, as on CPU empty places cost as much as
+# tokens do.
+MOE = MoEConfig(experts=8, every=3, dispatch="dropless")
+
+
+def _with_experts(stage: ExperimentConfig) -> ExperimentConfig:
+    """A stage with experts in the decoder. The first upcycles the dense text decoder."""
+    changes: dict[str, object] = {
+        "name": stage.name.replace("nano", "nano_moe"),
+        "family": "nano_moe",
+        "model.decoder.moe": MOE,
+    }
+    if stage.stage != "pretrain":
+        before = stage.init_from[0].experiment
+        changes["init_from"] = (InitFrom(before.replace("nano", "nano_moe")),)
+    return replace_nested(stage, changes)
+
+
+def moe_pretrain() -> ExperimentConfig:
+    return _with_experts(pretrain())
+
+
+def moe_continual() -> ExperimentConfig:
+    return _with_experts(continual())
+
+
+def moe_sft() -> ExperimentConfig:
+    return _with_experts(sft())
+
+
 EXPERIMENTS = {
     f"mm15_nano_{function.__name__}": function
-    for function in (encoder, text, pretrain, continual, sft)
+    for function in (
+        encoder,
+        text,
+        pretrain,
+        continual,
+        sft,
+        moe_pretrain,
+        moe_continual,
+        moe_sft,
+    )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from mm15_jax.checkpoint import run, shipped
 from mm15_jax.checkpoint.manager import compare_shapes, flat_shapes
+from mm15_jax.checkpoint.upcycle import upcycle_decoder, wants_upcycling
 from mm15_jax.config import ExperimentConfig, ModelConfig, load
 from mm15_jax.model import mllm
 from mm15_jax.model.resize import resize_position_tables
@@ -92,7 +94,8 @@ def initial_params(
 ) -> Any:
     """Random parameters by the seed, with the parts of `starts` in their places.
 
-    Position tables are interpolated where the resolution changed.
+    Position tables are interpolated where the resolution changed, and a dense decoder is upcycled
+    where the experiment's has experts (`checkpoint.upcycle`).
 
     Args:
       config: of the experiment that starts.
@@ -122,11 +125,21 @@ def initial_params(
             source = run.load_params(start.run_dir, source_config, abstract_of(source_model))
             source = {part: source[part] for part in start.parts}
         source = resize_position_tables(source, source_model, config.model)
+        shapes, upcycle = source, None
+        if "decoder" in source and wants_upcycling(source_model, config.model):
+            upcycle = functools.partial(upcycle_decoder, target=config.model)
+            shapes = {
+                **source,
+                "decoder": jax.eval_shape(upcycle, source["decoder"], params["decoder"]),
+            }
         compare_shapes(
             flat_shapes({part: params[part] for part in start.parts}),
-            flat_shapes(source),
+            flat_shapes(shapes),
             str(start),
         )
+        if upcycle:
+            compiled = jax.jit(upcycle, out_shardings=wanted["decoder"])
+            source = {**source, "decoder": compiled(source["decoder"], params["decoder"])}
         params = {**params, **_place(source, wanted)}
     return params
 

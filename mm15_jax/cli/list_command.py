@@ -51,12 +51,12 @@ def _print_table(rows: list[dict]) -> None:
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
     for title in ("experiment", "family", "stage", "mixture"):
         table.add_column(title, no_wrap=True)
-    for title in ("encoder", "connector", "decoder", "total"):
+    # "active" are those that one token uses: of experts, the ones it is sent to.
+    parts = ("encoder", "connector", "decoder", "total", "active")
+    for title in parts:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        sizes = [
-            _millions(row["parameters"][p]) for p in ("encoder", "connector", "decoder", "total")
-        ]
+        sizes = [_millions(row["parameters"][part]) for part in parts]
         table.add_row(row["name"], row["family"], row["stage"], row["mixture"], *sizes)
     # A pipe has no width of its own; a table that wraps is of no use to grep.
     console = rich.console.Console()

@@ -11,6 +11,18 @@ from dataclasses import dataclass
 
 STAGES = ("encoder", "text", "pretrain", "continual", "sft")
 
+# What a layer keeps for the backward pass, from the least memory to the most; "offload_context"
+# keeps as "context" does, in the host's memory. Their meaning is in model/remat.py.
+REMAT_POLICIES = (
+    "full",
+    "offload_context",
+    "context",
+    "attention",
+    "matmuls",
+    "activations",
+    "none",
+)
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -27,7 +39,7 @@ class EncoderConfig:
     stem: str = "linear"  # "linear": one matmul a patch (CLIP); "conv": 3x3 stride-2 convolutions
     stem_channels: tuple[int, ...] = ()  # conv stem: channels of each convolution but the last
     norm_eps: float = 1e-5
-    remat: str = "full"  # "full": recompute a layer in the backward pass; "none"
+    remat: str = "full"  # one of REMAT_POLICIES; "full": recompute a layer in the backward pass
 
     @property
     def grid(self) -> int:
@@ -46,6 +58,23 @@ class ConnectorConfig:
 
 
 @dataclass(frozen=True)
+class MoEConfig:
+    """Experts in place of a decoder layer's FFN (section 4; sources in BUILD_NOTES.md)."""
+
+    experts: int = 0  # 0: a dense decoder; the paper has 64
+    top_k: int = 2  # experts of each token
+    every: int = 2  # the last layer of each group of so many has experts
+    # "capacity": an expert takes a fixed number of a row's tokens; "dropless": all that come.
+    dispatch: str = "capacity"
+    capacity_factor: float = 2.0  # places of an expert, over its fair share of a row
+    # dropless with experts on several devices: places for the tokens that go to one device, over
+    # the fair share; what does not fit is dropped. 0: room for the worst case, nothing is dropped.
+    buffer_factor: float = 0.0
+    load_balance_weight: float = 0.01  # the paper's
+    router_z_weight: float = 0.001  # the paper's
+
+
+@dataclass(frozen=True)
 class DecoderConfig:
     """A causal transformer: RMSNorm, grouped-query attention with QK-norm, RoPE, SwiGLU."""
 
@@ -61,6 +90,7 @@ class DecoderConfig:
     qk_norm: bool = True
     tie_embeddings: bool = True
     remat: str = "full"  # as in the encoder
+    moe: MoEConfig = MoEConfig()
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 
 from mm15_jax.config.names import unknown
-from mm15_jax.config.schema import STAGES, ExperimentConfig
+from mm15_jax.config.schema import REMAT_POLICIES, STAGES, ExperimentConfig
 
 _CHOICES = {
     "stage": STAGES,
     "model.encoder.stem": ("linear", "conv"),
     "model.encoder.activation": ("quick_gelu", "gelu"),
-    "model.encoder.remat": ("full", "none"),
-    "model.decoder.remat": ("full", "none"),
+    "model.encoder.remat": REMAT_POLICIES,
+    "model.decoder.remat": REMAT_POLICIES,
+    "model.decoder.moe.dispatch": ("capacity", "dropless"),
     "model.connector.kind": ("c_abstractor", "linear"),
     "inputs.objective": ("next_token", "dense_labels"),
     "inputs.loss_balance": ("token", "square", "example"),
@@ -84,6 +85,7 @@ def validate(config: ExperimentConfig) -> None:
         raise ValueError(
             f"model.decoder.heads {decoder.heads} is not a multiple of kv_heads {decoder.kv_heads}"
         )
+    _validate_moe(config)
     splitting = config.inputs.splitting
     if not 1 <= splitting.n_min <= splitting.n_max:
         raise ValueError(
@@ -101,3 +103,36 @@ def validate(config: ExperimentConfig) -> None:
         raise ValueError(
             f"inputs.tiles_per_row is {config.inputs.tiles_per_row}; expected 0 or more"
         )
+
+
+def _validate_moe(config: ExperimentConfig) -> None:
+    """Raises ValueError where experts fit neither the decoder nor the mesh."""
+    moe, layers = config.model.decoder.moe, config.model.decoder.layers
+    if not moe.experts:
+        return
+    key = "model.decoder.moe"
+    if moe.experts < 0 or not 1 <= moe.top_k <= moe.experts:
+        raise ValueError(
+            f"{key}.top_k is {moe.top_k} of {moe.experts} experts; expected 1 to the number of "
+            "experts"
+        )
+    if moe.every < 1 or layers % moe.every:
+        fitting = [n for n in range(1, layers + 1) if layers % n == 0]
+        nearest = min(fitting, key=lambda n: abs(n - moe.every), default=1)
+        raise ValueError(
+            f"{key}.every {moe.every} does not divide the decoder's {layers} layers into groups; "
+            f"the nearest that does is {nearest}"
+        )
+    if moe.capacity_factor <= 0:
+        raise ValueError(f"{key}.capacity_factor is {moe.capacity_factor}; expected more than 0")
+    for field in ("buffer_factor", "load_balance_weight", "router_z_weight"):
+        if getattr(moe, field) < 0:
+            raise ValueError(f"{key}.{field} is {getattr(moe, field)}; expected 0 or more")
+    for mesh in (config.mesh, *(row.mesh for row in config.meshes)):
+        if mesh.expert and moe.experts % mesh.expert:
+            fitting = [n for n in range(1, moe.experts + 1) if moe.experts % n == 0]
+            nearest = min(fitting, key=lambda n: abs(n - mesh.expert))
+            raise ValueError(
+                f"mesh.expert {mesh.expert} does not divide {moe.experts} experts; the nearest "
+                f"that does is {nearest}"
+            )

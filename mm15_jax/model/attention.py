@@ -1,26 +1,21 @@
 """Attention of encoder and decoder, and rotary positions.
 
-Legend: B rows, S queries, T keys, H query heads, K key and value heads, G = H / K queries that
-share one key head, h head dim, C cache length.
+`attention` is one function on every platform; which kernel computes it is decided here, while a
+step is traced, and nowhere else.
+
+Legend: B rows, S queries, H query heads, K key and value heads, h head dim, C cache length.
 """
 
 from __future__ import annotations
-
-import functools
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-# Queries are handled in blocks of at most this many, so that the float32 scores of a 4096-token
-# row take [H, 1024, 4096] and not [H, 4096, 4096].
-QUERY_BLOCK = 1024
-
-# A causal row has at least this many blocks: block i of n needs the first i / n of the keys only,
-# which saves (n - 1) / 2n of the work, 3/8 with four. The shapes stay static.
-CAUSAL_BLOCKS = 4
-
-_MASKED = -1e30  # finite: a row without any visible key stays finite
+from mm15_jax.model.attention_gpu import cudnn_attention, cudnn_takes
+from mm15_jax.model.attention_xla import MASKED, xla_attention
+from mm15_jax.model.remat import saveable
+from mm15_jax.parallel.rules import rules_in_force
 
 
 def rope_tables(positions: Array, head_dim: int, theta: float) -> tuple[Array, Array]:
@@ -54,9 +49,12 @@ def attention(
     *,
     segment_ids: Array | None = None,
     causal: bool = False,
-    query_block: int = QUERY_BLOCK,
+    rows: str = "batch",
 ) -> Array:
-    """Grouped-query attention with a float32 softmax; keys are never repeated for their group.
+    """Grouped-query attention of whole rows, with a float32 softmax.
+
+    On TPU it is the splash kernel, on an NVIDIA GPU cuDNN's where that takes the arrays, elsewhere
+    plain JAX. None of them holds the scores of a whole row.
 
     Args:
         query_BSHh: Queries; head k * G + g uses key head k.
@@ -65,74 +63,59 @@ def attention(
         segment_ids: int32[B, S]; a query sees keys of its own segment only (padding, segment 0,
             sees padding). None: it sees all.
         causal: Whether a query sees only keys at or before its own place in the row.
-        query_block: Most queries whose scores are held at once; see QUERY_BLOCK.
+        rows: Logical axis of B, "batch" or "tiles": says how a mesh divides it.
 
     Returns:
         [B, S, H, h] in the queries' dtype.
     """
-    B, S, H, h = query_BSHh.shape
-    K = key_BSKh.shape[2]
-    assert H % K == 0, (H, K)
-    query = (query_BSHh * h**-0.5).reshape(B, S, K, H // K, h).transpose(0, 2, 3, 1, 4)
-    key, value = key_BSKh.transpose(0, 2, 1, 3), value_BSKh.transpose(0, 2, 1, 3)
-    block = min(query_block, -(-S // CAUSAL_BLOCKS) if causal else S)
-    blocks = []
-    for start in range(0, S, block):
-        stop = min(start + block, S)
-        seen = stop if causal else S
-        attend = functools.partial(_attend_block, start=start, causal=causal)
-        if query_block < S:  # long rows keep no block's scores for the backward pass
-            attend = jax.checkpoint(attend)
-        segments = None
-        if segment_ids is not None:
-            segments = segment_ids[:, start:stop], segment_ids[:, :seen]
-        blocks.append(
-            attend(query[:, :, :, start:stop], key[:, :, :seen], value[:, :, :seen], segments)
+    platform = platform_in_force()
+    if platform == "tpu":
+        # Pallas takes half a second to import, and only this branch needs it.
+        from mm15_jax.model.attention_tpu import splash_attention
+
+        return splash_attention(
+            query_BSHh, key_BSKh, value_BSKh, segment_ids=segment_ids, causal=causal, rows=rows
         )
-    out = blocks[0] if len(blocks) == 1 else jnp.concatenate(blocks, axis=3)
-    return out.transpose(0, 3, 1, 2, 4).reshape(B, S, H, h)
+    if platform == "gpu" and cudnn_takes(query_BSHh):
+        return cudnn_attention(
+            query_BSHh, key_BSKh, value_BSKh, segment_ids=segment_ids, causal=causal
+        )
+    out = xla_attention(query_BSHh, key_BSKh, value_BSKh, segment_ids=segment_ids, causal=causal)
+    return saveable(out, "context")
 
 
-def _attend_block(
-    query_BKGsh: Array,
-    key_BKTh: Array,
-    value_BKTh: Array,
-    segments: tuple[Array, Array] | None,
-    *,
-    start: int,
-    causal: bool,
-) -> Array:
-    """Attention of the queries at places start .. start + s over the first T keys.
+def attention_with_token(
+    patches: tuple[Array, Array, Array], tokens: tuple[Array, Array, Array], *, rows: str = "tiles"
+) -> tuple[Array, Array]:
+    """Bidirectional attention over patches and one token that is kept apart from them.
 
-    The queries of a group are rows of one matrix, and the softmax's sum divides the output, which
-    is smaller than the weights.
+    The same as `attention` over the token and the patches in one row.
+
+    Args:
+        patches: Queries, keys and values [B, S, H, h].
+        tokens: Queries, keys and values [B, 1, H, h].
+        rows: As in `attention`.
+
+    Returns:
+        [B, S, H, h] of the patches, and [B, 1, H, h] of the token.
     """
-    B, K, G, s, h = query_BKGsh.shape
-    T = key_BKTh.shape[2]
-    scores = jnp.einsum(
-        "bkrh,bkth->bkrt",
-        query_BKGsh.reshape(B, K, G * s, h),
-        key_BKTh,
-        preferred_element_type=jnp.float32,
-    ).reshape(B, K, G, s, T)
-    visible = None
-    if causal:
-        visible = (start + jnp.arange(s)[:, None] >= jnp.arange(T)[None, :])[None]
-    if segments is not None:
-        same = segments[0][:, :, None] == segments[1][:, None, :]
-        visible = same if visible is None else visible & same
-    if visible is not None:
-        scores = jnp.where(visible[:, None, None], scores, _MASKED)
-    highest = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
-    weights = jnp.exp(scores - highest)
-    total = jnp.sum(weights, axis=-1, keepdims=True)
-    out = jnp.einsum(
-        "bkrt,bkth->bkrh",
-        weights.astype(value_BKTh.dtype).reshape(B, K, G * s, T),
-        value_BKTh,
-        preferred_element_type=jnp.float32,
-    ).reshape(B, K, G, s, h)
-    return (out / total).astype(value_BKTh.dtype)
+    if platform_in_force() == "tpu":
+        from mm15_jax.model.attention_tpu import splash_attention_with_token
+
+        return splash_attention_with_token(patches, tokens, rows=rows)
+    both = (jnp.concatenate(pair, axis=1) for pair in zip(tokens, patches, strict=True))
+    out = attention(*both, rows=rows)
+    return out[:, 1:], out[:, :1]
+
+
+def platform_in_force() -> str:
+    """Where what is being traced will run: "tpu", "gpu" or "cpu".
+
+    The devices of the mesh in force say so, if there is one: a step compiled ahead of time for TPUs
+    is traced on a machine whose own devices are CPUs.
+    """
+    in_force = rules_in_force()
+    return in_force[0].devices.flat[0].platform if in_force else jax.default_backend()
 
 
 def cache_attention(
@@ -165,7 +148,7 @@ def cache_attention(
     query = (query_BHh * h**-0.5).reshape(B, K, H // K, h)
     old = jnp.einsum("bkgh,bckh->bkgc", query, cached_keys_BCKh, preferred_element_type=jnp.float32)
     visible = jnp.arange(C)[None] < lengths_B[:, None]
-    old = jnp.where(visible[:, None, None], old, _MASKED)
+    old = jnp.where(visible[:, None, None], old, MASKED)
     own = jnp.einsum("bkgh,bkh->bkg", query, key_BKh, preferred_element_type=jnp.float32)
     weights = jax.nn.softmax(jnp.concatenate([old, own[..., None]], axis=-1), axis=-1)
     weights = weights.astype(value_BKh.dtype)

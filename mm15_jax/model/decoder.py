@@ -1,11 +1,14 @@
 """Decoder: a causal transformer with RMSNorm, grouped-query attention, QK-norm, RoPE and SwiGLU.
 
+With experts (`config.moe`), the last layer of each group of `every` has a mixture of experts in its
+SwiGLU's place; groups are scanned as layers are without.
+
 Embeddings are not scaled on the way in. They start with stddev 1 / sqrt(D), so that the tied output
 gives logits of unit variance for unit hidden states (first loss near ln V + 0.5), and the first
 norm lifts them to unit scale for the layers.
 
 Legend: B rows, S sequence, D width, H query heads, K key/value heads, h head dim, F FFN width,
-V vocabulary, L layers, C cache length.
+V vocabulary, L layers, C cache length, E experts.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from mm15_jax.config.schema import DecoderConfig
 from mm15_jax.model import params as p
 from mm15_jax.model.attention import apply_rope, attention, cache_attention, rope_tables
 from mm15_jax.model.layers import Linear, RMSNorm
+from mm15_jax.model.moe import Auxiliary, MoE
+from mm15_jax.model.remat import saveable
 
 
 class Context(NamedTuple):
@@ -50,12 +55,13 @@ class DecoderAttention(nn.Module):
     ) -> tuple[Array, KeysValues]:
         """[B, S, D] -> [B, S, D], and x's keys and values; a cache is only read."""
         c = self.config
-        B, S, D = x.shape
+        S, D = x.shape[1:]
 
         def project(name: str, heads: int, axis: str) -> Array:
             size = heads * c.head_dim
-            out = Linear(D, size, ("embed", axis), use_bias=False, name=name)(x)
-            return out.reshape(B, S, heads, c.head_dim)
+            split = (heads, c.head_dim)
+            linear = Linear(D, size, ("embed", axis), use_bias=False, split_out=split, name=name)
+            return saveable(linear(x), "qkv")
 
         query = project("q", c.heads, "heads")
         key = project("k", c.kv_heads, "kv_heads")
@@ -70,6 +76,7 @@ class DecoderAttention(nn.Module):
         else:
             assert S == 1, S
             out = cache_attention(query[:, 0], key[:, 0], value[:, 0], *cache, context.lengths)
+            out = out[:, None]
         size = c.heads * c.head_dim
         out = Linear(
             size,
@@ -77,8 +84,9 @@ class DecoderAttention(nn.Module):
             ("heads", "embed"),
             use_bias=False,
             initializer=p.fan_in(size, c.layers),
+            split_in=(c.heads, c.head_dim),
             name="o",
-        )(out.reshape(B, S, size))
+        )(out)
         return out, KeysValues(key, value)
 
 
@@ -93,6 +101,7 @@ class SwiGLU(nn.Module):
         D, F = self.config.width, self.config.ffn_width
         gate = Linear(D, F, ("embed", "mlp"), use_bias=False, name="gate")(x)
         up = Linear(D, F, ("embed", "mlp"), use_bias=False, name="up")(x)
+        gate, up = saveable(gate, "hidden"), saveable(up, "hidden")
         down = p.fan_in(F, self.config.layers)
         return Linear(F, D, ("mlp", "embed"), use_bias=False, initializer=down, name="down")(
             jax.nn.silu(gate) * up
@@ -104,19 +113,51 @@ class DecoderLayer(nn.Module):
 
     config: DecoderConfig
     keep: bool  # whether to return keys and values
+    experts: bool = False  # whether a mixture of experts takes the SwiGLU's place
 
     @nn.compact
     def __call__(
         self, x: Array, cache: KeysValues | None, context: Context
-    ) -> tuple[Array, KeysValues | None]:
-        """[B, S, D] -> [B, S, D], and x's keys and values if `keep`."""
+    ) -> tuple[Array, tuple[KeysValues | None, Auxiliary | None]]:
+        """[B, S, D] -> [B, S, D], x's keys and values if `keep`, and what experts report."""
         c = self.config
         y = RMSNorm(c.width, c.norm_eps, name="attention_norm")(x)
         y, keys_values = DecoderAttention(c, name="attention")(y, cache, context)
-        x = x + y
+        x = saveable(x + y, "residual")
         y = RMSNorm(c.width, c.norm_eps, name="mlp_norm")(x)
-        x = x + SwiGLU(c, name="mlp")(y)
-        return x, keys_values if self.keep else None
+        auxiliary = None
+        if self.experts:
+            mask = None if context.segment_ids is None else context.segment_ids > 0
+            # Where keys are kept an answer is made: it must not depend on the rest of the batch.
+            y, auxiliary = MoE(c, name="moe")(y, mask, exact=self.keep)
+        else:
+            y = SwiGLU(c, name="mlp")(y)
+        return x + y, (keys_values if self.keep else None, auxiliary)
+
+
+class LayerGroup(nn.Module):
+    """`moe.every` layers, the last of them with experts: what is scanned where there are any."""
+
+    config: DecoderConfig
+    keep: bool
+
+    @nn.compact
+    def __call__(
+        self, x: Array, cache: KeysValues | None, context: Context
+    ) -> tuple[Array, tuple[KeysValues | None, Auxiliary | None]]:
+        """As `DecoderLayer`, with caches, keys and values of all layers: [every, B, S, K, h]."""
+        c = self.config
+        layer = p.rematerialised(DecoderLayer, c.remat)
+        kept, auxiliary = [], None
+        for i in range(c.moe.every):
+            last = i == c.moe.every - 1
+            own = None if cache is None else KeysValues(cache.keys[i], cache.values[i])
+            x, (keys_values, auxiliary) = layer(c, self.keep, last, name=f"layer{i}")(
+                x, own, context
+            )
+            kept.append(keys_values)
+        stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *kept) if self.keep else None
+        return x, (stacked, auxiliary)
 
 
 class Decoder(nn.Module):
@@ -134,7 +175,7 @@ class Decoder(nn.Module):
         cache: KeysValues | None = None,
         lengths: Array | None = None,
         keep: bool = False,
-    ) -> tuple[Array, KeysValues | None]:
+    ) -> tuple[Array, KeysValues | None, Auxiliary | None]:
         """Runs the layers and the final norm.
 
         Args:
@@ -146,7 +187,8 @@ class Decoder(nn.Module):
             keep: Whether to return keys and values of x.
 
         Returns:
-            Hidden states [B, S, D] in x's dtype, and [L, B, S, K, h] if keep, else None.
+            Hidden states [B, S, D] in x's dtype; [L, B, S, K, h] if keep, else None; losses and
+            figures of the layers with experts, stacked, or None.
         """
         c = self.config
         # Declared here, used by `embed` and `logits_of` before and after the layers.
@@ -155,16 +197,32 @@ class Decoder(nn.Module):
             size = (c.vocab_size, c.width)
             p.declare(self, name, size, ("vocab", "embed"), p.fan_in(c.width))
         cos, sin = rope_tables(positions, c.head_dim, c.rope_theta)
-        kept = None
+        context = Context(cos, sin, segment_ids, lengths)
+        kept, auxiliary = None, None
         if c.layers:
-            context = Context(cos, sin, segment_ids, lengths)
-            in_axes = (nn.broadcast if cache is None else 0, nn.broadcast)
-            layers = p.scanned(DecoderLayer, length=c.layers, remat=c.remat, in_axes=in_axes)
-            x, kept = layers(c, keep, name="layers")(x, cache, context)
+            x, (kept, auxiliary) = self._run_layers(x, cache, context, keep)
         elif keep:
             empty = jnp.zeros((0, *x.shape[:2], c.kv_heads, c.head_dim), x.dtype)
             kept = KeysValues(empty, empty)
-        return RMSNorm(c.width, c.norm_eps, name="final_norm")(x), kept
+        return RMSNorm(c.width, c.norm_eps, name="final_norm")(x), kept, auxiliary
+
+    def _run_layers(self, x: Array, cache: KeysValues | None, context: Context, keep: bool):
+        """All layers, or all groups of them, as one scan: as one layer, each output stacked."""
+        c = self.config
+        in_axes = (nn.broadcast if cache is None else 0, nn.broadcast)
+        if not c.moe.experts:
+            layers = p.scanned(DecoderLayer, length=c.layers, remat=c.remat, in_axes=in_axes)
+            return layers(c, keep, name="layers")(x, cache, context)
+        count, every = c.layers // c.moe.every, c.moe.every
+        groups = p.scanned_as_is(
+            LayerGroup, length=count, unroll=p.unrolls(count, c.remat), in_axes=in_axes
+        )
+        if cache is not None:
+            cache = jax.tree.map(lambda a: a.reshape(count, every, *a.shape[1:]), cache)
+        x, (kept, auxiliary) = groups(c, keep, name="groups")(x, cache, context)
+        if keep:
+            kept = jax.tree.map(lambda a: a.reshape(c.layers, *a.shape[2:]), kept)
+        return x, (kept, auxiliary)
 
 
 def embed(table_VD: Array, tokens: Array, dtype: jnp.dtype) -> Array:

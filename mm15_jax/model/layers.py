@@ -15,10 +15,24 @@ from mm15_jax.model import params as p
 from mm15_jax.parallel.rules import gathered
 
 
-def linear(x: Array, kernel: Array, bias: Array | None = None) -> Array:
-    """X [..., in] @ kernel [in, out] + bias [out], in x's dtype."""
-    y = jnp.matmul(x, kernel.astype(x.dtype))
-    return y if bias is None else y + bias.astype(x.dtype)
+def linear(
+    x: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    *,
+    split_in: tuple[int, ...] = (),
+    split_out: tuple[int, ...] = (),
+) -> Array:
+    """X [..., in] @ kernel [in, out] + bias [out], in x's dtype.
+
+    With split_in x is [..., *split_in], with split_out the result is [..., *split_out], such as
+    (heads, head_dim). The kernel is split, not the activations: a TPU lays those out in tiles, and
+    would copy them.
+    """
+    split_in, split_out = split_in or kernel.shape[:1], split_out or kernel.shape[1:]
+    kernel = kernel.astype(x.dtype).reshape(*split_in, *split_out)
+    y = jnp.tensordot(x, kernel, axes=len(split_in))
+    return y if bias is None else y + bias.astype(x.dtype).reshape(split_out)
 
 
 def layer_norm(x: Array, scale: Array, bias: Array, eps: float) -> Array:
@@ -59,23 +73,26 @@ def activation(name: str):
 
 
 class Linear(nn.Module):
-    """A matmul over the last axis; see `linear`. `axes` name (in, out)."""
+    """A matmul over the last axis, or axes; see `linear`. `axes` name (in, out)."""
 
     size_in: int
     size_out: int
     axes: tuple[str | None, str | None]
     use_bias: bool = True
     initializer: p.Initializer | None = None  # None: normal, stddev 1 / sqrt(size_in)
+    split_in: tuple[int, ...] = ()
+    split_out: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[..., size_in] -> [..., size_out]."""
+        """[..., size_in] -> [..., size_out], either split."""
         initializer = self.initializer or p.fan_in(self.size_in)
         kernel = p.declare(self, "kernel", (self.size_in, self.size_out), self.axes, initializer)
         bias = None
         if self.use_bias:
             bias = p.declare(self, "bias", (self.size_out,), self.axes[1:], p.ZEROS)
-        return linear(x, gathered(kernel, self.axes, x.dtype), bias)
+        kernel = gathered(kernel, self.axes, x.dtype)
+        return linear(x, kernel, bias, split_in=self.split_in, split_out=self.split_out)
 
 
 class LayerNorm(nn.Module):

@@ -22,6 +22,7 @@ from jax import Array
 from mm15_jax.config.schema import ModelConfig
 from mm15_jax.model.connector import Connector, tokens_per_tile
 from mm15_jax.model.decoder import Decoder, KeysValues, embed, logits_of
+from mm15_jax.model.moe import Auxiliary
 from mm15_jax.model.params import Box
 from mm15_jax.model.vit import Encoder
 from mm15_jax.parallel.rules import constrain, gathered
@@ -85,6 +86,10 @@ def check_config(config: ModelConfig) -> None:
         )
     if d.heads % d.kv_heads:
         raise ValueError(f"decoder.heads {d.heads} is not a multiple of kv_heads {d.kv_heads}")
+    if d.moe.experts and d.layers % d.moe.every:
+        raise ValueError(
+            f"decoder.layers {d.layers} is not a multiple of decoder.moe.every {d.moe.every}"
+        )
     if d.head_dim % 2:
         raise ValueError(f"decoder.head_dim is {d.head_dim}, expected an even number")
 
@@ -152,10 +157,15 @@ def logical_axes(config: ModelConfig) -> Params:
 def count_parameters(config: ModelConfig) -> dict[str, int]:
     """Parameters of each part, "total", and "active" (that one token uses); allocates nothing."""
     counts = {"encoder": 0, "connector": 0, "decoder": 0}
+    idle = 0
     for path, box in _boxed_shapes(config):
-        counts[path.split("/")[0]] += math.prod(box.value.shape)
+        size = math.prod(box.value.shape)
+        counts[path.split("/")[0]] += size
+        if "experts" in box.axes:
+            moe = config.decoder.moe
+            idle += size // moe.experts * (moe.experts - moe.top_k)
     total = sum(counts.values())
-    return {**counts, "total": total, "active": total}
+    return {**counts, "total": total, "active": total - idle}
 
 
 def encode_tiles(params: Params, tiles: Array, config: ModelConfig, *, dtype: jnp.dtype) -> Array:
@@ -194,8 +204,8 @@ def place_vision(x_BSD: Array, vision_BMD: Array, index_BS: Array) -> Array:
 
 def forward(
     params: Params, batch: Mapping[str, Array], config: ModelConfig, *, dtype: jnp.dtype
-) -> Array:
-    """Hidden states after the final norm.
+) -> tuple[Array, Auxiliary | None]:
+    """Hidden states after the final norm, and what experts report.
 
     Args:
         params: Of `init_params`.
@@ -205,15 +215,16 @@ def forward(
         dtype: Compute dtype.
 
     Returns:
-        dtype[B, S, D].
+        dtype[B, S, D], and losses and figures of the layers with experts, stacked (None for a dense
+        decoder); they are means over the batch's tokens, without padding.
     """
-    hidden, _ = Decoder(config.decoder).apply(
+    hidden, _, auxiliary = Decoder(config.decoder).apply(
         {"params": params["decoder"]},
         embed_batch(params, batch, config, dtype),
         batch["positions"],
         segment_ids=batch["segment_ids"],
     )
-    return hidden
+    return hidden, auxiliary
 
 
 def output_table(params: Params, config: ModelConfig) -> Array:
@@ -254,7 +265,7 @@ def prefill(
     if cache_length < S:
         raise ValueError(f"cache_length is {cache_length}, expected at least the prompts' {S}")
     lengths = jnp.sum(batch["segment_ids"] > 0, axis=1, dtype=jnp.int32)
-    hidden, kept = Decoder(config.decoder).apply(
+    hidden, kept, _ = Decoder(config.decoder).apply(
         {"params": params["decoder"]},
         embed_batch(params, batch, config, dtype),
         batch["positions"],
@@ -285,7 +296,7 @@ def decode_step(
         Logits that follow the token float32[B, V], and the cache with it.
     """
     x = embed(params["decoder"]["embedding"], tokens[:, None], dtype)
-    hidden, new = Decoder(config.decoder).apply(
+    hidden, new, _ = Decoder(config.decoder).apply(
         {"params": params["decoder"]},
         x,
         cache.lengths[:, None],

@@ -16,6 +16,9 @@ Logical axes:
     pixels       values of one patch, or taps x channels of a convolution's window
     taps         taps of a depthwise convolution
     squeeze      bottleneck of squeeze-and-excitation
+    experts      experts of a mixture, each with arrays of its own
+    expert_embed, expert_mlp
+                 widths of an expert; the mesh axis `expert` divides the experts instead
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from flax import linen as nn
 from flax import struct
 from flax.core import meta
 from jax import Array
+
+from mm15_jax.model.remat import check_policy, policy_of
 
 # Without rematerialisation a loop copies what each layer keeps for the backward pass into stacked
 # arrays and out again, a tenth of a small model's step on CPU. Parameters stay stacked.
@@ -116,28 +121,48 @@ def scanned(layer: type[nn.Module], *, length: int, remat: str, in_axes: tuple) 
     Args:
         layer: A module whose call maps (carry, *inputs) to (carry, output).
         length: Number of layers.
-        remat: "full" recomputes a layer in the backward pass and keeps only its input; "none".
+        remat: Name of a policy of `model.remat`: what a layer keeps for the backward pass.
         in_axes: For each input after the carry, 0 (one slice a layer) or `nn.broadcast`.
 
     Raises:
-        ValueError: If remat is neither "full" nor "none".
+        ValueError: If there is no such policy.
     """
-    return nn.scan(
+    return scanned_as_is(
         rematerialised(layer, remat),
+        length=length,
+        unroll=unrolls(length, remat),
+        in_axes=in_axes,
+    )
+
+
+def unrolls(length: int, remat: str) -> bool:
+    """Whether a loop over so many layers is written out; see UNROLLED_LAYERS."""
+    return remat == "none" and length <= UNROLLED_LAYERS
+
+
+def scanned_as_is(
+    layer: type[nn.Module], *, length: int, unroll: bool, in_axes: tuple
+) -> type[nn.Module]:
+    """`scanned` for a module that rematerialises its own parts."""
+    return nn.scan(
+        layer,
         variable_axes={"params": 0},
         split_rngs={"params": True},
         in_axes=in_axes,
         length=length,
-        unroll=length if remat == "none" and length <= UNROLLED_LAYERS else 1,
+        unroll=length if unroll else 1,
         metadata_params={meta.PARTITION_NAME: "layers"},
     )
 
 
 def rematerialised(layer: type[nn.Module], remat: str, *, in_scan: bool = True) -> type[nn.Module]:
-    """A module that keeps only its inputs for the backward pass if remat is "full"."""
+    """A module that keeps for the backward pass what the policy `remat` says, and its inputs.
+
+    Raises:
+        ValueError: If there is no such policy.
+    """
+    check_policy(remat)
     if remat == "none":
         return layer
-    if remat == "full":
-        # A scan already keeps XLA from merging the recomputation with the first computation.
-        return nn.remat(layer, prevent_cse=not in_scan)
-    raise ValueError(f'remat is {remat!r}, expected "full" or "none"')
+    # A scan already keeps XLA from merging the recomputation with the first computation.
+    return nn.remat(layer, prevent_cse=not in_scan, policy=policy_of(remat))

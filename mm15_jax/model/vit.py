@@ -6,6 +6,7 @@ Legend: n tiles, r resolution, P patches of a tile, W width.
 from __future__ import annotations
 
 import itertools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,10 @@ from jax import Array
 
 from mm15_jax.config.schema import EncoderConfig
 from mm15_jax.model import params as p
-from mm15_jax.model.attention import attention
+from mm15_jax.model.attention import attention, attention_with_token
 from mm15_jax.model.convolution import halving_conv3x3
 from mm15_jax.model.layers import LayerNorm, Linear, activation
+from mm15_jax.model.remat import saveable
 
 # Per channel, of pixels scaled to 0..1 (OpenAI's CLIP).
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -75,24 +77,40 @@ class ConvStem(nn.Module):
         )(x)
 
 
+class Streams(NamedTuple):
+    """What the layers pass on: the patches, and the class token where there is one.
+
+    Apart, because 48 x 48 patches fill the tiles and blocks of a TPU, and one more does not.
+    """
+
+    patches: Array  # [n, P, W]
+    token: Array | None  # [n, 1, W]
+
+
 class EncoderAttention(nn.Module):
     """Bidirectional self-attention with biases."""
 
     config: EncoderConfig
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """[n, S, W] -> [n, S, W]."""
+    def __call__(self, x: Streams) -> Streams:
+        """[n, P, W] and [n, 1, W] -> the same shapes."""
         c = self.config
-        into = {
-            name: Linear(c.width, c.width, ("embed", "heads"), name=name)(x)
-            for name in ("q", "k", "v")
-        }
-        split = (*x.shape[:-1], c.heads, c.width // c.heads)
-        out = attention(*(into[name].reshape(split) for name in ("q", "k", "v")))
-        return Linear(
-            c.width, c.width, ("heads", "embed"), initializer=p.fan_in(c.width, c.layers), name="o"
-        )(out.reshape(x.shape))
+        split = (c.heads, c.width // c.heads)
+        into = []
+        for name in ("q", "k", "v"):
+            linear = Linear(c.width, c.width, ("embed", "heads"), split_out=split, name=name)
+            into.append(jax.tree.map(lambda y, f=linear: saveable(f(y), "qkv"), x))
+        patches, tokens = zip(*into, strict=True)
+        if x.token is None:
+            out = Streams(attention(*patches, rows="tiles"), None)
+        else:
+            out = Streams(*attention_with_token(patches, tokens, rows="tiles"))
+        down = p.fan_in(c.width, c.layers)
+        linear = Linear(
+            c.width, c.width, ("heads", "embed"), initializer=down, split_in=split, name="o"
+        )
+        return jax.tree.map(linear, out)
 
 
 class EncoderLayer(nn.Module):
@@ -101,17 +119,27 @@ class EncoderLayer(nn.Module):
     config: EncoderConfig
 
     @nn.compact
-    def __call__(self, x: Array) -> tuple[Array, None]:
-        """[n, S, W] -> [n, S, W]; the second output is what `nn.scan` would stack."""
+    def __call__(self, x: Streams) -> tuple[Streams, None]:
+        """[n, P, W] and [n, 1, W] -> the same; the second output is what `nn.scan` would stack."""
         c = self.config
-        x = x + EncoderAttention(c, name="attention")(
-            LayerNorm(c.width, c.norm_eps, name="norm1")(x)
+        norm1 = LayerNorm(c.width, c.norm_eps, name="norm1")
+        norm2 = LayerNorm(c.width, c.norm_eps, name="norm2")
+        up = Linear(c.width, c.mlp_width, ("embed", "mlp"), name="up")
+        down = Linear(
+            c.mlp_width,
+            c.width,
+            ("mlp", "embed"),
+            initializer=p.fan_in(c.mlp_width, c.layers),
+            name="down",
         )
-        y = LayerNorm(c.width, c.norm_eps, name="norm2")(x)
-        y = activation(c.activation)(Linear(c.width, c.mlp_width, ("embed", "mlp"), name="up")(y))
-        down = p.fan_in(c.mlp_width, c.layers)
-        y = Linear(c.mlp_width, c.width, ("mlp", "embed"), initializer=down, name="down")(y)
-        return x + y, None
+        attended = EncoderAttention(c, name="attention")(jax.tree.map(norm1, x))
+        x = jax.tree.map(lambda x, y: saveable(x + y, "residual"), x, attended)
+
+        def mlp(x: Array) -> Array:
+            y = saveable(up(norm2(x)), "hidden")
+            return x + down(activation(c.activation)(y))
+
+        return jax.tree.map(mlp, x), None
 
 
 class Encoder(nn.Module):
@@ -140,21 +168,24 @@ class Encoder(nn.Module):
             size = c.patch_size**2 * 3
             x = Linear(size, c.width, ("pixels", "embed"), use_bias=False, name="stem")(patches)
         small = p.normal(c.width**-0.5)
+        places = c.grid**2 + c.class_token
+        token = None
         if c.class_token:
             token = p.declare(self, "class_token", (c.width,), ("embed",), small)
             token = jnp.broadcast_to(token.astype(self.dtype), (x.shape[0], 1, c.width))
-            x = jnp.concatenate([token, x], axis=1)
-        places = c.grid**2 + c.class_token
         table = p.declare(self, "position_table", (places, c.width), ("positions", "embed"), small)
-        x = x + table.astype(self.dtype)
-        x = LayerNorm(c.width, c.norm_eps, name="pre_norm")(x)
+        table = table.astype(self.dtype)
+        x = Streams(x + table[c.class_token :], None if token is None else token + table[:1])
+        x = jax.tree.map(LayerNorm(c.width, c.norm_eps, name="pre_norm"), x)
         layers = p.scanned(EncoderLayer, length=c.layers, remat=c.remat, in_axes=())
         x, _ = layers(c, name="layers")(x)
         # Declared in any case: the parameters of a CLIP checkpoint are kept as a whole.
-        normed = LayerNorm(c.width, c.norm_eps, name="post_norm")(x)
-        if clip_output:
-            return normed
-        return x[:, 1:] if c.class_token else x
+        normed = jax.tree.map(LayerNorm(c.width, c.norm_eps, name="post_norm"), x)
+        if not clip_output:
+            return x.patches
+        if normed.token is None:
+            return normed.patches
+        return jnp.concatenate([normed.token, normed.patches], axis=1)
 
 
 def normalize_patches(patches: Array, dtype: jnp.dtype) -> Array:

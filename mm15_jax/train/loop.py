@@ -19,7 +19,7 @@ from mm15_jax.config import ExperimentConfig
 from mm15_jax.data.pipeline import open_pipeline
 from mm15_jax.parallel.feeding import process_rows, replicate, to_devices
 from mm15_jax.parallel.mesh import make_mesh, mesh_for
-from mm15_jax.train.metrics import MetricsWriter, ProgressLine
+from mm15_jax.train.metrics import MetricsWriter, ProgressLine, moe_row
 from mm15_jax.train.schedule import learning_rate
 from mm15_jax.train.state import (
     TrainState,
@@ -194,4 +194,6 @@ def _row(config, step, metrics, categories, schedule, window: _Window) -> dict:
             row[f"loss/{category}"] = float(metrics["loss_sum"][index]) / weight
             row[f"accuracy/{category}"] = float(metrics["correct"][index]) / weight
             row[f"loss_weight/{category}"] = weight
+    if "moe" in metrics:
+        row |= moe_row(metrics["moe"], config.model.decoder.moe)
     return row

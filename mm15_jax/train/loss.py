@@ -18,7 +18,7 @@ from mm15_jax.config import ModelConfig
 from mm15_jax.model import mllm
 from mm15_jax.parallel.rules import mesh_axes_of, rules_in_force
 
-Sums = dict[str, Array]
+Sums = dict[str, Any]
 
 
 def loss_weight(batch) -> Array:
@@ -28,7 +28,15 @@ def loss_weight(batch) -> Array:
 
 
 def next_token_loss(
-    params: Any, batch, total: Array, model: ModelConfig, *, dtype, num_categories: int, chunk: int
+    params: Any,
+    batch,
+    total: Array,
+    model: ModelConfig,
+    *,
+    dtype,
+    num_categories: int,
+    chunk: int,
+    share: float = 1.0,
 ) -> tuple[Array, Sums]:
     """Weighted cross-entropy of each token given those before it in its segment.
 
@@ -45,11 +53,14 @@ def next_token_loss(
       dtype: compute dtype.
       num_categories: C.
       chunk: tokens of a device whose logits exist at once; 0 for all.
+      share: of these rows in the global batch; the losses of experts are means over tokens, and
+        what several parts add up to is the mean of theirs.
 
     Returns:
-      (loss float32[], {"loss_sum": float32[C], "weight": float32[C], "correct": float32[C]})
+      (loss float32[], {"loss_sum": float32[C], "weight": float32[C], "correct": float32[C]}), and
+      with experts, whose losses are added with their weights, "moe": their figures times share.
     """
-    hidden_BSD = mllm.forward(params, batch, model, dtype=dtype)
+    hidden_BSD, auxiliary = mllm.forward(params, batch, model, dtype=dtype)
 
     def of_next(values_BS: Array) -> Array:  # all S places stay: they divide into chunks
         return jnp.pad(values_BS[:, 1:], ((0, 0), (0, 1)))
@@ -69,7 +80,13 @@ def next_token_loss(
         jnp.stack([nll_BS, jnp.ones_like(nll_BS), correct_BS]) * weights_BS,
         place_BSC,
     )
-    return loss, dict(zip(("loss_sum", "weight", "correct"), sums_3C, strict=True))
+    sums: Sums = dict(zip(("loss_sum", "weight", "correct"), sums_3C, strict=True))
+    if auxiliary is not None:
+        sums["moe"] = jax.tree.map(lambda x: x * share, auxiliary)
+        moe = model.decoder.moe
+        loss += moe.load_balance_weight * jnp.mean(sums["moe"].load_balance)
+        loss += moe.router_z_weight * jnp.mean(sums["moe"].router_z)
+    return loss, sums
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))

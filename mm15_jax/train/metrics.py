@@ -7,8 +7,13 @@ import math
 import pathlib
 import sys
 import time
+import typing
 
 import tensorboardX
+
+if typing.TYPE_CHECKING:  # what only reads figures starts without JAX
+    from mm15_jax.config import MoEConfig
+    from mm15_jax.model.moe import Auxiliary
 
 
 class MetricsWriter:
@@ -52,6 +57,23 @@ def read_rows(path: pathlib.Path) -> list[dict]:
             except json.JSONDecodeError:
                 break
     return rows
+
+
+def moe_row(figures: Auxiliary, moe: MoEConfig) -> dict:
+    """Columns of the layers with experts, `moe/NAME/LAYER`, layers counted from 0.
+
+    `moe/load/LAYER` is a list: the share of choices that each expert was. `moe/max_load/LAYER` is
+    the largest, over the share that is fair.
+    """
+    row: dict = {}
+    for i in range(len(figures.load_balance)):
+        layer = (i + 1) * moe.every - 1
+        for name in ("load_balance", "router_z", "dropped", "entropy"):
+            row[f"moe/{name}/{layer}"] = float(getattr(figures, name)[i])
+        load = [float(share) for share in figures.load[i]]
+        row[f"moe/max_load/{layer}"] = max(load) * moe.experts
+        row[f"moe/load/{layer}"] = [round(share, 6) for share in load]
+    return row
 
 
 class ProgressLine:

@@ -34,11 +34,15 @@ def trains(path: str, frozen: tuple[str, ...]) -> bool:
 
 
 def _is_hidden_matrix(path: str) -> bool:
-    """What Muon orthogonalises: kernels between hidden features, stacked by layer or not.
+    """What Muon orthogonalises: kernels between hidden features, stacked by layer, expert or not.
 
-    A depthwise kernel is no matrix between features.
+    A depthwise kernel is no matrix between features, and a router's outputs are classes.
     """
-    return path.endswith("/kernel") and "conv2/" not in path.removeprefix("encoder/stem/")
+    return (
+        path.endswith("/kernel")
+        and "conv2/" not in path.removeprefix("encoder/stem/")
+        and not path.endswith("/router/kernel")
+    )
 
 
 def make_optimizer(

@@ -80,7 +80,8 @@ def train_step(state: TrainState, batch, *, loss, optimizer, parts, devices, sha
     total = loss_weight(batch)
 
     def gradients(params, rows):
-        found, grads = jax.value_and_grad(loss, has_aux=True)(params, rows, total)
+        part = functools.partial(loss, share=1 / parts)
+        found, grads = jax.value_and_grad(part, has_aux=True)(params, rows, total)
         return found, jax.lax.with_sharding_constraint(grads, shardings)
 
     if parts == 1:

@@ -27,7 +27,7 @@ def answers(generator, examples):
 
 @functools.partial(jax.jit, static_argnames="model")
 def next_logits(params, batch, last, model):
-    hidden = mllm.forward(params, batch, model, dtype=jnp.float32)
+    hidden, _ = mllm.forward(params, batch, model, dtype=jnp.float32)
     return mllm.unembed(params, hidden[0, last], model)
 
 

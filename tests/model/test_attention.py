@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mm15_jax.model import attention as dispatch
 from mm15_jax.model.attention import apply_rope, attention, cache_attention, rope_tables
+from mm15_jax.model.attention_gpu import cudnn_attention
+from mm15_jax.model.attention_xla import xla_attention
 
 
 def plain_attention(query, key, value, visible):
@@ -61,7 +64,9 @@ def test_blocks_of_queries_change_neither_output_nor_gradient(block, causal):
     @functools.partial(jax.jit, static_argnums=0)
     def run(query_block):
         def out(*args):
-            return attention(*args, segment_ids=segment_ids, causal=causal, query_block=query_block)
+            return xla_attention(
+                *args, segment_ids=segment_ids, causal=causal, query_block=query_block
+            )
 
         return out(*args), jax.grad(lambda *a: jnp.sum(out(*a) ** 3), argnums=(0, 1, 2))(*args)
 
@@ -111,3 +116,31 @@ def test_rope_keeps_lengths_and_does_nothing_at_position_zero():
     np.testing.assert_allclose(
         np.linalg.norm(rotated, axis=-1), np.linalg.norm(x, axis=-1), rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("S", [16, 15])
+def test_what_the_gpu_kernel_is_asked_for_is_the_same_attention(S):
+    # cuDNN itself needs a GPU: here `jax.nn.dot_product_attention` runs its own plain form.
+    segment_ids = jnp.asarray([[1] * 5 + [2] * 8 + [0] * (S - 13)])
+    args = draw(1, 1, S, 4, 8), draw(2, 1, S, 2, 8), draw(3, 1, S, 2, 8)
+    out = cudnn_attention(*args, segment_ids=segment_ids, causal=True, implementation="xla")
+    expected = xla_attention(*args, segment_ids=segment_ids, causal=True)
+    np.testing.assert_allclose(out, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("platform, kernel", [("tpu", "splash"), ("gpu", "cudnn"), ("cpu", "xla")])
+def test_the_platform_of_the_mesh_in_force_chooses_the_kernel(monkeypatch, platform, kernel):
+    from mm15_jax.model import attention_tpu
+
+    called = []
+
+    def record(name):
+        return lambda query, *_, **__: called.append(name) or query
+
+    monkeypatch.setattr(dispatch, "platform_in_force", lambda: platform)
+    monkeypatch.setattr(dispatch, "cudnn_takes", lambda query: True)
+    monkeypatch.setattr(attention_tpu, "splash_attention", record("splash"))
+    monkeypatch.setattr(dispatch, "cudnn_attention", record("cudnn"))
+    monkeypatch.setattr(dispatch, "xla_attention", record("xla"))
+    attention(draw(1, 1, 4, 2, 8), draw(2, 1, 4, 2, 8), draw(3, 1, 4, 2, 8))
+    assert called == [kernel]

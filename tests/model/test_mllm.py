@@ -78,14 +78,14 @@ prefill = jitted(mllm.prefill, "cache_length")
 
 
 def hidden_of(params, batch, config=TINY):
-    return np.asarray(forward(params, batch, config=config, dtype=F32))
+    return np.asarray(forward(params, batch, config=config, dtype=F32)[0])
 
 
 def gradient_of(params, batch, config):
     """Gradient of a loss of all logits."""
 
     def loss(params):
-        logits = mllm.unembed(params, mllm.forward(params, batch, config, dtype=F32), config)
+        logits = mllm.unembed(params, mllm.forward(params, batch, config, dtype=F32)[0], config)
         return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - logits[..., 3])
 
     return jax.jit(jax.grad(loss))(params)
@@ -240,7 +240,7 @@ def test_prompts_longer_than_the_cache_are_refused(tiny_params):
 
 def test_bfloat16_stays_near_float32(tiny_params):
     batch = make_batch(TINY)
-    low = forward(tiny_params, batch, config=TINY, dtype=jnp.bfloat16)
+    low, _ = forward(tiny_params, batch, config=TINY, dtype=jnp.bfloat16)
     assert low.dtype == jnp.bfloat16
     np.testing.assert_allclose(
         np.asarray(low, np.float32), hidden_of(tiny_params, batch), atol=0.15
@@ -255,7 +255,7 @@ def test_bfloat16_stays_near_float32(tiny_params):
         ("encoder", {"stem": "conv"}, "stem_channels has 0 entries"),
         ("encoder", {"stem": "fancy"}, 'expected "linear" or "conv"'),
         ("encoder", {"activation": "relu"}, "expected one of"),
-        ("encoder", {"remat": "some"}, 'expected "full" or "none"'),
+        ("encoder", {"remat": "matmul"}, "did you mean 'matmuls'"),
         ("connector", {"tokens": 10}, "nearest is 9"),
         ("connector", {"kind": "mlp"}, 'expected "c_abstractor" or "linear"'),
         ("decoder", {"kv_heads": 3}, "multiple of kv_heads"),

@@ -13,11 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mm15_jax.config.schema import ConnectorConfig, DecoderConfig, EncoderConfig, ModelConfig
+from mm15_jax.config.schema import (
+    ConnectorConfig,
+    DecoderConfig,
+    EncoderConfig,
+    ModelConfig,
+    MoEConfig,
+)
 from mm15_jax.model import mllm
 from mm15_jax.model.connector import Connector
 from mm15_jax.model.convolution import adaptive_average_pool
 from mm15_jax.model.decoder import Decoder, embed, logits_of
+from mm15_jax.model.moe import MoE
 from mm15_jax.model.resize import resize_grid, resize_position_tables
 from mm15_jax.model.vit import Encoder
 
@@ -25,7 +32,7 @@ GOLDENS = pathlib.Path(__file__).parent / "goldens"
 sys.path.insert(0, str(GOLDENS))
 
 from seeded import nest, seeded_weights  # noqa: E402
-from sizes import CLIP, CONNECTOR, LLAMA, POOLS, QWEN, RESIZES  # noqa: E402
+from sizes import CLIP, CONNECTOR, LLAMA, MIXTRAL, POOLS, QWEN, RESIZES  # noqa: E402
 
 F32 = jnp.float32
 TOLERANCE = 1e-4  # largest absolute error
@@ -54,7 +61,7 @@ def ours_decoder(sizes):
         head_dim=sizes.head_dim, rope_theta=sizes.rope_theta, qk_norm=sizes.qk_norm, remat="none",
     )  # fmt: skip
     params, tokens = weights(sizes), sizes.tokens()
-    hidden, _ = Decoder(config).apply(
+    hidden, _, _ = Decoder(config).apply(
         {"params": params},
         embed(params["embedding"], tokens, F32),
         np.broadcast_to(np.arange(tokens.shape[1]), tokens.shape),
@@ -89,7 +96,18 @@ def ours_resizes():
     }
 
 
+def ours_mixtral():
+    def run(dispatch):
+        # Places for all: Mixtral drops nothing.
+        moe = MoEConfig(experts=MIXTRAL.experts, dispatch=dispatch, capacity_factor=3.0)
+        config = DecoderConfig(width=MIXTRAL.width, ffn_width=MIXTRAL.ffn_width, moe=moe)
+        return MoE(config).apply({"params": weights(MIXTRAL)}, MIXTRAL.states(), None)[0]
+
+    return {dispatch: run(dispatch) for dispatch in ("capacity", "dropless")}
+
+
 OURS = {
+    "mixtral": ours_mixtral,
     "clip_vision": ours_clip_vision,
     "qwen3": lambda: ours_decoder(QWEN),
     "llama": lambda: ours_decoder(LLAMA),

@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 import torch
 from seeded import seeded_weights
-from sizes import CLIP, CONNECTOR, LLAMA, POOLS, QWEN, RESIZES
+from sizes import CLIP, CONNECTOR, LLAMA, MIXTRAL, POOLS, QWEN, RESIZES
 
 
 def _tensor(array):
@@ -236,7 +236,35 @@ def resizes():
     return results
 
 
+def mixtral():
+    """transformers' MixtralSparseMoeBlock: the same for each of our dispatches."""
+    from transformers import MixtralConfig
+    from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
+
+    w = seeded_weights(MIXTRAL.shapes, MIXTRAL.seed)
+    block = MixtralSparseMoeBlock(
+        MixtralConfig(
+            hidden_size=MIXTRAL.width,
+            intermediate_size=MIXTRAL.ffn_width,
+            num_local_experts=MIXTRAL.experts,
+            num_experts_per_tok=2,
+            experts_implementation="eager",
+        )
+    )
+    inward = np.concatenate([w["gate/kernel"], w["up/kernel"]], axis=2)
+    state = {
+        "gate.weight": w["router/kernel"].T,
+        "experts.gate_up_proj": inward.swapaxes(1, 2),
+        "experts.down_proj": w["down/kernel"].swapaxes(1, 2),
+    }
+    _load(block, state)
+    with torch.no_grad():
+        out = block(_tensor(MIXTRAL.states())).numpy()
+    return {"capacity": out, "dropless": out}
+
+
 ORACLES = {
+    "mixtral": mixtral,
     "clip_vision": clip_vision,
     "qwen3": qwen3,
     "llama": llama,

@@ -121,10 +121,32 @@ class ConnectorSizes:
         return _grid(self.seed + 1, 2, self.grid**2, self.width)
 
 
+@dataclasses.dataclass(frozen=True)
+class MixtralSizes:
+    width: int = 32
+    ffn_width: int = 24
+    experts: int = 6
+    seed: int = 41
+
+    @property
+    def shapes(self):
+        D, F, E = self.width, self.ffn_width, self.experts
+        return {
+            "router/kernel": (D, E),
+            "gate/kernel": (E, D, F),
+            "up/kernel": (E, D, F),
+            "down/kernel": (E, F, D),
+        }
+
+    def states(self):
+        return _grid(self.seed + 1, 3, 24, self.width)
+
+
 CLIP = ClipSizes()
 QWEN = DecoderSizes(qk_norm=True, rope_theta=5e5, seed=21)
 LLAMA = DecoderSizes(qk_norm=False, rope_theta=1e4, seed=22, heads=4, kv_heads=4)
 CONNECTOR = ConnectorSizes()
+MIXTRAL = MixtralSizes()
 # (side in, side out): a grid [n, side, side, channels]
 POOLS = {(i, o): _grid(100 * i + o, 1, i, i, 2) for i, o in ((27, 12), (48, 9), (48, 12), (27, 9))}
 # (side in, side out, antialias): a table [side, side, channels]
