@@ -128,10 +128,11 @@ def _validate_moe(config: ExperimentConfig) -> None:
     for field in ("buffer_factor", "load_balance_weight", "router_z_weight"):
         if getattr(moe, field) < 0:
             raise ValueError(f"{key}.{field} is {getattr(moe, field)}; expected 0 or more")
-    ways = config.mesh.expert
-    if ways and moe.experts % ways:
-        fitting = [n for n in range(1, moe.experts + 1) if moe.experts % n == 0]
-        raise ValueError(
-            f"mesh.expert {ways} does not divide {moe.experts} experts; the nearest that does is "
-            f"{min(fitting, key=lambda n: abs(n - ways))}"
-        )
+    for mesh in (config.mesh, *(row.mesh for row in config.meshes)):
+        if mesh.expert and moe.experts % mesh.expert:
+            fitting = [n for n in range(1, moe.experts + 1) if moe.experts % n == 0]
+            nearest = min(fitting, key=lambda n: abs(n - mesh.expert))
+            raise ValueError(
+                f"mesh.expert {mesh.expert} does not divide {moe.experts} experts; the nearest "
+                f"that does is {nearest}"
+            )

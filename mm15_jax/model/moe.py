@@ -20,8 +20,9 @@ from jax.sharding import PartitionSpec
 
 from mm15_jax.config.schema import DecoderConfig, MoEConfig
 from mm15_jax.model import params as p
+from mm15_jax.model.attention import platform_in_force
 from mm15_jax.model.moe_dispatch import ExpertAxis, Kernels, run_experts
-from mm15_jax.parallel.rules import mesh_axes_of, rules_in_force
+from mm15_jax.parallel.rules import gathered, mesh_axes_of, rules_in_force
 
 
 class Auxiliary(NamedTuple):
@@ -120,10 +121,10 @@ def run_on_mesh(
     With `tensor`, each device has a part of every expert's hidden width, and outputs are summed.
     """
     in_force = rules_in_force()
+    platform = platform_in_force()
     if in_force is None or in_force[0].size == 1:
-        device = jax.devices()[0] if in_force is None else in_force[0].devices.flat[0]
         cast = Kernels(*(kernel.astype(x_BSD.dtype) for kernel in kernels))
-        return run_experts(x_BSD, experts_BSK, gates_BSK, cast, moe, platform=device.platform)
+        return run_experts(x_BSD, experts_BSK, gates_BSK, cast, moe, platform=platform)
     mesh, rules = in_force
     ways = mesh.shape["expert"]
     axis = ExpertAxis("expert", ways) if ways > 1 else None
@@ -138,7 +139,7 @@ def run_on_mesh(
     split_width = mesh.shape["tensor"] > 1 and "tensor" in mesh_axes_of(specs.gate[2])
 
     def local(x, experts, gates, kernels):
-        gathered = (
+        whole = (
             _gather(kernel.astype(x.dtype), spec, axes)
             for kernel, spec, axes in zip(kernels, specs, axes_of_kernels, strict=True)
         )
@@ -146,9 +147,9 @@ def run_on_mesh(
             x,
             experts,
             gates,
-            Kernels(*gathered),
+            Kernels(*whole),
             moe,
-            platform=mesh.devices.flat[0].platform,
+            platform=platform,
             axis=axis,
         )
         return jax.lax.psum(y, "tensor") if split_width else y, placed
@@ -228,7 +229,8 @@ class MoE(nn.Module):
             ExpertKernel(E, D, F, INWARD, p.fan_in(D), name="up")(),
             ExpertKernel(E, F, D, OUTWARD, p.fan_in(F, c.layers), name="down")(),
         )
-        routing = route(x, Router(c, name="router")(), mask, moe.top_k)
+        router = gathered(Router(c, name="router")(), ("embed", None), jnp.float32)
+        routing = route(x, router, mask, moe.top_k)
         if exact:
             moe = dataclasses.replace(moe, dispatch="dropless", buffer_factor=0.0)
         y, placed = run_on_mesh(x, routing.experts, routing.gates, kernels, moe)

@@ -28,6 +28,7 @@ from jax import Array
 
 from mm15_jax.config.schema import MoEConfig
 from mm15_jax.model.moe_grouped import grouped_matmul
+from mm15_jax.model.remat import saveable
 
 
 class Kernels(NamedTuple):
@@ -204,8 +205,9 @@ def _by_capacity(x_BSD, experts_BSK, gates_BSK, kernels, moe, devices, axis, pla
     boxes = to_slots(x_BSD.reshape(B * S, D), slots).reshape(E, B * C, D)
     if axis:  # -> this device's experts, boxes of all devices of the axis
         boxes = jax.lax.all_to_all(boxes, axis.name, split_axis=0, concat_axis=1, tiled=True)
-    gate = jnp.einsum("emd,edf->emf", boxes, kernels.gate)
-    up = jnp.einsum("emd,edf->emf", boxes, kernels.up)
+    boxes = saveable(boxes, "dispatched")
+    gate = saveable(jnp.einsum("emd,edf->emf", boxes, kernels.gate), "hidden")
+    up = saveable(jnp.einsum("emd,edf->emf", boxes, kernels.up), "hidden")
     boxes = jnp.einsum("emf,efd->emd", jax.nn.silu(gate) * up, kernels.down)
     if axis:
         boxes = jax.lax.all_to_all(boxes, axis.name, split_axis=1, concat_axis=0, tiled=True)
@@ -246,6 +248,7 @@ def _exchange(boxes: Array, axis: ExpertAxis) -> Array:
 
 def grouped_ffn(x_MD: Array, kernels: Kernels, sizes_E: Array, platform: str) -> Array:
     """SwiGLU of rows sorted by expert; rows beyond the groups are zero."""
-    gate = grouped_matmul(x_MD, kernels.gate, sizes_E, platform)
-    up = grouped_matmul(x_MD, kernels.up, sizes_E, platform)
+    x_MD = saveable(x_MD, "dispatched")
+    gate = saveable(grouped_matmul(x_MD, kernels.gate, sizes_E, platform), "hidden")
+    up = saveable(grouped_matmul(x_MD, kernels.up, sizes_E, platform), "hidden")
     return grouped_matmul(jax.nn.silu(gate) * up, kernels.down, sizes_E, platform)

@@ -27,7 +27,7 @@ def grouped_matmul(x_MK: Array, kernels_EKN: Array, sizes_E: Array, platform: st
         x_MK: Rows sorted by group: the first sizes[0] rows are group 0's, and so on.
         kernels_EKN: One matrix a group, in x's dtype.
         sizes_E: int32[E], rows of each group; their sum is at most M.
-        platform: "tpu", "gpu" ("cuda", "rocm") or "cpu": where the program will run.
+        platform: "tpu", "gpu" or "cpu": where the program will run.
 
     Returns:
         [M, N] in x's dtype; rows beyond the last group are zero, and so are their gradients.

@@ -5,10 +5,11 @@ computed again in the backward pass, layer by layer. Memory and speed of each po
 docs/performance.md.
 
 Names:
-    context   output of attention, and the log-sum-exp of its scores where a kernel makes one
-    qkv       queries, keys and values as their products make them, before norms and positions
-    residual  the residual stream between attention and MLP
-    hidden    first products of the MLP, before their activation
+    context     output of attention, and the log-sum-exp of its scores where a kernel makes one
+    qkv         queries, keys and values as their products make them, before norms and positions
+    residual    the residual stream between attention and MLP
+    dispatched  tokens at their experts, which came from other devices
+    hidden      first products of the MLP, or of experts, before their activation
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from jax.ad_checkpoint import checkpoint_name
 from mm15_jax.config.names import unknown
 from mm15_jax.config.schema import REMAT_POLICIES
 
-NAMES = ("context", "qkv", "residual", "hidden")
+NAMES = ("context", "qkv", "residual", "dispatched", "hidden")
 
 # What each policy keeps beside the layer's input. "none" is not to rematerialise at all.
 _SAVED = {
     "full": (),
     "context": ("context",),
     "attention": ("context", "qkv", "residual"),
-    "matmuls": ("context", "qkv", "residual", "hidden"),
+    "matmuls": ("context", "qkv", "residual", "dispatched", "hidden"),
 }
 _OFFLOADED = {"offload_context": ("context",)}
 _SPECIAL = ("none", "activations")
@@ -79,8 +80,8 @@ def policy_of(remat: str) -> Callable[..., object] | None:
 
 
 def _not_resharded(primitive, *_, **__) -> bool:
-    """Keeps all but what a sharding constraint gives.
+    """Keeps all but what a sharding constraint, or a gather inside `shard_map`, gives.
 
     Parameters that were gathered for a layer are gathered again, and not kept whole for all layers.
     """
-    return primitive.name != "sharding_constraint"
+    return primitive.name not in ("sharding_constraint", "all_gather")

@@ -7,11 +7,13 @@ import math
 import pathlib
 import sys
 import time
+import typing
 
 import tensorboardX
 
-from mm15_jax.config import MoEConfig
-from mm15_jax.model.moe import Auxiliary
+if typing.TYPE_CHECKING:  # what only reads figures starts without JAX
+    from mm15_jax.config import MoEConfig
+    from mm15_jax.model.moe import Auxiliary
 
 
 class MetricsWriter:

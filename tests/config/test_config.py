@@ -75,6 +75,10 @@ def test_a_pair_and_a_boolean_are_read():
         ("mm15_3b_sft", ["model.connector.tokens=145"], ["145", "144"]),
         ("mm15_3b_sft", ["model.encoder.resolution=670"], ["670", "658"]),
         ("mm15_3b_sft", ["model.decoder.kv_heads=7"], ["kv_heads 7"]),
+        ("mm15_3b_moe_sft", ["model.decoder.moe.every=4"], ["moe.every 4", "26 layers", "is 2"]),
+        ("mm15_3b_moe_sft", ["model.decoder.moe.top_k=65"], ["top_k is 65 of 64"]),
+        ("mm15_3b_moe_sft", ["model.decoder.moe.dispatch=droples"], ["'dropless'"]),
+        ("mm15_3b_moe_sft", ["mesh.expert=24"], ["mesh.expert 24", "64 experts", "is 16"]),
         ("nowhere.py:sft", [], ["nowhere.py:sft", "path/to/file.py:function"]),
     ],
 )
