@@ -19,6 +19,7 @@ from mm15_jax.model.attention import attention, attention_with_token
 from mm15_jax.model.convolution import halving_conv3x3
 from mm15_jax.model.layers import LayerNorm, Linear, activation
 from mm15_jax.model.remat import saveable
+from mm15_jax.parallel.rules import constrain
 
 # Per channel, of pixels scaled to 0..1 (OpenAI's CLIP).
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -176,6 +177,7 @@ class Encoder(nn.Module):
         table = p.declare(self, "position_table", (places, c.width), ("positions", "embed"), small)
         table = table.astype(self.dtype)
         x = Streams(x + table[c.class_token :], None if token is None else token + table[:1])
+        x = jax.tree.map(lambda y: constrain(y, ("tiles", None, "act_embed")), x)
         x = jax.tree.map(LayerNorm(c.width, c.norm_eps, name="pre_norm"), x)
         layers = p.scanned(EncoderLayer, length=c.layers, remat=c.remat, in_axes=())
         x, _ = layers(c, name="layers")(x)

@@ -20,7 +20,8 @@ from mm15_jax.plan import meshes, report
 from mm15_jax.plan.estimate import estimate, row_ways
 from mm15_jax.plan.topology import Topology, parse
 
-POLICIES = ("full", "context", "attention", "matmuls", "none")
+# "none" would keep gathered parameters too.
+POLICIES = ("full", "context", "attention", "matmuls", "activations")
 # Arithmetic over-estimates some steps: those up to so much beyond the memory are compiled too.
 _SLACK = 1.15
 _UNHIDDEN = 0.25
