@@ -29,16 +29,24 @@ AOT = {
     "dense_minimal": ("text_3b", ["model.decoder.remat=matmuls", "mesh.data=1", "mesh.fsdp=64"]),
     "moe64_ragged": (
         "text_moe64",
-        ["mesh.data=1", "mesh.expert=16", "mesh.fsdp=4"]
-        + ["model.decoder.moe.dispatch=dropless", "model.decoder.moe.buffer_factor=1.25"],
+        [
+            "mesh.data=1",
+            "mesh.expert=16",
+            "mesh.fsdp=4",
+            "model.decoder.moe.dispatch=dropless",
+            "model.decoder.moe.buffer_factor=1.25",
+        ],
     ),
     "moe64_capacity": ("text_moe64", ["mesh.data=1", "mesh.expert=16", "mesh.fsdp=4"]),
 }
 CPU = {
     "full": ["model.decoder.remat=full"],
     "none": ["model.decoder.remat=none"],
-    "moe": ["model.decoder.moe.experts=8", "model.decoder.moe.every=1"]
-    + ["model.decoder.moe.capacity_factor=1.25"],
+    "moe": [
+        "model.decoder.moe.experts=8",
+        "model.decoder.moe.every=1",
+        "model.decoder.moe.capacity_factor=1.25",
+    ],
 }
 STEPS = 20
 
@@ -183,6 +191,7 @@ def theirs_on_cpu(folder: pathlib.Path, case: str) -> float:
 
 
 def main(argv: list[str]) -> None:
+    """Measures the cases and appends a row for each."""
     if argv[:1] == ["cpu-child"]:
         _cpu_child(argv[1:])
         return

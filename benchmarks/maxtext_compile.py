@@ -16,6 +16,7 @@ from maxtext.utils import max_utils
 
 
 def main(argv: list[str]) -> None:
+    """Runs MaxText's command with a compile of our own."""
     name, out, *arguments = argv
     began = time.monotonic()
 

@@ -90,9 +90,7 @@ def _search(config, topology, flags, jobs: int, limits: dict) -> int:
         tiles = [int(number) for number in flags.tiles]
     except ValueError:
         raise ValueError(f"--tiles {','.join(flags.tiles)}: expected whole numbers") from None
-    found = search.search(
-        config, topology, tiles=tiles, tries=flags.tries, jobs=jobs, **limits
-    )
+    found = search.search(config, topology, tiles=tiles, tries=flags.tries, jobs=jobs, **limits)
     print(json.dumps(found, indent=1) if flags.json else search.as_text(found))
     if flags.update:
         print(search.update(config.name, found), file=sys.stderr)

@@ -10,6 +10,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mm15_jax.config import ExperimentConfig, MeshConfig
+from mm15_jax.config.hardware import for_hardware
 from mm15_jax.parallel.rules import BATCH_AXES, MESH_AXES
 
 # Hardware of a device's kind, as topologies are called: "v5p:4x4x8".
@@ -71,23 +72,18 @@ def slice_count(devices) -> int:
     return len({getattr(device, "slice_index", 0) for device in devices})
 
 
-def mesh_for(config: ExperimentConfig, devices=None) -> MeshConfig:
-    """The mesh that an experiment names for this hardware; else its `mesh`.
+def config_for(config: ExperimentConfig, devices=None) -> ExperimentConfig:
+    """The experiment with the mesh and settings that it names for this hardware; else as it is.
 
-    `config.meshes` is looked up by chip, number of chips a slice and number of slices. A `mesh`
-    that was set (`--set mesh.fsdp=4`) goes before the table.
+    See `config.hardware.for_hardware`: a `mesh` that was set (`--set mesh.fsdp=4`) goes before the
+    table.
     """
     devices = list(jax.devices() if devices is None else devices)
     kind = _KINDS.get(getattr(devices[0], "device_kind", ""))
-    if kind is None or config.mesh != MeshConfig():
-        return config.mesh
+    if kind is None:
+        return config
     slices = slice_count(devices)
-    for row in config.meshes:
-        chip, _, shape = row.topology.partition(":")
-        chips = math.prod(int(side) for side in shape.split("x"))
-        if (chip, chips, row.slices) == (kind, len(devices) // slices, slices):
-            return row.mesh
-    return config.mesh
+    return for_hardware(config, kind, len(devices) // slices, slices)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

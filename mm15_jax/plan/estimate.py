@@ -3,7 +3,7 @@
 Arguments of the step are exact, activations are what each remat policy keeps plus the widest layer.
 A compiled program decides in the end.
 
-Legend: as in `plan.arithmetic`; t tokens and n tiles of a device that run at once, ways of `tensor`.
+Legend: as in `plan.arithmetic`; t tokens and n tiles of a device that run at once.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ def _whole_number(constant: Instruction) -> int | None:
 
 
 def _start_of(caller: Computation, loop: Instruction, index: int) -> int:
-    """What the counter is before the first trip; 0, as scans have it, where it is not a constant."""
+    """What the counter is before the first trip; 0, as in scans, where it is not a constant."""
     found = caller.get(loop.operands[0])
     if found is None or found.opcode != "tuple":
         return 0

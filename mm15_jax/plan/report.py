@@ -260,7 +260,9 @@ def as_text(result: dict[str, Any]) -> str:
         return f"{size / GIB:.2f} GiB"
 
     mesh = " x ".join(
-        f"{axis} {size}" for axis, size in result["mesh"].items() if size != 1 and axis != "strategy"
+        f"{axis} {size}"
+        for axis, size in result["mesh"].items()
+        if size != 1 and axis != "strategy"
     )
     slices = f"{result['slices']} slices of " if result["slices"] > 1 else ""
     lines = [
@@ -280,16 +282,19 @@ def as_text(result: dict[str, Any]) -> str:
     if not result["fits"]:
         lines.append(
             f"  DOES NOT FIT  by {gib(result['hbm_over_bytes'])} a device; "
-            + (f"the nearest that fits is {result['nearest']}" if result["nearest"] else
-               "no topology that was tried holds it; see --search")
+            + (
+                f"the nearest that fits is {result['nearest']}"
+                if result["nearest"]
+                else "no topology that was tried holds it; see --search"
+            )
         )
     if result["step_seconds_bound"] is None:
         return "\n".join(lines)
     seconds = result["seconds"]
     ratio = result["compiled_flops_per_step"] / result["model_flops_per_step"]
     lines += [
-        f"  FLOPs a step  {result['model_flops_per_step'] / 1e15:.2f} P of the model, "
-        f"{result['compiled_flops_per_step'] / 1e15:.2f} P compiled ({ratio:.2f}x)",
+        f"  FLOPs a step  {result['model_flops_per_step'] / 1e12:,.0f} TFLOP of the model, "
+        f"{result['compiled_flops_per_step'] / 1e12:,.0f} compiled ({ratio:.2f}x)",
         f"  step at best  {result['step_seconds_bound']:.3f} s, bound by {result['bound_by']} "
         f"(compute {seconds['compute']:.3f}, memory {seconds['memory']:.3f}, interconnect "
         f"{seconds['interconnect']:.3f}); MFU at most {result['mfu_bound']:.1%}",
@@ -302,8 +307,8 @@ def as_text(result: dict[str, Any]) -> str:
             f"runs, {gib(row['bytes'])}, {row['seconds']:.3f} s"
         )
     lines += [
-        f"  the stage     {result['steps']:,} steps, {result['tokens'] / 1e9:.1f}B tokens: at least "
-        f"{result['days']:.2f} days, {result['chip_hours']:,.0f} chip-hours",
+        f"  the stage     {result['steps']:,} steps, {result['tokens'] / 1e9:.1f}B tokens: at "
+        f"least {result['days']:.2f} days, {result['chip_hours']:,.0f} chip-hours",
         f"  compiled in   {result['lower_seconds'] + result['compile_seconds']:.0f} s"
         + (" (kept from before)" if result["cached"] else ""),
     ]

@@ -88,9 +88,7 @@ def exchange(
             ici /= links * chip.link_bandwidth
         ici *= times
     network = "both" if slices > 1 and len(inside) > 1 else "dcn" if slices > 1 else "ici"
-    return Exchange(
-        collective.kind, len(group), network, collective.payload, times, ici, dcn
-    )
+    return Exchange(collective.kind, len(group), network, collective.payload, times, ici, dcn)
 
 
 def _share(kind: str, devices: int) -> float:
@@ -109,9 +107,7 @@ def _rings(inside: Sequence[Sequence[int]], topology: Topology) -> list[tuple[in
     return found or [(2, False)]
 
 
-def bound(
-    topology: Topology, flops: float, traffic: float, exchanges: Sequence[Exchange]
-) -> Bound:
+def bound(topology: Topology, flops: float, traffic: float, exchanges: Sequence[Exchange]) -> Bound:
     """Of a step that does so much on each device.
 
     Args:

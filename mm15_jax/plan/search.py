@@ -235,7 +235,9 @@ def update(name: str, found: dict[str, Any]) -> str:
 
     path = pathlib.Path(hardware.__file__)
     table = {**hardware.TABLE}
-    others = [r for r in table.get(name, ()) if (r.topology, r.slices) != (row.topology, row.slices)]
+    others = [
+        r for r in table.get(name, ()) if (r.topology, r.slices) != (row.topology, row.slices)
+    ]
     table[name] = tuple(sorted((*others, row), key=lambda r: (r.topology, r.slices)))
     path.write_text(_rendered(path.read_text(), table))
     return f"{name} on {row.slices} x {row.topology}: written to {path}"

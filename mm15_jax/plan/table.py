@@ -36,10 +36,21 @@ Memory is what the compiler assigned, of what it lets a program use. A step cann
 what binds it: compute, memory or interconnect, each used without a gap. The highest MFU, days and
 chip-hours follow from that; a real run is slower. Batches, steps and the rest are the paper's; a
 batch that runs in parts gives the same step ([planning](planning.md)).
-
-| experiment | chips | hardware | mesh | parts | memory, GiB | fits | bound by | step, s | MFU at most | days | chip-hours |
-|---|---|---|---|---|---|---|---|---|---|---|---|
 """
+_COLUMNS = (
+    "experiment",
+    "chips",
+    "hardware",
+    "mesh",
+    "parts",
+    "memory, GiB",
+    "fits",
+    "bound by",
+    "step, s",
+    "MFU at most",
+    "days",
+    "chip-hours",
+)
 
 
 def rows() -> list[tuple[str, Topology]]:
@@ -79,8 +90,9 @@ def write(
             lines.append(_failure(config.name, topology, raw))
         else:
             lines.append(_row(report.assemble(config, topology, raw)))
-    page.write_text(_HEAD.format(versions=_versions(results)) + "\n".join(lines) + "\n")
-    return f"{page}: {len(lines)} rows" + (f", {failed} of which failed to compile" if failed else "")
+    head = [_HEAD.format(versions=_versions(results)), f"| {' | '.join(_COLUMNS)} |"]
+    page.write_text("\n".join([*head, "|" + "---|" * len(_COLUMNS), *lines]) + "\n")
+    return f"{page}: {len(lines)} rows, {failed} of which failed to compile"
 
 
 def _versions(results: Iterable[Any]) -> str:

@@ -170,7 +170,8 @@ def _updates(inner: Computation) -> dict[str, tuple[int, int]]:
     root = next(i for i in inner.values() if i.is_root)
     given = [root] if root.opcode != "tuple" else [inner[n] for n in root.operands if n in inner]
     found = {}
-    for instruction in given:
+    for gave in given:
+        instruction = gave
         while instruction.opcode == "bitcast" and instruction.operands[0] in inner:
             instruction = inner[instruction.operands[0]]
         if instruction.opcode == "dynamic-update-slice":

@@ -18,7 +18,7 @@ from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.config import ExperimentConfig
 from mm15_jax.data.pipeline import open_pipeline
 from mm15_jax.parallel.feeding import process_rows, replicate, to_devices
-from mm15_jax.parallel.mesh import make_mesh, mesh_for
+from mm15_jax.parallel.mesh import config_for, make_mesh
 from mm15_jax.train.metrics import MetricsWriter, ProgressLine, moe_row
 from mm15_jax.train.schedule import learning_rate
 from mm15_jax.train.state import (
@@ -55,7 +55,7 @@ def train(
     mistake and FloatingPointError when the loss is not finite.
     """
     began = time.monotonic()
-    config = dataclasses.replace(config, mesh=mesh_for(config))
+    config = config_for(config)
     mesh = make_mesh(config.mesh)
     abstract_batch(config, mesh)  # rows that do not divide over devices are an error here
     rows = process_rows(mesh, config.train.batch_rows)

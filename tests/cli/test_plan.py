@@ -7,7 +7,7 @@ from mm15_jax.cli.main import USER_ERROR, main
     ("words", "said"),
     [
         (["mm15_3b_sft"], "--topology"),
-        (["mm15_3b_sft", "--topology", "v5p:4x4x5"], "did you mean 'v5p:4x4x4'"),
+        (["mm15_3b_sft", "--topology", "v5p:4x4x5"], "did you mean 'v5p:4x4x8'"),
         (["mm15_3b_sf", "--topology", "v5p:4x4x4"], "mm15_3b_sft"),
         (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--slices", "0"], "--slices is 0"),
         (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--update"], "--search"),

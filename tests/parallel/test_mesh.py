@@ -8,7 +8,7 @@ import pytest
 from mm15_jax import config as config_lib
 from mm15_jax.config import HardwareMesh, MeshConfig
 from mm15_jax.parallel.feeding import process_rows, to_devices
-from mm15_jax.parallel.mesh import batch_divisor, batch_sharding, make_mesh, mesh_for, replicated
+from mm15_jax.parallel.mesh import batch_divisor, batch_sharding, config_for, make_mesh, replicated
 
 
 def test_the_default_takes_all_devices_for_data():
@@ -71,13 +71,13 @@ def test_the_mesh_is_looked_up_by_hardware():
     small, large = MeshConfig(data=1, fsdp=8), MeshConfig(slice=2, data=1, fsdp=8)
     meshes = (HardwareMesh("v5p:2x2x2", 1, small), HardwareMesh("v5p:2x2x2", 2, large))
     experiment = dataclasses.replace(config_lib.load("mm15_nano_sft"), meshes=meshes)
-    assert mesh_for(experiment, chips(8)) == small
-    assert mesh_for(experiment, chips(16, slices=2)) == large
-    assert mesh_for(experiment, chips(16)) == experiment.mesh
-    assert mesh_for(experiment, chips(8, "TPU v4")) == experiment.mesh
-    assert mesh_for(experiment) == experiment.mesh
+    assert config_for(experiment, chips(8)).mesh == small
+    assert config_for(experiment, chips(16, slices=2)).mesh == large
+    assert config_for(experiment, chips(16)).mesh == experiment.mesh
+    assert config_for(experiment, chips(8, "TPU v4")).mesh == experiment.mesh
+    assert config_for(experiment).mesh == experiment.mesh
     asked = dataclasses.replace(experiment, mesh=MeshConfig(tensor=4))
-    assert mesh_for(asked, chips(8)) == asked.mesh
+    assert config_for(asked, chips(8)).mesh == asked.mesh
 
 
 def test_each_process_brings_the_rows_that_its_devices_hold():

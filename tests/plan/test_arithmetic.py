@@ -39,9 +39,7 @@ def traced(config):
     """(forward to one number, abstract parameters, abstract batch)."""
     model = config.model
     params = jax.eval_shape(lambda key: mllm.init_params(model, key), jax.random.key(0))
-    shape = BatchShape(
-        ROWS, LENGTH, TILES, mllm.tokens_per_tile(model), model.encoder.resolution
-    )
+    shape = BatchShape(ROWS, LENGTH, TILES, mllm.tokens_per_tile(model), model.encoder.resolution)
     batch = jax.eval_shape(lambda: {k: jnp.asarray(v) for k, v in empty_batch(shape).items()})
 
     def forward(params, batch):

@@ -1,92 +1,14 @@
 """Reading a compiled program: a program of two loops, as libtpu prints one, cut down."""
 
+import pathlib
+
 import pytest
 
 from mm15_jax.plan import hlo, roofline, work
 from mm15_jax.plan.chips import CHIPS
 from mm15_jax.plan.topology import parse
 
-PROGRAM = """\
-HloModule jit_step, is_scheduled=true
-
-FileNames
-1 "step.py"
-
-%fused_slice (param_0: f32[6,64,32], param_1: s32[]) -> f32[1,64,32] {
-  %param_0 = f32[6,64,32]{2,1,0:T(8,128)} parameter(0)
-  %param_1 = s32[]{:T(128)} parameter(1)
-  %zero = s32[]{:T(128)} constant(0)
-  ROOT %slice = f32[1,64,32]{2,1,0:T(8,128)S(1)} dynamic-slice(%param_0, %param_1, %zero, %zero), dynamic_slice_sizes={1,64,32}
-}
-
-%fused_matmul (param_0.1: bf16[4,128,64], param_1.1: bf16[64,32,1]) -> bf16[4,128,32] {
-  %param_0.1 = bf16[4,128,64]{2,1,0:T(8,128)(2,1)} parameter(0)
-  %param_1.1 = bf16[64,32,1]{1,0,2:T(8,128)(2,1)} parameter(1)
-  ROOT %convolution.1 = bf16[4,128,32]{2,1,0:T(8,128)(2,1)} convolution(%param_0.1, %param_1.1), window={size=1}, dim_labels=0bf_io0->0bf, metadata={op_name="jit(step)/while/body/dot_general" stack_frame_id=20}
-}
-
-%fused_batched (param_0.2: bf16[4,1024,16,128]) -> bf16[4,16,1024,1024] {
-  %param_0.2 = bf16[4,1024,16,128]{3,2,1,0:T(8,128)(2,1)} parameter(0)
-  ROOT %convolution.2 = bf16[4,16,1024,1024]{2,3,1,0:T(8,128)(2,1)} convolution(%param_0.2, %param_0.2), window={size=4x16 stride=3x15 lhs_dilate=4x16}, dim_labels=0b1f_0o1i->01bf
-}
-
-%fused_update (param_0.3: f32[6,64,32], param_1.3: s32[], param_2.3: f32[1,64,32]) -> f32[6,64,32] {
-  %param_0.3 = f32[6,64,32]{2,1,0:T(8,128)} parameter(0)
-  %param_1.3 = s32[]{:T(128)} parameter(1)
-  %param_2.3 = f32[1,64,32]{2,1,0:T(8,128)} parameter(2)
-  %zero.3 = s32[]{:T(128)} constant(0)
-  ROOT %update = f32[6,64,32]{2,1,0:T(8,128)} dynamic-update-slice(%param_0.3, %param_2.3, %param_1.3, %zero.3, %zero.3)
-}
-
-%add (x: f32[], y: f32[]) -> f32[] {
-  %x = f32[]{:T(128)} parameter(0)
-  %y = f32[]{:T(128)} parameter(1)
-  ROOT %sum = f32[]{:T(128)} add(%x, %y)
-}
-
-%all-reduce-scatter.1 (input: f32[64,32]) -> f32[4,32] {
-  %input = f32[64,32]{1,0:T(8,128)} parameter(0)
-  %all-reduce.1 = f32[64,32]{1,0:T(8,128)} all-reduce(%input), channel_id=8, replica_groups={{0,4,8,12},{1,5,9,13},{2,6,10,14},{3,7,11,15}}, use_global_device_ids=true, to_apply=%add
-  %start = u32[]{:T(128)} constant(0)
-  ROOT %part = f32[4,32]{1,0:T(8,128)} dynamic-slice(%all-reduce.1, %start, %start), dynamic_slice_sizes={4,32}
-}
-
-%body (state: (s32[], bf16[4,128,64], f32[6,64,32])) -> (s32[], bf16[4,128,64], f32[6,64,32]) {
-  %state = (s32[]{:T(128)}, bf16[4,128,64]{2,1,0:T(8,128)(2,1)}, f32[6,64,32]{2,1,0:T(8,128)}) parameter(0)
-  %i = s32[]{:T(128)} get-tuple-element(%state), index=0
-  %activation = bf16[4,128,64]{2,1,0:T(8,128)(2,1)} get-tuple-element(%state), index=1
-  %stack = f32[6,64,32]{2,1,0:T(8,128)} get-tuple-element(%state), index=2
-  %own = f32[1,64,32]{2,1,0:T(8,128)S(1)} fusion(%stack, %i), kind=kLoop, calls=%fused_slice, backend_config={"window_config":{"estimated_cycles":"100"}}
-  %whole = bf16[64,32,1]{1,0,2:T(8,128)(2,1)} all-gather(%own), channel_id=1, replica_groups=[4,4]<=[4,4]T(1,0), dimensions={0}, use_global_device_ids=true
-  %product = bf16[4,128,32]{2,1,0:T(8,128)(2,1)} fusion(%activation, %whole), kind=kOutput, calls=%fused_matmul, backend_config={"window_config":{"estimated_cycles":"1000"}}
-  %one = s32[]{:T(128)} constant(1)
-  %next = s32[]{:T(128)} add(%i, %one)
-  %kept = f32[6,64,32]{2,1,0:T(8,128)} fusion(%stack, %i, %own), kind=kLoop, calls=%fused_update
-  ROOT %result = (s32[]{:T(128)}, bf16[4,128,64]{2,1,0:T(8,128)(2,1)}, f32[6,64,32]{2,1,0:T(8,128)}) tuple(%next, %activation, %kept)
-}
-
-%condition (state.1: (s32[], bf16[4,128,64], f32[6,64,32])) -> pred[] {
-  %limit = s32[]{:T(128)} constant(6)
-  %state.1 = (s32[]{:T(128)}, bf16[4,128,64]{2,1,0:T(8,128)(2,1)}, f32[6,64,32]{2,1,0:T(8,128)}) parameter(0)
-  %i.1 = s32[]{:T(128)} get-tuple-element(%state.1), index=0
-  ROOT %less = pred[]{:T(512)} compare(%i.1, %limit), direction=LT
-}
-
-ENTRY %main (a: bf16[4,128,64], b: f32[6,64,32], c: f32[64,32], q: bf16[4,1024,16,128]) -> f32[4,32] {
-  %a = bf16[4,128,64]{2,1,0:T(8,128)(2,1)} parameter(0)
-  %b = f32[6,64,32]{2,1,0:T(8,128)} parameter(1)
-  %c = f32[64,32]{1,0:T(8,128)} parameter(2)
-  %q = bf16[4,1024,16,128]{3,2,1,0:T(8,128)(2,1)} parameter(3)
-  %start = s32[]{:T(128)} constant(2)
-  %begin = s32[]{:T(128)} copy(%start)
-  %initial = (s32[]{:T(128)}, bf16[4,128,64]{2,1,0:T(8,128)(2,1)}, f32[6,64,32]{2,1,0:T(8,128)}) tuple(%begin, %a, %b)
-  %loop = (s32[]{:T(128)}, bf16[4,128,64]{2,1,0:T(8,128)(2,1)}, f32[6,64,32]{2,1,0:T(8,128)}) while(%initial), condition=%condition, body=%body
-  %scores = bf16[4,16,1024,1024]{2,3,1,0:T(8,128)(2,1)} fusion(%q), kind=kOutput, calls=%fused_batched
-  %kernel = bf16[4,1024,16,128]{3,2,1,0:T(8,128)(2,1)} custom-call(%q), custom_call_target="tpu_custom_call", metadata={op_name="jit(step)/gmm"}, backend_config={"custom_call_config":{"cost_estimate":{"flops":"777"}}}
-  %exchanged = bf16[4,1024,16,128]{3,2,1,0:T(8,128)(2,1)} all-to-all(%q), channel_id=5, replica_groups=mesh['axis_0'=4,'axis_1'=4] {'axis_1'}, dimensions={0}
-  ROOT %out = f32[4,32]{1,0:T(8,128)} fusion(%c), kind=kCustom, calls=%all-reduce-scatter.1
-}
-"""
+PROGRAM = (pathlib.Path(__file__).parent / "program.hlo").read_text()
 MATMUL = 2 * 4 * 128 * 32 * 64
 SCORES = 2 * 4 * 16 * 1024 * 1024 * 128
 
@@ -134,9 +56,7 @@ def test_names_for_parts_move_nothing(program):
     for computation in ("main", "body"):
         for instruction in program.computations[computation].values():
             if instruction.opcode in ("tuple", "parameter", "get-tuple-element", "while"):
-                assert not work.traffic_of(
-                    program, instruction, program.computations[computation]
-                )
+                assert not work.traffic_of(program, instruction, program.computations[computation])
 
 
 def test_collectives_by_kind_size_group_and_runs(done):

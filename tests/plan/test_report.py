@@ -9,10 +9,22 @@ from mm15_jax.plan.topology import parse
 from tests.plan.raw import raw, refused
 
 KEYS = (
-    "fits hbm_used_bytes hbm_limit_bytes params_total params_active model_flops_per_step "
-    "compiled_flops_per_step step_seconds_bound bound_by mfu_bound mesh compile_seconds "
-    "hbm_temp_bytes xla_optimal_seconds nearest"
-).split()
+    "fits",
+    "hbm_used_bytes",
+    "hbm_limit_bytes",
+    "params_total",
+    "params_active",
+    "model_flops_per_step",
+    "compiled_flops_per_step",
+    "step_seconds_bound",
+    "bound_by",
+    "mfu_bound",
+    "mesh",
+    "compile_seconds",
+    "hbm_temp_bytes",
+    "xla_optimal_seconds",
+    "nearest",
+)
 
 
 def plan(config, topology, answers):

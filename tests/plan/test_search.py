@@ -1,4 +1,5 @@
 import importlib
+import pathlib
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_the_winner_is_written_into_the_table_of_hardware(config, tmp_path, monk
     from mm15_jax.experiments import hardware
 
     path = tmp_path / "hardware.py"
-    path.write_text(open(hardware.__file__).read())
+    path.write_text(pathlib.Path(hardware.__file__).read_text())
     monkeypatch.setattr(hardware, "__file__", str(path))
     monkeypatch.setattr(hardware, "TABLE", {})
     found = found_with(config, [raw(peak=50)])

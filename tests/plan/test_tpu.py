@@ -57,9 +57,7 @@ def test_trips_are_applied_as_unrolling_would():
         report.assemble(small(**{"model.decoder.layers": layers}), topology, raw)
         for layers, raw in ((6, few), (12, many))
     ]
-    per_layer = (
-        plans[1]["compiled_flops_per_step"] - plans[0]["compiled_flops_per_step"]
-    ) / 6
+    per_layer = (plans[1]["compiled_flops_per_step"] - plans[0]["compiled_flops_per_step"]) / 6
     outside = plans[0]["compiled_flops_per_step"] - 6 * per_layer
     head = arithmetic.forward_flops(small()).output
     assert 2.5 * head < outside < 4.5 * head
@@ -73,9 +71,7 @@ def test_two_slices_exchange_gradients_over_the_slow_network():
 
 
 def test_a_program_that_is_too_large_is_refused_with_figures():
-    config = small(
-        **{"train.batch_rows": 4096, "model.decoder.remat": "none", "mesh.fsdp": 4}
-    )
+    config = small(**{"train.batch_rows": 4096, "model.decoder.remat": "none", "mesh.fsdp": 4})
     plan = report.plan(config, parse("v5e:2x2"), look_for_nearest=False)
     assert not plan["fits"]
     assert plan["hbm_used_bytes"] > plan["hbm_limit_bytes"] == CHIPS["v5e"].hbm_usable
@@ -83,9 +79,12 @@ def test_a_program_that_is_too_large_is_refused_with_figures():
 
 
 def test_the_command_prints_json(capsys):
-    sizes = ["model.decoder.layers=2", "model.decoder.width=512", "model.decoder.vocab_size=2048"]
-    assert main(
-        ["plan", "text_3b", "--topology", "v5p:2x2x1", "--json", "--set", *sizes]
-        + ["inputs.sequence_length=1024", "train.batch_rows=8"]
-    ) == 0
+    words = [
+        "model.decoder.layers=2",
+        "model.decoder.width=512",
+        "model.decoder.vocab_size=2048",
+        "inputs.sequence_length=1024",
+        "train.batch_rows=8",
+    ]
+    assert main(["plan", "text_3b", "--topology", "v5p:2x2x1", "--json", "--set", *words]) == 0
     assert json.loads(capsys.readouterr().out)["fits"]
