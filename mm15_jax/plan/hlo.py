@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +101,7 @@ def parse(text: str) -> Program:
     """The program of `compiled.as_text()`."""
     computations: dict[str, Computation] = {}
     entry, current = "", None
-    for line in text.splitlines():
+    for line in _joined(text):
         if current is None:
             head = _COMPUTATION.match(line)
             if head:
@@ -114,6 +115,21 @@ def parse(text: str) -> Program:
                 current[instruction.name] = instruction
     program = Program(computations, entry, {}, {}, 0)
     return _with_runs(program)
+
+
+def _joined(text: str) -> Iterator[str]:
+    """Lines of a program; what a kernel's metadata breaks into several is one again."""
+    held, inside = "", False
+    for line in text.splitlines():
+        if inside and line and not line.startswith("  ") and line != "}":
+            held += line
+            continue
+        if held:
+            yield held
+        held = line
+        inside = line != "}" and (inside or bool(_COMPUTATION.match(line)))
+    if held:
+        yield held
 
 
 def _instruction(line: str) -> Instruction | None:
