@@ -14,7 +14,7 @@ from mm15_jax.model import mllm
 from mm15_jax.model.moe import Auxiliary, auxiliary, route
 from mm15_jax.model.moe_dispatch import Kernels, capacity_of, run_experts
 from mm15_jax.model.moe_grouped import grouped_matmul
-from tests.model.test_mllm import TINY, make_batch
+from tests.model.test_mllm import TINY, jitted, make_batch
 
 F32 = jnp.float32
 B, S, D, F, E = 2, 24, 8, 12, 4
@@ -194,11 +194,8 @@ def batch():
     return make_batch(MODEL, tiles=0)
 
 
-def jitted(function):
-    return jax.jit(function, static_argnames=("config", "dtype", "cache_length"))
-
-
-forward, prefill, decode_step = map(jitted, (mllm.forward, mllm.prefill, mllm.decode_step))
+forward, decode_step = jitted(mllm.forward), jitted(mllm.decode_step)
+prefill = jitted(mllm.prefill, "cache_length")
 
 
 def with_moe(**changes):
