@@ -20,6 +20,7 @@ ROWS, LENGTH, WIDTH, FFN, EXPERTS = 16, 512, 256, 512, 8
 
 def compiled(dispatch, mesh_config):
     """The compiled gradient of a layer in bfloat16 on eight v5p chips."""
+    pytest.importorskip("libtpu")
     os.environ.update(TPU_SKIP_MDS_QUERY="1", ALLOW_MULTIPLE_LIBTPU_LOAD="1")
     from jax.experimental import topologies
 
@@ -63,9 +64,10 @@ def test_a_layer_compiles_with_all_to_all_and_without_waste(dispatch, mesh):
     text = program.as_text()
     assert re.search(r"\ball-to-all", text)
     if dispatch == "capacity":
-        # Forward, and two products backward, for all choices: 3 x 2 x 3 D F a choice.
-        ideal = 18 * WIDTH * FFN * ROWS * LENGTH * 2 / 8
+        # Seven products a choice, 2 D F each: three forward, the gradients of three kernels, and
+        # that of the hidden states. Nobody asked for the inputs' gradient.
+        ideal = 7 * 2 * WIDTH * FFN * ROWS * LENGTH * 2 / 8
         flops = program.cost_analysis()["flops"]
-        assert 1 <= flops / ideal < 1.15, np.round(flops / ideal, 3)
+        assert 1 <= flops / ideal < 1.05, np.round(flops / ideal, 3)
     else:
-        assert "tpu_custom_call" in text or "custom-call" in text
+        assert "tpu_custom_call" in text  # the grouped matmul
