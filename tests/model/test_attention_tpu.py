@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 
 from mm15_jax.config import MeshConfig
 from mm15_jax.model.attention_tpu import blocks_of, splash_attention, splash_attention_with_token
@@ -104,7 +105,7 @@ def test_blocks_pad_little_and_are_large(S, expected):
     assert blocks_of(S) == expected
 
 
-@pytest.mark.parametrize("remat, kernels", [("full", 2), ("context", 1), ("matmuls", 1)])
+@pytest.mark.parametrize("remat, kernels", [("full", 2), ("context", 1)])
 @pytest.mark.parametrize("token", [False, True])
 def test_the_kernel_runs_once_where_the_context_is_kept(remat, kernels, token):
     mesh = make_mesh(MeshConfig(fsdp=2), jax.devices()[:2])
@@ -125,11 +126,11 @@ def test_the_kernel_runs_once_where_the_context_is_kept(remat, kernels, token):
 
 
 def kernels_in(jaxpr):
-    """Forward kernels called in a program."""
+    """Forward kernels called in a program; a call without outputs is dropped by the compiler."""
     count = 0
-    for equation in jaxpr.eqns:
+    for equation in (e for e in jaxpr.eqns if e.outvars):
         if equation.primitive.name == "pallas_call":
             count += equation.params["name"].startswith("splash_mha_fwd")
         else:
-            count += sum(kernels_in(inner) for inner in jax.core.jaxprs_in_params(equation.params))
+            count += sum(kernels_in(inner) for inner in jaxprs_in_params(equation.params))
     return count
