@@ -9,6 +9,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from mm15_jax.config import MeshConfig
 from mm15_jax.model.attention import attention, attention_with_token
+from mm15_jax.model.remat import policy_of
 from mm15_jax.parallel.mesh import make_mesh
 from mm15_jax.parallel.rules import RULES, use_rules
 
@@ -37,9 +38,7 @@ def compiled_text(mesh, function, *shapes):
             out = function(*arrays)
         return sum(jnp.sum(x.astype(jnp.float32) ** 2) for x in jax.tree.leaves(out))
 
-    gradient = jax.jit(
-        jax.grad(loss, argnums=tuple(range(len(arrays)))), out_shardings=[sharding] * len(arrays)
-    )
+    gradient = jax.jit(jax.grad(loss, argnums=tuple(range(len(arrays)))), out_shardings=sharding)
     return gradient.lower(*arrays).compile().as_text()
 
 
@@ -69,3 +68,16 @@ def test_the_encoders_attention_takes_heads_of_80_unpadded(mesh):
     text = compiled_text(mesh, attend, *[patches] * 3, *[token] * 3)
     check(text)
     assert "2560" not in text and "2432" not in text, "2,304 patches are whole blocks"
+
+
+def test_the_context_can_wait_in_the_hosts_memory(mesh):
+    heads = (2, 1024, 4, 128)
+
+    def attend(*arrays):
+        layer = jax.checkpoint(
+            lambda *a: jnp.sin(attention(*a, causal=True)), policy=policy_of("offload_context")
+        )
+        return layer(*arrays)
+
+    text = compiled_text(mesh, attend, *[heads] * 3)
+    assert "S(5)" in text, "an array in host memory"

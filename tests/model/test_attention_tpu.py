@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 
 from mm15_jax.config import MeshConfig
 from mm15_jax.model.attention_tpu import blocks_of, splash_attention, splash_attention_with_token
 from mm15_jax.model.attention_xla import xla_attention
+from mm15_jax.model.remat import policy_of
 from mm15_jax.parallel.mesh import make_mesh
 from mm15_jax.parallel.rules import RULES, use_rules
 
@@ -101,3 +103,34 @@ def test_on_a_mesh_rows_and_heads_are_divided(mesh):
 )
 def test_blocks_pad_little_and_are_large(S, expected):
     assert blocks_of(S) == expected
+
+
+@pytest.mark.parametrize("remat, kernels", [("full", 2), ("context", 1)])
+@pytest.mark.parametrize("token", [False, True])
+def test_the_kernel_runs_once_where_the_context_is_kept(remat, kernels, token):
+    mesh = make_mesh(MeshConfig(fsdp=2), jax.devices()[:2])
+    patches = [jnp.ones((2, 128, 2, 16))] * 3
+    tokens = [jnp.ones((2, 1, 2, 16))] * 3
+
+    def layer(*arrays):
+        with use_rules(mesh, RULES["fsdp"]):
+            if token:
+                return splash_attention_with_token(arrays, tokens, interpret=True)[0]
+            return splash_attention(*arrays, causal=True, interpret=True)
+
+    layer = jax.checkpoint(layer, policy=policy_of(remat))
+    jaxpr = jax.make_jaxpr(jax.grad(lambda *a: jnp.sum(layer(*a) ** 2), argnums=(0, 1, 2)))(
+        *patches
+    )
+    assert kernels_in(jaxpr.jaxpr) == kernels
+
+
+def kernels_in(jaxpr):
+    """Forward kernels called in a program; a call without outputs is dropped by the compiler."""
+    count = 0
+    for equation in (e for e in jaxpr.eqns if e.outvars):
+        if equation.primitive.name == "pallas_call":
+            count += equation.params["name"].startswith("splash_mha_fwd")
+        else:
+            count += sum(kernels_in(inner) for inner in jaxprs_in_params(equation.params))
+    return count
