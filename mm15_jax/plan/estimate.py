@@ -63,7 +63,10 @@ def _parameters(model: ModelConfig) -> tuple[tuple[tuple[int, ...], tuple[str | 
 
 def parameter_bytes(model: ModelConfig, mesh: MeshConfig) -> int:
     """float32 parameters of one device."""
-    plain = {"encoder.remat": "full", "decoder.remat": "full"}  # one entry of the cache for all
+    plain: dict[str, object] = {
+        "encoder.remat": "full",
+        "decoder.remat": "full",
+    }  # one entry of the cache for all
     return _parameter_bytes(replace_nested(model, plain), mesh)
 
 

@@ -102,5 +102,5 @@ def _filled(mesh: MeshConfig, topology: Topology) -> MeshConfig:
         others *= getattr(mesh, axis) or 1
     zero = [axis for axis in axes if getattr(mesh, axis) == 0]
     if len(zero) == 1 and topology.chips % others == 0:
-        return dataclasses.replace(mesh, **{zero[0]: topology.chips // others})
+        return replace_nested(mesh, {zero[0]: topology.chips // others})
     return mesh

@@ -106,7 +106,12 @@ def assemble(config: ExperimentConfig, topology: Topology, raw: dict[str, Any]) 
 
 def _no_times() -> dict[str, Any]:
     """For a program that the compiler refused: it tells its memory only."""
-    names = ("compiled_flops_per_step", "attention_flops_per_step", "traffic_bytes", "seconds")
+    names: tuple[str, ...] = (
+        "compiled_flops_per_step",
+        "attention_flops_per_step",
+        "traffic_bytes",
+        "seconds",
+    )
     names += ("step_seconds_bound", "bound_by", "mfu_bound", "xla_optimal_seconds")
     names += ("estimated_cycles", "days", "chip_hours", "collectives", "kernels", "host_bytes")
     return dict.fromkeys(names)
