@@ -178,7 +178,8 @@ def embed_batch(
     params: Params, batch: Mapping[str, Array], config: ModelConfig, dtype: jnp.dtype
 ) -> Array:
     """Rows with image tokens in their places: dtype[B, S, D]."""
-    table = gathered(params["decoder"]["embedding"], ("vocab", "embed"), dtype)
+    table = params["decoder"]["embedding"]
+    table = gathered(table, ("vocab", "embed"), dtype, looked_up=True)
     x = constrain(embed(table, batch["tokens"], dtype), ("batch", "sequence", "act_embed"))
     tiles = batch["tiles"]
     B, N = tiles.shape[:2]

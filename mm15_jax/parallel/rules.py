@@ -220,13 +220,21 @@ def constrain(x: Array, axes: Axes) -> Array:
     return jax.lax.with_sharding_constraint(x, rules[1].sharding(rules[0], axes, x.shape))
 
 
-def gathered(kernel: Array, axes: Axes, dtype: jnp.dtype) -> Array:
+def gathered(kernel: Array, axes: Axes, dtype: jnp.dtype, *, looked_up: bool = False) -> Array:
     """A parameter, cast to the compute dtype, as a product of the batch wants it; see `constrain`.
 
     What divides the batch too (fsdp) is gathered, what divides the products (tensor) stays. Without
     this the compiler may move activations instead, which are larger. The gradient is asked for as
     the parameter is divided, so that a reduce-scatter will do. Where no rules are in force the
     parameter is returned as it is.
+
+    Args:
+        kernel: A parameter.
+        axes: Its logical axes.
+        dtype: Compute dtype.
+        looked_up: For a table of which rows are taken: the gradient is then summed on each device
+            before it is divided. Asked for in parts at once, it would make the compiler gather the
+            whole batch's activations for its scatter.
     """
     rules = _in_force.get()
     if rules is None:
@@ -239,15 +247,24 @@ def gathered(kernel: Array, axes: Axes, dtype: jnp.dtype) -> Array:
             for entry in divided.spec
         )
     )
-    return _resharded(kernel.astype(dtype), NamedSharding(mesh, kept), divided)
+    forward = NamedSharding(mesh, kept)
+    backward = (forward, divided) if looked_up else (divided,)
+    return _resharded(kernel.astype(dtype), forward, backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _resharded(x: Array, forward: NamedSharding, backward: NamedSharding) -> Array:
+def _resharded(x: Array, forward: NamedSharding, backward: tuple[NamedSharding, ...]) -> Array:
     return jax.lax.with_sharding_constraint(x, forward)
 
 
-_resharded.defvjp(
-    lambda x, forward, backward: (_resharded(x, forward, backward), None),
-    lambda forward, backward, _, gradient: (jax.lax.with_sharding_constraint(gradient, backward),),
-)
+def _resharded_forward(x, forward, backward):
+    return _resharded(x, forward, backward), None
+
+
+def _resharded_backward(forward, backward, _, gradient):
+    for sharding in backward:
+        gradient = jax.lax.with_sharding_constraint(gradient, sharding)
+    return (gradient,)
+
+
+_resharded.defvjp(_resharded_forward, _resharded_backward)
