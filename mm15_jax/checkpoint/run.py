@@ -86,8 +86,10 @@ def _first_difference(earlier: dict, now: dict, prefix: str = "") -> str | None:
 
 def abstract_params(model: ModelConfig, sharding: jax.sharding.Sharding) -> Any:
     """Shapes, dtypes and shardings of a model's parameters; allocates nothing."""
-    shapes = jax.eval_shape(lambda key: mllm.init_params(model, key), jax.random.key(0))
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        mllm.abstract_params(model),
+    )
 
 
 def load_params(

@@ -47,6 +47,8 @@ def main(arguments, flags) -> int:
     data_dir = _data_dir(flags.data_dir, _stages(config) if flags.chain else [config])
     run_dir = pathlib.Path(flags.run_dir or os.path.join(common.RUNS_DIR, config.name))
     began = time.monotonic()
+    if flags.report and _one_of_several():
+        raise ValueError("--report is for one process; run mm15 eval and mm15 report afterwards")
     if flags.chain:
         if flags.init_from:
             raise ValueError("--chain decides what each stage starts from; leave out --init_from")
@@ -75,8 +77,19 @@ def _stages(config) -> list:
     return chain
 
 
+def _one_of_several() -> bool:
+    """Whether this process is to be joined to others; see `parallel.startup.join_processes`."""
+    from mm15_jax.parallel import startup
+
+    return bool(os.environ.get(startup.COORDINATOR) or os.environ.get(startup.DISTRIBUTED))
+
+
 def _join_metrics(run_dir: pathlib.Path, stages: list[str]) -> None:
     """The chain's own metrics.jsonl: its stages' rows, one after the other."""
+    import jax
+
+    if jax.process_index():
+        return
     paths = [run_dir / stage / "metrics.jsonl" for stage in stages]
     text = "".join(path.read_text() for path in paths if path.exists())
     (run_dir / "metrics.jsonl").write_text(text)

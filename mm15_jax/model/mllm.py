@@ -31,6 +31,7 @@ Params = dict[str, Any]
 
 __all__ = [
     "Cache",
+    "abstract_params",
     "check_config",
     "count_parameters",
     "decode_step",
@@ -120,9 +121,20 @@ def init_params(config: ModelConfig, key: Array) -> Params:
     return meta.unbox(_init_boxed(config, key))
 
 
+@functools.cache
+def _abstract(config: ModelConfig) -> Params:
+    """The parameters' tree of boxes of `jax.ShapeDtypeStruct`; allocates nothing."""
+    return jax.eval_shape(functools.partial(_init_boxed, config), jax.random.key(0))
+
+
+def abstract_params(config: ModelConfig) -> Params:
+    """The parameters' tree of `jax.ShapeDtypeStruct`; allocates nothing."""
+    return meta.unbox(_abstract(config))
+
+
 def _boxed_shapes(config: ModelConfig) -> list[tuple[str, Box]]:
     """(path, box of a ShapeDtypeStruct) of every parameter, sorted; allocates nothing."""
-    boxed = jax.eval_shape(functools.partial(_init_boxed, config), jax.random.key(0))
+    boxed = _abstract(config)
     leaves = jax.tree_util.tree_leaves_with_path(boxed, is_leaf=lambda x: isinstance(x, Box))
     return sorted((jax.tree_util.keystr(k, simple=True, separator="/"), box) for k, box in leaves)
 
@@ -138,7 +150,7 @@ def describe_parameters(
 
 def logical_axes(config: ModelConfig) -> Params:
     """The parameters' tree with each array's tuple of logical axis names in its place."""
-    boxed = jax.eval_shape(functools.partial(_init_boxed, config), jax.random.key(0))
+    boxed = _abstract(config)
     return jax.tree.map(lambda box: box.axes, boxed, is_leaf=lambda x: isinstance(x, Box))
 
 

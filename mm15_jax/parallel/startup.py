@@ -26,9 +26,10 @@ def start_jax(batch_rows: int | None = None) -> None:
 
     Processes are joined for training only; see `join_processes`.
 
-    With the cache a second run of a shape starts in seconds. A CPU goes without it: see below.
-    For training each of its cores becomes a device with a part of the batch's rows, rather than a
-    thread of one device: it is faster, and sums do not depend on which thread is first.
+    With the cache a second run of a shape starts in seconds; its programs are, to the bit, those
+    that were compiled (tests/train). For training each core of a CPU becomes a device with a part
+    of the batch's rows, rather than a thread of one device: it is faster, and sums do not depend
+    on which thread is first.
 
     Args:
       batch_rows: of the training batch; None where only one device is wanted.
@@ -41,10 +42,6 @@ def start_jax(batch_rows: int | None = None) -> None:
         flags = os.environ.get("XLA_FLAGS", "")
         if "xla_cpu_multi_thread_eigen" not in flags:
             os.environ["XLA_FLAGS"] = f"{flags} {_ONE_THREAD}".strip()
-    if jax.default_backend() == "cpu":
-        # A program from the cache differs in the last bit from one compiled on the spot: a run that
-        # was stopped would not go on to the bit.
-        return
     folder = os.environ.get(CACHE_DIR) or pathlib.Path("~/.cache/mm15_jax/compiled").expanduser()
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)

@@ -163,7 +163,7 @@ class _Window:
             mine = np.array([getattr(self, name) for name in sums], np.float64)
             whole = multihost_utils.process_allgather(mine).sum(axis=0)
             for name, value in zip(sums, whole, strict=True):
-                setattr(self, name, value)
+                setattr(self, name, float(value))  # float32 is no JSON
             self.token_fill /= jax.process_count()
             self.tile_fill /= jax.process_count()
         return self

@@ -1,9 +1,14 @@
+import dataclasses
+import types
+
 import jax
 import numpy as np
 import pytest
 
-from mm15_jax.config import MeshConfig
-from mm15_jax.parallel.mesh import batch_divisor, batch_sharding, make_mesh, replicated
+from mm15_jax import config as config_lib
+from mm15_jax.config import HardwareMesh, MeshConfig
+from mm15_jax.parallel.feeding import process_rows, to_devices
+from mm15_jax.parallel.mesh import batch_divisor, batch_sharding, make_mesh, mesh_for, replicated
 
 
 def test_the_default_takes_all_devices_for_data():
@@ -33,9 +38,53 @@ def test_axes_that_do_not_make_the_devices_are_refused(config, words):
         make_mesh(config)
 
 
-def test_rows_are_divided_and_state_is_copied():
+def test_rows_are_divided_and_metrics_are_copied():
     mesh = make_mesh(MeshConfig())
     rows = jax.device_put(np.zeros((4, 3)), batch_sharding(mesh))
     assert {shard.data.shape for shard in rows.addressable_shards} == {(2, 3)}
     copies = jax.device_put(np.zeros((4, 3)), replicated(mesh))
     assert {shard.data.shape for shard in copies.addressable_shards} == {(4, 3)}
+
+
+def chips(count: int, kind: str = "TPU v5p", slices: int = 1):
+    """Devices of a TPU as `make_mesh` sees them, on a line."""
+    return [
+        types.SimpleNamespace(
+            id=i,
+            platform="tpu",
+            device_kind=kind,
+            slice_index=i * slices // count,
+            process_index=i // 4,
+            coords=(i % (count // slices), 0, 0),
+            core_on_chip=0,
+        )
+        for i in range(count)
+    ]
+
+
+def test_slices_of_the_hardware_are_the_slice_axis():
+    with pytest.raises(ValueError, match=r"devices are of 2 slices: set mesh.slice=2"):
+        make_mesh(MeshConfig(slice=1, data=1, fsdp=8), chips(8, slices=2))
+
+
+def test_the_mesh_is_looked_up_by_hardware():
+    small, large = MeshConfig(data=1, fsdp=8), MeshConfig(slice=2, data=1, fsdp=8)
+    meshes = (HardwareMesh("v5p:2x2x2", 1, small), HardwareMesh("v5p:2x2x2", 2, large))
+    experiment = dataclasses.replace(config_lib.load("mm15_nano_sft"), meshes=meshes)
+    assert mesh_for(experiment, chips(8)) == small
+    assert mesh_for(experiment, chips(16, slices=2)) == large
+    assert mesh_for(experiment, chips(16)) == experiment.mesh
+    assert mesh_for(experiment, chips(8, "TPU v4")) == experiment.mesh
+    assert mesh_for(experiment) == experiment.mesh
+    asked = dataclasses.replace(experiment, mesh=MeshConfig(tensor=4))
+    assert mesh_for(asked, chips(8)) == asked.mesh
+
+
+def test_each_process_brings_the_rows_that_its_devices_hold():
+    mesh = make_mesh(MeshConfig())
+    rows = process_rows(mesh, 4)
+    assert rows == [0, 1, 2, 3]
+    assert process_rows(mesh, 4, process=1) == []
+    batch = {"tokens": np.arange(8).reshape(4, 2)}
+    placed = to_devices(batch, mesh, 4, rows)
+    np.testing.assert_array_equal(placed["tokens"], batch["tokens"])

@@ -108,6 +108,26 @@ loop.train(tiny.experiment(), run_dir, data_dir)
     np.testing.assert_allclose(one, two, rtol=1e-5)
 
 
+def test_a_program_from_the_compile_cache_changes_nothing_to_the_bit(straight, tmp_path, data_dir):
+    for name in ("compiled", "loaded"):
+        code = f"""
+import pathlib
+from mm15_jax.parallel.startup import start_jax
+from mm15_jax.train import loop
+from tests import tiny
+start_jax(4)
+run_dir, data_dir = pathlib.Path({str(tmp_path / name)!r}), pathlib.Path({str(data_dir)!r})
+loop.train(tiny.experiment(), run_dir, data_dir)
+"""
+        env = {**os.environ, "MM15_COMPILE_CACHE": str(tmp_path / "cache")}
+        subprocess.run([sys.executable, "-c", code], env=env, check=True)
+        programs = sorted(path.name for path in (tmp_path / "cache").glob("*-cache"))
+        if name == "compiled":
+            kept = programs
+    assert kept and programs == kept
+    assert losses(tmp_path / "compiled") == losses(tmp_path / "loaded") == losses(straight)
+
+
 def test_a_stage_starts_from_the_parameters_of_the_one_before(straight, tmp_path, data_dir):
     experiment = tiny.experiment(**{"optimizer.peak_learning_rate": 1e-12, "train.steps": 1})
     start = Start("mm15_nano_sft", ("encoder", "decoder"), straight)

@@ -1,0 +1,36 @@
+"""One process of a run of several; the tests start as many as they want.
+
+Usage: python -m tests.train.on_processes RUN_DIR DATA_DIR STEPS, with the environment of
+`parallel.startup.join_processes`.
+"""
+
+import pathlib
+import sys
+
+from mm15_jax.config import MeshConfig
+from mm15_jax.parallel.startup import start_jax
+from tests import tiny
+
+ROWS = 8
+
+
+def experiment(steps: int):
+    return tiny.experiment(
+        **{
+            "train.steps": steps,
+            "train.batch_rows": ROWS,
+            "train.log_every": 1,
+            "checkpoint.every": 2,
+            "optimizer.name": "adamw",
+            "optimizer.schedule": "constant",
+            "mesh": MeshConfig(data=2, fsdp=4),
+        }
+    )
+
+
+if __name__ == "__main__":
+    run_dir, data_dir, steps = sys.argv[1:]
+    start_jax(ROWS)
+    from mm15_jax.train.loop import train
+
+    train(experiment(int(steps)), pathlib.Path(run_dir), pathlib.Path(data_dir))

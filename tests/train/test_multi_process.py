@@ -1,0 +1,75 @@
+"""Runs of several processes on one machine: the same losses and the same data."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mm15_jax.train.metrics import read_rows
+
+pytestmark = pytest.mark.multi_process
+
+
+def run(run_dir, data_dir, *, processes: int, devices: int, steps: int):
+    """Trains on processes x devices; the rows of metrics.jsonl."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = []
+    for index in range(processes):
+        environment = {**os.environ, "JAX_NUM_CPU_DEVICES": str(devices)}
+        if processes > 1:
+            environment |= {
+                "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
+                "JAX_NUM_PROCESSES": str(processes),
+                "JAX_PROCESS_ID": str(index),
+            }
+        command = [sys.executable, "-m", "tests.train.on_processes"]
+        started.append(
+            subprocess.Popen(
+                [*command, str(run_dir), str(data_dir), str(steps)],
+                env=environment,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    try:
+        for process in started:
+            _, errors = process.communicate(timeout=500)
+            assert process.returncode == 0, errors[-3000:]
+    finally:
+        for process in started:
+            process.kill()
+    return read_rows(run_dir / "metrics.jsonl")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, data_dir):
+    """Four steps of one process with eight devices."""
+    return run(tmp_path_factory.mktemp("alone"), data_dir, processes=1, devices=8, steps=4)
+
+
+def assert_same_run(rows, wanted):
+    assert [row["step"] for row in rows] == [row["step"] for row in wanted]
+    for row, other in zip(rows, wanted, strict=True):
+        for key in other:
+            if key.startswith(("loss", "grad_norm", "token_fill", "tile_fill")):
+                np.testing.assert_allclose(row[key], other[key], rtol=1e-5, err_msg=key)
+
+
+@pytest.mark.parametrize(("processes", "devices"), [(2, 4), (4, 2)])
+def test_processes_agree_with_one(alone, tmp_path, data_dir, processes, devices):
+    rows = run(tmp_path / "run", data_dir, processes=processes, devices=devices, steps=4)
+    assert_same_run(rows, alone)
+
+
+def test_a_run_goes_on_with_another_number_of_processes(alone, tmp_path, data_dir):
+    run_dir = tmp_path / "run"
+    run(run_dir, data_dir, processes=2, devices=4, steps=2)
+    # The schedule is constant, so that a longer run is the same run.
+    config = run_dir / "config.json"
+    config.write_text(config.read_text().replace('"steps": 2', '"steps": 4'))
+    assert_same_run(run(run_dir, data_dir, processes=1, devices=8, steps=4), alone)
