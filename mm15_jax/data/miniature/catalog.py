@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mm15_jax.data.miniature import charts, glyphs, knowledge, multi, reading, scenes, text, words
+from mm15_jax.data.miniature import (
+    charts,
+    glyphs,
+    knowledge,
+    multi,
+    ocr,
+    reading,
+    scenes,
+    text,
+    words,
+)
 from mm15_jax.data.miniature.dialogue import Built
 from mm15_jax.data.miniature.sampling import SPLITS, Sampler
 from mm15_jax.data.preparation import Preparation
@@ -115,8 +125,8 @@ SETS: dict[str, GeneratedSet] = {
         GeneratedSet(
             "mini_ocr",
             "text_rich",
-            "Print and its text: words from one letter to five, then pages as well.",
-            reading.ocr_transcript,
+            "Print and its text: words from one letter to five, then pages, tables and charts.",
+            ocr.transcribe,
             64_000,
             ordered=True,
         ),

@@ -12,19 +12,24 @@ _COLOR_NAMES = tuple(COLORS)
 _AXIS = (60, 60, 60)
 
 
-def chart_question(sampler: Sampler) -> Built:
-    """The value of a bar, or the colour of the highest or lowest.
+def draw_chart(sampler: Sampler) -> tuple[Canvas, list[str], list[int], bool]:
+    """A chart with the colours and values of its bars, and whether the values are printed.
 
     Values are multiples of ten, printed above the bars or to be read off an axis of ten ticks.
     """
     printed = sampler.chance(0.55)
-    count = sampler.integer(2, 3 if printed else 4)
+    count = sampler.integer(2, 3)
     colors = sampler.some(_COLOR_NAMES, count)
     values = sampler.some(range(10, 100, 10), count)
-    canvas = _draw_chart(sampler, colors, values, printed)
+    return _draw_bars(sampler, colors, values, printed), colors, values, printed
+
+
+def chart_question(sampler: Sampler) -> Built:
+    """The value of a bar, or the colour of the highest or lowest."""
+    canvas, colors, values, printed = draw_chart(sampler)
     kind = sampler.pick(("value", "value", "highest", "lowest"))
     if kind == "value":
-        k = sampler.integer(0, count - 1)
+        k = sampler.integer(0, len(values) - 1)
         question = sampler.pick(("value of {}?", "what is the {} bar?")).format(colors[k])
         kind = "printed value" if printed else "axis value"
         return chat([canvas], question, str(values[k]), metric="relaxed_accuracy", kind=kind)
@@ -34,7 +39,7 @@ def chart_question(sampler: Sampler) -> Built:
     return chat([canvas], question, answer, metric="relaxed_accuracy", kind=kind)
 
 
-def _draw_chart(sampler: Sampler, colors: list[str], values: list[int], printed: bool) -> Canvas:
+def _draw_bars(sampler: Sampler, colors: list[str], values: list[int], printed: bool) -> Canvas:
     """Bars over a common base; 100 would be the top of the plot.
 
     Training's axis is at the left, the held-out charts' at the right.
@@ -85,11 +90,10 @@ def _draw_chart(sampler: Sampler, colors: list[str], values: list[int], printed:
 
 def table_question(sampler: Sampler) -> Built:
     """What a cell holds, by its row and column or by the word beside it."""
-    rows, columns = sampler.integer(2, 3), 3 if sampler.chance(0.2) else 2
-    by_key = columns == 2 and sampler.chance(0.5)
-    canvas, cells = _draw_table(sampler, rows, columns)
+    canvas, cells = draw_table(sampler)
+    rows, columns = len(cells), len(cells[0])
     row = sampler.integer(0, rows - 1)
-    if by_key:
+    if columns == 2 and sampler.chance(0.25):
         key, answer = cells[row]
         question = f"what is next to {key}?"
         return chat([canvas], question, answer, metric="exact_match", kind="key")
@@ -99,17 +103,18 @@ def table_question(sampler: Sampler) -> Built:
     return chat([canvas], question, answer, metric="exact_match", kind="cell")
 
 
-def _draw_table(sampler: Sampler, rows: int, columns: int) -> tuple[Canvas, list[list[str]]]:
-    """A ruled table: words in the first column, words or numbers in the others.
+def draw_table(sampler: Sampler) -> tuple[Canvas, list[list[str]]]:
+    """A ruled table and its cells: words in the first column, words or numbers in the others.
 
     Training's tables are ruled all round; the held-out ones have no outer border and a shaded
     first column.
     """
+    rows, columns = sampler.integer(2, 3), 3 if sampler.chance(0.2) else 2
     height, width = sampler.integer(90, 96), sampler.integer(90, 96)
     cell_width, cell_height = (width - 4) // columns, (height - 4) // rows
     numeric = [False] + [sampler.chance(0.6) for _ in range(columns - 1)]
     # Three columns leave room for short words in small print.
-    longest, largest = (5, PRINT[1]) if columns == 2 else (4, PRINT[0] + 1)
+    longest, largest = (4, PRINT[1]) if columns == 2 else (4, PRINT[0])
     font = sampler.font(PRINT[0], largest)
     cells: list[list[str]] = [[] for _ in range(rows)]
     used: set[str] = set()

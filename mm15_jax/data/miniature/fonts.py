@@ -25,6 +25,11 @@ TRAIN_FONTS: tuple[Face, ...] = (
     ("DejaVuSerif.ttf", 1.0),
     ("DejaVuSansMono-Oblique.ttf", 1.0),
     ("STIXGeneralBol.ttf", 1.15),
+    ("DejaVuSans-BoldOblique.ttf", 1.0),
+    ("DejaVuSansMono-BoldOblique.ttf", 1.0),
+    ("DejaVuSerif-BoldItalic.ttf", 1.0),
+    ("DejaVuSerif-Italic.ttf", 1.0),
+    ("cmss10.ttf", 1.2),
 )
 HELD_OUT_FONTS: tuple[Face, ...] = (
     ("DejaVuSansMono-Bold.ttf", 1.0),

@@ -32,30 +32,27 @@ def _more(sampler: Sampler) -> Built:
 
 
 def _contains(sampler: Sampler) -> Built:
-    names = sampler.some(_KINDS, sampler.pick((2, 4)))
-    half = len(names) // 2
+    """One shape a picture, different in colour and form."""
+    names = _two_unlike(sampler)
     which = sampler.integer(0, 1)
-    asked = names[0]
-    groups = [names[:half], names[half:]]
-    if which == 1:
-        groups.reverse()
-    canvases = [draw_scene(sampler, group)[0] for group in groups]
+    asked = names[which]
+    canvases = [draw_scene(sampler, [name])[0] for name in names]
     question = f"which picture has a {' '.join(asked)}?"
     return chat(canvases, question, _ORDER[which], metric="exact_match", kind="contains")
 
 
+def _two_unlike(sampler: Sampler) -> list[tuple[str, str]]:
+    """(colour, shape) of two shapes that share neither."""
+    colors, shapes = sampler.some(_COLOR_NAMES, 2), sampler.some(SHAPES, 2)
+    return list(zip(colors, shapes, strict=True))
+
+
 def _same(sampler: Sampler) -> Built:
-    """One shape a picture; the property that is not asked for is drawn freely."""
+    """One shape a picture, alike or different in both colour and form."""
     alike = sampler.chance(0.5)
     asked = sampler.pick(("color", "shape"))
-    first, second = (sampler.some(options, 2) for options in (_COLOR_NAMES, SHAPES))
-    if asked == "color":
-        names = [(first[0], sampler.pick(SHAPES)), (first[0 if alike else 1], sampler.pick(SHAPES))]
-    else:
-        names = [
-            (sampler.pick(_COLOR_NAMES), second[0]),
-            (sampler.pick(_COLOR_NAMES), second[0 if alike else 1]),
-        ]
+    first, second = _two_unlike(sampler)
+    names = [first, first if alike else second]
     canvases = [draw_scene(sampler, [name])[0] for name in names]
     answer = "same" if alike else "different"
     question = f"same {asked} or different?"

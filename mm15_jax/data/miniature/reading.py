@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from mm15_jax.data.miniature.dialogue import Built, chat, transcript
+from mm15_jax.data.miniature.dialogue import Built, chat
 from mm15_jax.data.miniature.drawing import Canvas
 from mm15_jax.data.miniature.fonts import Font, Ink
 from mm15_jax.data.miniature.sampling import Layout, Sampler
 
-PRINT = (9, 12)  # smallest and largest print in pixels, at the picture's own size
+PRINT = (10, 13)  # smallest and largest print in pixels, at the picture's own size
 
-# `mini_ocr` is a curriculum. Words alone come first, from one letter to five, then pages as well:
-# letters are learned many times sooner when nothing else is asked meanwhile.
-_WORDS_ONLY = 3 / 4  # share of the data set before the first page
-_PAGES = 0.55  # share of pages after it
-# The longest word, by the share of the words-only part that has gone by: one letter until 25%, two
-# until 38% ...
-_CURRICULUM = (0.25, 0.38, 0.54, 0.75)
-LONGEST_WORD = len(_CURRICULUM) + 1
-
-
-def longest_word(progress: float) -> int:
-    """Letters of the longest word at a point of the words-only part."""
-    return 1 + sum(progress >= limit for limit in _CURRICULUM)
+LONGEST_WORD = 5  # letters of a word that stands alone
 
 
 def draw_single_word(sampler: Sampler, low: int, high: int) -> tuple[Canvas, str]:
     """A picture of one tile with one word of low to high letters."""
     length = sampler.integer(low, high)
+    return draw_alone(sampler, lambda: sampler.word(length, length))
+
+
+def draw_alone(sampler: Sampler, propose_word: Callable[[], str]) -> tuple[Canvas, str]:
+    """A picture of one tile with the first proposed word that fits it."""
     while True:
-        word = sampler.word(length, length)
+        word = propose_word()
         font = sampler.font(*PRINT)
         ink = font.ink(word)
         w, h = ink.width, ink.height
@@ -54,28 +48,6 @@ def draw_single_word(sampler: Sampler, low: int, high: int) -> tuple[Canvas, str
     canvas = Canvas(sampler, height, width)
     canvas.text(layout[2], layout[3], ink, sampler.ink())
     return canvas, word
-
-
-def ocr_transcript(sampler: Sampler) -> Built:
-    """One word, or a page, and its text, in the order of a curriculum (held-out: half of each)."""
-    if sampler.held_out:
-        return (
-            page_transcript(sampler)
-            if sampler.chance(0.5)
-            else word_transcript(sampler, 3, LONGEST_WORD)
-        )
-    if sampler.progress < _WORDS_ONLY:
-        high = longest_word(sampler.progress / _WORDS_ONLY)
-        return word_transcript(sampler, min(3, max(1, high - 2)), high)
-    if sampler.chance(_PAGES):
-        return page_transcript(sampler)
-    return word_transcript(sampler, 3, LONGEST_WORD)
-
-
-def word_transcript(sampler: Sampler, low: int, high: int) -> Built:
-    """One word of low to high letters and its text."""
-    canvas, word = draw_single_word(sampler, low, high)
-    return transcript(canvas, "", word, metric="exact_match", kind=f"{len(word)} letters")
 
 
 def word_question(sampler: Sampler) -> Built:
@@ -118,7 +90,7 @@ def draw_page(sampler: Sampler) -> Page:
     lines: dict[str, Ink] = {}
     while len(lines) < count:
         pair = width > 90 and sampler.chance(0.15)
-        line = " ".join(sampler.word(3, 4 if pair else 5) for _ in range(1 + pair))
+        line = " ".join(sampler.word(3, 4) for _ in range(1 + pair))
         ink = font.ink(line)
         if ink.width <= width - 8:
             lines[line] = ink
@@ -147,16 +119,6 @@ def draw_page(sampler: Sampler) -> Page:
     for k, ink in enumerate(lines.values()):
         canvas.text(positions[2 * k], positions[2 * k + 1] + ink.top, ink, color)
     return Page(canvas, tuple(lines), font)
-
-
-def page_transcript(sampler: Sampler) -> Built:
-    """A page and one of its lines, or all of a short one."""
-    page = draw_page(sampler)
-    if len(page.lines) <= 3 and sampler.chance(0.4):
-        text = "\n".join(page.lines)
-        return transcript(page.canvas, "", text, metric="anls", kind="page")
-    k = sampler.integer(0, len(page.lines) - 1)
-    return transcript(page.canvas, f"line {k + 1}:", page.lines[k], metric="anls", kind="line")
 
 
 def document_question(sampler: Sampler) -> Built:

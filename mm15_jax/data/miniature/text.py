@@ -42,6 +42,8 @@ def _cell(sampler: Sampler) -> Exercise:
     rows = [sampler.distinct_words(2, 3, 5) for _ in range(2)]
     row, column = sampler.integer(0, 1), sampler.integer(0, 1)
     listed = " ".join(f"row {r + 1}: {' '.join(cells)}." for r, cells in enumerate(rows))
+    if sampler.chance(0.3):
+        return listed, f"what is next to {rows[row][0]}?", rows[row][1]
     return listed, f"row {row + 1} column {column + 1}?", rows[row][column]
 
 

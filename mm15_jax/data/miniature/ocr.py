@@ -1,0 +1,75 @@
+"""`mini_ocr`: print and its text, in the order of a curriculum.
+
+Words alone come first, from one letter to five, then numbers, pages, tables and charts as well:
+letters are learned many times sooner when nothing else is asked meanwhile.
+"""
+
+from __future__ import annotations
+
+from mm15_jax.data.miniature import charts
+from mm15_jax.data.miniature.dialogue import Built, transcript
+from mm15_jax.data.miniature.reading import LONGEST_WORD, draw_alone, draw_page, draw_single_word
+from mm15_jax.data.miniature.sampling import Sampler
+
+_WORDS_ONLY = 3 / 4  # share of the data set before the first page
+# The longest word, by the share of the words-only part that has gone by: one letter until 25%, two
+# until 38% ...
+_CURRICULUM = (0.25, 0.38, 0.54, 0.75)
+assert len(_CURRICULUM) + 1 == LONGEST_WORD
+_NUMBERS = 0.2  # share of numbers among words of two letters and more
+
+
+def longest_word(progress: float) -> int:
+    """Letters of the longest word at a point of the words-only part."""
+    return 1 + sum(progress >= limit for limit in _CURRICULUM)
+
+
+def transcribe(sampler: Sampler) -> Built:
+    """A picture and what stands in it; held-out pictures are of all kinds."""
+    if not sampler.held_out and sampler.progress < _WORDS_ONLY:
+        high = longest_word(sampler.progress / _WORDS_ONLY)
+        return word(sampler, min(3, max(1, high - 2)), high)
+    kind = sampler.rng.random()
+    if kind < 0.3:
+        return word(sampler, 3, LONGEST_WORD)
+    if kind < 0.6:
+        return page(sampler)
+    return table(sampler) if kind < 0.8 else chart(sampler)
+
+
+def word(sampler: Sampler, low: int, high: int) -> Built:
+    """One word of low to high letters, or a number, and its text."""
+    if high >= 2 and sampler.chance(_NUMBERS):
+        canvas, text = draw_alone(sampler, lambda: str(sampler.integer(0, 99)))
+        return transcript(canvas, "", text, metric="exact_match", kind="number")
+    canvas, text = draw_single_word(sampler, low, high)
+    return transcript(canvas, "", text, metric="exact_match", kind=f"{len(text)} letters")
+
+
+def page(sampler: Sampler) -> Built:
+    """A page and one of its lines, or all of a short one."""
+    drawn = draw_page(sampler)
+    if len(drawn.lines) <= 3 and sampler.chance(0.4):
+        text = "\n".join(drawn.lines)
+        return transcript(drawn.canvas, "", text, metric="anls", kind="page")
+    k = sampler.integer(0, len(drawn.lines) - 1)
+    return transcript(drawn.canvas, f"line {k + 1}:", drawn.lines[k], metric="anls", kind="line")
+
+
+def table(sampler: Sampler) -> Built:
+    """A table and one of its cells."""
+    canvas, cells = charts.draw_table(sampler)
+    row = sampler.integer(0, len(cells) - 1)
+    column = sampler.integer(0, len(cells[row]) - 1)
+    cue = f"row {row + 1} column {column + 1}:"
+    return transcript(canvas, cue, cells[row][column], metric="exact_match", kind="cell")
+
+
+def chart(sampler: Sampler) -> Built:
+    """A chart and its bars from left to right: colours and values."""
+    canvas, colors, values, _ = charts.draw_chart(sampler)
+    bars = zip(colors, values, strict=True)
+    if sampler.held_out:  # drawn from right to left
+        bars = reversed(list(bars))
+    text = " ".join(f"{color} {value}" for color, value in bars)
+    return transcript(canvas, "", text, metric="anls", kind="chart")
