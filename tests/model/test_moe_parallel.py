@@ -42,7 +42,7 @@ def run(config, mesh=None):
 
 
 @pytest.mark.parametrize("dispatch", ["capacity", "dropless"])
-@pytest.mark.parametrize("axis", ["expert", "tensor"])
+@pytest.mark.parametrize("axis", ["expert", pytest.param("tensor", marks=pytest.mark.slow)])
 def test_two_devices_equal_one(dispatch, axis):
     moe = dataclasses.replace(CONFIG.moe, dispatch=dispatch)
     config = dataclasses.replace(CONFIG, moe=moe)

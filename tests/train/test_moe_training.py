@@ -28,6 +28,7 @@ def figures(run_dir):
     return [(r["loss"], r["grad_norm"], r["moe/load/0"], r["moe/entropy/0"]) for r in rows]
 
 
+@pytest.mark.slow
 def test_a_run_with_experts_resumes_to_the_bit_and_reports_them(tmp_path, data_dir):
     run_dir = tmp_path / "run"
     train(experiment(), run_dir, data_dir)
