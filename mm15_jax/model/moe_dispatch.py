@@ -139,10 +139,10 @@ def from_slots(y_ND: Array, gates_TK: Array, slots: Slots) -> Array:
         gates_TK: float32.
         slots: Of `assign_slots`.
     """
-    out = 0.0
+    out_TD = jnp.zeros((gates_TK.shape[0], y_ND.shape[1]), jnp.float32)
     for j in range(gates_TK.shape[1]):
-        out += _read(y_ND, slots.slot[:, j]).astype(jnp.float32) * gates_TK[:, j, None]
-    return out.astype(y_ND.dtype)
+        out_TD += _read(y_ND, slots.slot[:, j]).astype(jnp.float32) * gates_TK[:, j, None]
+    return out_TD.astype(y_ND.dtype)
 
 
 def _from_slots_backward(saved, g_TD: Array):

@@ -22,7 +22,7 @@ def process_rows(mesh: Mesh, batch_rows: int, process: int | None = None) -> lis
       process: None for this one.
     """
     process = jax.process_index() if process is None else process
-    rows = set()
+    rows: set[int] = set()
     for device, (index,) in batch_sharding(mesh).devices_indices_map((batch_rows,)).items():
         if device.process_index == process:
             rows.update(range(*index.indices(batch_rows)))

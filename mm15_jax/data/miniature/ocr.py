@@ -68,8 +68,8 @@ def table(sampler: Sampler) -> Built:
 def chart(sampler: Sampler) -> Built:
     """A chart and its bars from left to right: colours and values."""
     canvas, colors, values, _ = charts.draw_chart(sampler)
-    bars = zip(colors, values, strict=True)
+    bars = list(zip(colors, values, strict=True))
     if sampler.held_out:  # drawn from right to left
-        bars = reversed(list(bars))
+        bars.reverse()
     text = " ".join(f"{color} {value}" for color, value in bars)
     return transcript(canvas, "", text, metric="anls", kind="chart")
