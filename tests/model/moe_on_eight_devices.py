@@ -1,14 +1,13 @@
 """Steps of a tiny model with experts on eight virtual devices, as `parallel.on_eight_devices`.
 
-Usage: python -m tests.model.moe_on_eight_devices DISPATCH CASE ...
+Usage: JAX_NUM_CPU_DEVICES=8 python -m tests.model.moe_on_eight_devices DISPATCH CASE ...
 """
 
 import json
 import sys
 
-from tests.parallel import on_eight_devices as eight  # decides the number of devices
-
-from mm15_jax.config import MeshConfig, MoEConfig  # isort: skip
+from mm15_jax.config import MeshConfig, MoEConfig
+from tests.parallel import on_eight_devices as eight
 
 MESHES = {
     "one": MeshConfig(data=1),

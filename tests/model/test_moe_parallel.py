@@ -75,8 +75,11 @@ def test_a_bounded_buffer_drops_what_does_not_fit():
 def test_eight_devices_train_as_one(dispatch, meshes):
     done = subprocess.run(
         [sys.executable, "-m", "tests.model.moe_on_eight_devices", dispatch, "one", *meshes],
-        capture_output=True, text=True, env=os.environ, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_NUM_CPU_DEVICES": "8"},
+        check=True,
+    )
     found = json.loads(done.stdout)
     expected = found["one"]["metrics"]
     assert (np.mean([step["moe"][3] for step in expected]) > 0.01) == (dispatch == "capacity")

@@ -1,16 +1,13 @@
 """Steps of a tiny experiment on eight virtual devices; prints what the tests compare, as JSON.
 
 A program of its own, as the number of devices is decided before JAX starts.
-Usage: python -m tests.parallel.on_eight_devices CASE ...
+Usage: JAX_NUM_CPU_DEVICES=8 python -m tests.parallel.on_eight_devices CASE ...
 """
 
 import functools
 import json
-import os
 import re
 import sys
-
-os.environ["JAX_NUM_CPU_DEVICES"] = "8"
 
 import jax
 import numpy as np

@@ -19,7 +19,7 @@ def run(names) -> dict:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        env=os.environ,
+        env={**os.environ, "JAX_NUM_CPU_DEVICES": "8"},
     )
     return json.loads(done.stdout)
 
