@@ -5,6 +5,9 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 # As `parallel.startup` has it: products whose sums do not depend on which thread is first.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 
+# The lock file has libtpu, to compile with: no test looks for chips.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
 import pytest
 
 from tests import tiny

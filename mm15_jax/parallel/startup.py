@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import multiprocessing
 import os
 import pathlib
@@ -34,6 +35,7 @@ def start_jax(batch_rows: int | None = None) -> None:
     Args:
       batch_rows: of the training batch; None where only one device is wanted.
     """
+    _ignore_absent_tpus()
     processes = join_processes() if batch_rows else 1
     if batch_rows and "JAX_NUM_CPU_DEVICES" not in os.environ:
         own_rows = max(batch_rows // processes, 1)
@@ -45,6 +47,17 @@ def start_jax(batch_rows: int | None = None) -> None:
     folder = os.environ.get(CACHE_DIR) or pathlib.Path("~/.cache/mm15_jax/compiled").expanduser()
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+
+
+def _ignore_absent_tpus() -> None:
+    """Keeps libtpu, which `mm15 plan` compiles with, from looking for chips where there are none.
+
+    It complains at length before JAX goes on without it.
+    """
+    chips = [*pathlib.Path("/dev").glob("accel*"), *pathlib.Path("/dev/vfio").glob("[0-9]*")]
+    gpus = any(importlib.util.find_spec(f"jax_{kind}_plugin") for kind in ("cuda12", "cuda13"))
+    if not (os.environ.get("JAX_PLATFORMS") or chips or gpus):
+        jax.config.update("jax_platforms", "cpu")
 
 
 def join_processes() -> int:
