@@ -19,7 +19,9 @@ from typing import Any
 
 from mm15_jax.plan.topology import Topology, devices, no_hardware, parse
 
-_USED = re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm", re.IGNORECASE)
+_SIZE = r"([\d.]+)([KMGT]?)"
+_USED = re.compile(rf"Used {_SIZE} of {_SIZE} hbm", re.IGNORECASE)
+_TEMPORARIES = re.compile(rf"HLO temporaries \({_SIZE}\) exceeds available HBM \({_SIZE}\)")
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 PACKAGES = ("jax", "jaxlib", "libtpu")
 
@@ -35,14 +37,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def hbm_of_message(message: str) -> tuple[int, int] | None:
-    """(bytes used, limit) of the compiler's refusal of a program that is too large; else None."""
-    found = _USED.search(message)
+def hbm_of_message(message: str, arguments: int) -> tuple[int, int] | None:
+    """(bytes used, limit) of the compiler's refusal of a program that is too large; else None.
+
+    It names all that is used, or, where temporaries alone are too much, these: then `arguments`,
+    bytes of the program's own, come on top.
+    """
+    whole, temporaries = _USED.search(message), _TEMPORARIES.search(message)
+    found = whole or temporaries
     if not found:
         return None
     used, used_unit, limit, limit_unit = found.groups()
     return (
-        int(float(used) * _UNITS[used_unit.upper()]),
+        int(float(used) * _UNITS[used_unit.upper()]) + (0 if whole else arguments),
         int(float(limit) * _UNITS[limit_unit.upper()]),
     )
 
@@ -85,7 +92,7 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
     try:
         compiled = lowered.compile(compiler_options=request.get("options") or None)
     except jax.errors.JaxRuntimeError as error:
-        refused = hbm_of_message(str(error))
+        refused = hbm_of_message(str(error), sum(result["bytes"].values()))
         if refused is None:
             raise
         result["refused"] = {"used": refused[0], "limit": refused[1]}

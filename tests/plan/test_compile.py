@@ -88,10 +88,18 @@ def test_a_compiler_that_takes_too_long_or_too_much_memory_is_told():
 
 def test_the_compilers_refusal_tells_bytes():
     said = "Ran out of memory in memory space hbm. Used 108.21G of 95.74G hbm. Exceeded by 12.47G."
-    used, limit = worker.hbm_of_message(said)
+    used, limit = worker.hbm_of_message(said, 2**30)
     assert used == int(108.21 * 2**30)
     assert limit == int(95.74 * 2**30)
-    assert worker.hbm_of_message("something else") is None
+    assert worker.hbm_of_message("something else", 2**30) is None
+
+
+def test_a_refusal_for_temporaries_alone_counts_the_arguments_too():
+    said = (  # libtpu 0.0.42
+        "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO temporaries "
+        "(417.52G) exceeds available HBM (15.75G)."
+    )
+    assert worker.hbm_of_message(said, 2**31) == (int(419.52 * 2**30), int(15.75 * 2**30))
 
 
 def test_the_page_of_the_family_has_a_row_for_each(tmp_path, monkeypatch):
