@@ -108,8 +108,7 @@ def connector_flops(config: ConnectorConfig, encoder: EncoderConfig, width_out: 
 
 def moe_layers(config: DecoderConfig) -> int:
     """Layers whose FFN is a mixture of experts."""
-    moe = getattr(config, "moe", None)
-    return config.layers // moe.every if moe is not None and moe.experts else 0
+    return config.layers // config.moe.every if config.moe.experts else 0
 
 
 def decoder_flops(config: DecoderConfig) -> int:

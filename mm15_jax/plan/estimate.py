@@ -96,8 +96,8 @@ def decoder_kept(config: DecoderConfig, policy: str, tensor: int) -> float:
     D, h = config.width, config.head_dim
     heads, all_heads = config.heads * h / tensor, (config.heads + 2 * config.kv_heads) * h / tensor
     hidden = 2 * config.ffn_width / tensor
-    moe = getattr(config, "moe", None)
-    if moe is not None and moe.experts:
+    moe = config.moe
+    if moe.experts:
         hidden *= 1 + (moe.top_k * moe.capacity_factor - 1) / moe.every
     kept = {
         "full": 0.0,

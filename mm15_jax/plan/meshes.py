@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from mm15_jax.config.hardware import for_hardware
 from mm15_jax.config.schema import ExperimentConfig, MeshConfig, replace_nested
-from mm15_jax.plan import arithmetic
 from mm15_jax.plan.estimate import estimate, row_ways
 from mm15_jax.plan.topology import Topology
 
@@ -23,8 +22,7 @@ def divisors(number: int) -> list[int]:
 def candidates(config: ExperimentConfig, topology: Topology) -> Iterator[MeshConfig]:
     """Meshes whose axes divide the hardware, the batch's rows, the heads and the experts."""
     decoder, encoder = config.model.decoder, config.model.encoder
-    moe = getattr(decoder, "moe", None)
-    experts = moe.experts if moe is not None and arithmetic.moe_layers(decoder) else 1
+    experts = decoder.moe.experts or 1
     chips = topology.chips_per_slice
     for tensor in divisors(chips):
         if tensor > _MOST_TENSOR or decoder.kv_heads % tensor or encoder.heads % tensor:

@@ -7,6 +7,7 @@ type of the same, "v5p-512".
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
 import os
 from collections.abc import Iterator
@@ -135,6 +136,7 @@ def devices(topology: Topology) -> list[Any]:
     Raises:
         ValueError: If libtpu is not installed, or refuses the topology.
     """
+    import jax
     from jax.experimental import topologies
 
     options: dict[str, Any] = {
@@ -144,17 +146,15 @@ def devices(topology: Topology) -> list[Any]:
     }
     if topology.slices > 1:
         options["num_slices"] = topology.slices
+    if importlib.util.find_spec("libtpu") is None:
+        raise ValueError(
+            "compiling for TPUs needs libtpu, which is not installed: pip install 'mm15_jax[tpu]'"
+        )
     with no_hardware():
         try:
             described = topologies.get_topology_desc(
                 platform="tpu", topology_name=topology.name, **options
             )
-        except Exception as error:
-            try:
-                import libtpu  # noqa: F401
-            except ImportError:
-                raise ValueError(
-                    "compiling for TPUs needs libtpu, which is not installed: pip install libtpu"
-                ) from None
+        except jax.errors.JaxRuntimeError as error:
             raise ValueError(f"libtpu refuses topology {topology}: {error}") from None
     return list(described.devices)

@@ -96,8 +96,8 @@ def test_the_compilers_refusal_tells_bytes():
 
 def test_a_refusal_for_temporaries_alone_counts_the_arguments_too():
     said = (  # libtpu 0.0.42
-        "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO temporaries "
-        "(417.52G) exceeds available HBM (15.75G)."
+        "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO "
+        "temporaries (417.52G) exceeds available HBM (15.75G)."
     )
     assert worker.hbm_of_message(said, 2**31) == (int(419.52 * 2**30), int(15.75 * 2**30))
 

@@ -2,13 +2,17 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mm15_jax.cli.main import main
 from mm15_jax.config import MeshConfig, load, replace_nested
-from mm15_jax.plan import arithmetic, compile, report
+from mm15_jax.plan import arithmetic, compile, report, worker
 from mm15_jax.plan.chips import CHIPS
-from mm15_jax.plan.topology import parse
+from mm15_jax.plan.topology import devices, parse
 
 pytestmark = pytest.mark.tpu_compile
 
@@ -32,6 +36,18 @@ def small(**changes):
         "mesh": MeshConfig(data=1, fsdp=8),
     }
     return replace_nested(load("text_3b"), {**sizes, **changes})
+
+
+@pytest.mark.parametrize("name", ["v4:2x2x1", "v5e:2x2", "v5p:2x2x1", "v6e:2x2"])
+def test_the_compiler_lets_a_program_use_what_the_table_of_chips_says(name):
+    topology = parse(name)
+    mesh = Mesh(np.array(devices(topology)[:1]), ("one",))
+    whole = NamedSharding(mesh, PartitionSpec())
+    large = jax.ShapeDtypeStruct((60 * 2**14, 2**15), jnp.float32, sharding=whole)
+    with pytest.raises(jax.errors.JaxRuntimeError) as refusal:
+        jax.jit(lambda x: x * 2 + x.T.reshape(x.shape)).lower(large).compile()
+    _, limit = worker.hbm_of_message(str(refusal.value), 0)
+    assert limit == topology.chip.hbm_usable
 
 
 def test_compiled_flops_are_the_models_and_one_more_forward_pass():
