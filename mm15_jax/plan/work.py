@@ -140,6 +140,8 @@ def traffic_of(program: Program, instruction: Instruction, computation: Computat
     arrays = [a for a in instruction.outputs if a.dtype != "token"]
     if instruction.opcode.endswith("-start"):  # (what arrives, what was sent, bookkeeping)
         return float(sum(a.size for a in arrays if not a.on_chip and a.shape))
+    if instruction.opcode in ("send", "recv"):
+        return float(sum(a.size for a in arrays if not a.on_chip and a.shape))
     inner = None
     if instruction.opcode == "fusion":
         inner = program.computations[called(instruction)[0]]
@@ -222,6 +224,8 @@ def _exchanges(
         if kind == "all-gather":
             payload *= max(len(group), 1)
         yield kind, payload, group
+    elif kind == "send" and "_xla_megascale_target" in instruction.rest:
+        yield _between_slices(instruction, _size(computation, instruction.operands[0]))
     elif instruction.opcode in ("fusion", "async-start"):
         for name in called(instruction):
             # The compiler's own mark of a reduction of which each device keeps its part.
@@ -230,6 +234,32 @@ def _exchanges(
                 inside = program.computations[name]
                 for found, payload, group in _exchanges(program, inner, inside, channels):
                     yield "reduce-scatter" if scattered else found, payload, group
+
+
+def _between_slices(send: Instruction, sent: int) -> tuple[str, int, tuple[int, ...]]:
+    """(kind, payload, group) of what the hosts of slices exchange for their devices.
+
+    A program names the devices of its own slice; those of the others follow in the mesh, whose
+    first axis are the slices. `_xla_megascale_target="{1,2}x{0:7}"` are slices and devices.
+    """
+    target = re.search(r'_xla_megascale_target="\{([^}]*)\}x\{([^}]*)\}"', send.rest)
+    form = re.search(r'_xla_megascale_transfer_type="(\w+)"', send.rest)
+    assert target and form, send.rest
+    slices, devices = (_count(members) for members in target.groups())
+    kind = form[1].lower().replace("_", "-")
+    if kind not in KINDS:
+        kind = "collective-permute"
+    payload = sent * slices if kind == "all-gather" else sent
+    return kind, payload, tuple(i * devices for i in range(slices))
+
+
+def _count(members: str) -> int:
+    """How many numbers "0:7" or "1,2" or "0:3,8" names."""
+    count = 0
+    for part in members.split(","):
+        first, _, last = part.partition(":")
+        count += int(last) - int(first) + 1 if last else 1
+    return count
 
 
 def first_group(instruction: Instruction) -> tuple[int, ...]:

@@ -90,6 +90,27 @@ def test_groups_in_every_spelling(text, group):
     assert work.first_group(instruction) == group
 
 
+SEND = """ENTRY %main (x: bf16[64,8,128]) -> token[] {
+  %x = bf16[64,8,128]{2,1,0:T(8,128)(2,1)} parameter(0)
+  %after-all.1 = token[] after-all()
+  ROOT %send.1 = (bf16[64,8,128]{2,1,0:T(8,128)(2,1)}, u32[], token[]) send(%x, %after-all.1), \
+channel_id=6, is_host_transfer=true, frontend_attributes={_xla_megascale_reduce_operation="SUM",\
+_xla_megascale_target="{1,2}x{0:7}",_xla_megascale_transfer_type="ALL_REDUCE"}
+}
+"""
+
+
+def test_what_hosts_of_slices_exchange_is_between_slices():
+    done = work.work_of(hlo.parse(SEND), CHIPS["v5p"])
+    size = 64 * 8 * 128 * 2
+    assert done.collectives == (work.Collective("all-reduce", size, (0, 8), 1, 1),)
+    assert done.traffic == size
+    places = [(slice_, x, 0, 0) for slice_ in (0, 1) for x in range(8)]
+    found = roofline.exchange(done.collectives[0], parse("v5p:2x2x2", 2), places)
+    assert found.network == "dcn" and found.ici_seconds == 0
+    assert found.dcn_seconds == pytest.approx(size / CHIPS["v5p"].dcn_bandwidth)
+
+
 def test_array_sizes():
     def array(dtype, *shape):
         return hlo.Array(dtype, shape, on_chip=False).size
