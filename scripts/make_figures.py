@@ -55,10 +55,10 @@ def gallery(run_dir: pathlib.Path) -> None:
         for answer in read_rows(run_dir / "eval" / f"{name}.jsonl")[:EACH]
     ]
     rows = len(panels) // COLUMNS
-    figure, axes = plt.subplots(rows, COLUMNS, figsize=(2.2 * COLUMNS, 2.9 * rows))
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(2.2 * COLUMNS, 3.1 * rows))
     for axis, (name, answer) in zip(axes.flat, panels, strict=True):
         _panel(axis, name, answer)
-    figure.subplots_adjust(0.01, 0.06, 0.99, 0.93, wspace=0.12, hspace=0.55)
+    figure.subplots_adjust(0.01, 0.13, 0.99, 0.93, wspace=0.12, hspace=0.6)
     figure.savefig(FIGURES / "quickstart.png", dpi=75)
 
 
@@ -77,7 +77,7 @@ def _panel(axis, name: str, answer: dict) -> None:
         left += picture.width + 12
     axis.imshow(sheet)
     axis.set_axis_off()
-    right = answer["score"] > 0.5
+    right = answer["score"] == 1  # a line that is nearly read scores less
     question = answer["question"].replace("[image]", "").strip()
     axis.set_title("\n".join(textwrap.wrap(question, LINE)), fontsize=9)
     text = answer["answer"] if right else f"{answer['answer']} (truth: {answer['truth'][0]})"

@@ -21,7 +21,7 @@ from mm15_jax.inputs.tokenizer import ROLES, Tokenizer
 INDICATORS = ("none", "index", "seps")
 OBJECTIVES = ("next_token", "dense_labels")
 # A loss token of an example with n of them weighs n ** exponent: InternVL 2.5's token, square and
-# sample averaging (section 3.3 there). Long answers drown short ones by "token".
+# sample averaging. Long answers drown short ones by "token".
 LOSS_BALANCES = {"token": 0.0, "square": -0.5, "example": -1.0}
 
 _ONE_TILE = schema.SplittingConfig(mode="none")
