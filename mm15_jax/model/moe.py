@@ -21,7 +21,8 @@ from jax.sharding import PartitionSpec
 from mm15_jax.config.schema import DecoderConfig, MoEConfig
 from mm15_jax.model import params as p
 from mm15_jax.model.attention import platform_in_force
-from mm15_jax.model.moe_dispatch import ExpertAxis, Kernels, run_experts
+from mm15_jax.model.moe_dispatch import Execution, ExpertAxis, Kernels, run_experts
+from mm15_jax.model.remat import keeps
 from mm15_jax.parallel.rules import gathered, mesh_axes_of, rules_in_force
 
 
@@ -112,7 +113,13 @@ OUTWARD = ("experts", "expert_mlp", "expert_embed")
 
 
 def run_on_mesh(
-    x_BSD: Array, experts_BSK: Array, gates_BSK: Array, kernels: Kernels, moe: MoEConfig
+    x_BSD: Array,
+    experts_BSK: Array,
+    gates_BSK: Array,
+    kernels: Kernels,
+    moe: MoEConfig,
+    *,
+    keep_hidden: bool = True,
 ) -> tuple[Array, Array]:
     """`run_experts` with the mesh in force, if there is one; kernels are float32.
 
@@ -121,13 +128,12 @@ def run_on_mesh(
     With `tensor`, each device has a part of every expert's hidden width, and outputs are summed.
     """
     in_force = rules_in_force()
-    platform = platform_in_force()
+    how = Execution(platform_in_force(), keep_hidden=keep_hidden)
     if in_force is None or in_force[0].size == 1:
         cast = Kernels(*(kernel.astype(x_BSD.dtype) for kernel in kernels))
-        return run_experts(x_BSD, experts_BSK, gates_BSK, cast, moe, platform=platform)
+        return run_experts(x_BSD, experts_BSK, gates_BSK, cast, moe, how)
     mesh, rules = in_force
     ways = mesh.shape["expert"]
-    axis = ExpertAxis("expert", ways) if ways > 1 else None
     rows = PartitionSpec(rules.sharding(mesh, ("batch", None, None), x_BSD.shape).spec[0])
     axes_of_kernels = (INWARD, INWARD, OUTWARD)
     specs = Kernels(
@@ -138,20 +144,14 @@ def run_on_mesh(
     )
     split_width = mesh.shape["tensor"] > 1 and "tensor" in mesh_axes_of(specs.gate[2])
 
+    def gather(kernels: Kernels) -> Kernels:
+        return Kernels(*map(_gather, kernels, specs, axes_of_kernels))
+
+    how = how._replace(axis=ExpertAxis("expert", ways) if ways > 1 else None, gather=gather)
+
     def local(x, experts, gates, kernels):
-        whole = (
-            _gather(kernel.astype(x.dtype), spec, axes)
-            for kernel, spec, axes in zip(kernels, specs, axes_of_kernels, strict=True)
-        )
-        y, placed = run_experts(
-            x,
-            experts,
-            gates,
-            Kernels(*whole),
-            moe,
-            platform=platform,
-            axis=axis,
-        )
+        cast = Kernels(*(kernel.astype(x.dtype) for kernel in kernels))
+        y, placed = run_experts(x, experts, gates, cast, moe, how)
         return jax.lax.psum(y, "tensor") if split_width else y, placed
 
     return jax.shard_map(
@@ -233,5 +233,7 @@ class MoE(nn.Module):
         routing = route(x, router, mask, moe.top_k)
         if exact:
             moe = dataclasses.replace(moe, dispatch="dropless", buffer_factor=0.0)
-        y, placed = run_on_mesh(x, routing.experts, routing.gates, kernels, moe)
+        y, placed = run_on_mesh(
+            x, routing.experts, routing.gates, kernels, moe, keep_hidden=keeps(c.remat, "hidden")
+        )
         return y, auxiliary(routing, placed, mask)

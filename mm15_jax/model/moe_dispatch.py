@@ -19,7 +19,9 @@ G groups that are sorted apart, T tokens of a group, b boxes, N slots of all box
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -131,32 +133,32 @@ to_slots.defvjp(lambda x_TD, slots: (to_slots(x_TD, slots), slots), _to_slots_ba
 
 
 @jax.custom_vjp
-def from_slots(y_ND: Array, gates_TK: Array, slots: Slots) -> Array:
-    """Sum over a token's choices of gate times slot, [T, D]; summed in float32.
-
-    Args:
-        y_ND: What the experts made of each slot.
-        gates_TK: float32.
-        slots: Of `assign_slots`.
-    """
-    out_TD = jnp.zeros((gates_TK.shape[0], y_ND.shape[1]), jnp.float32)
-    for j in range(gates_TK.shape[1]):
-        out_TD += _read(y_ND, slots.slot[:, j]).astype(jnp.float32) * gates_TK[:, j, None]
-    return out_TD.astype(y_ND.dtype)
+def gates_to_slots(gates_TK: Array, slots: Slots) -> Array:
+    """The gate of the choice in each slot, float32[N]; zero in empty slots."""
+    return jnp.where(slots.filled, gates_TK.reshape(-1)[slots.choice], 0)
 
 
-def _from_slots_backward(saved, g_TD: Array):
-    y_ND, gates_TK, slots = saved
-    gate_N = jnp.where(slots.filled, gates_TK.reshape(-1)[slots.choice], 0)
-    dy_ND = g_TD[slots.token].astype(jnp.float32) * gate_N[:, None]
-    dgates = [
-        jnp.sum(_read(y_ND, slots.slot[:, j]).astype(jnp.float32) * g_TD, axis=-1)
-        for j in range(gates_TK.shape[1])
-    ]
-    return dy_ND.astype(y_ND.dtype), jnp.stack(dgates, axis=-1), None
+def _gates_to_slots_backward(slots: Slots, g_N: Array):
+    return _read(g_N[:, None], slots.slot.reshape(-1)).reshape(slots.slot.shape), None
 
 
-from_slots.defvjp(lambda *args: (from_slots(*args), args), _from_slots_backward)
+gates_to_slots.defvjp(
+    lambda gates_TK, slots: (gates_to_slots(gates_TK, slots), slots), _gates_to_slots_backward
+)
+
+
+@jax.custom_vjp
+def from_slots(y_ND: Array, slots: Slots) -> Array:
+    """Sum over a token's choices of their slots, [T, D]; summed in float32."""
+    choices = (_read(y_ND, slots.slot[:, j]) for j in range(slots.slot.shape[1]))
+    return sum(y_TD.astype(jnp.float32) for y_TD in choices).astype(y_ND.dtype)
+
+
+def _from_slots_backward(slots: Slots, g_TD: Array):
+    return _read(g_TD, jnp.where(slots.filled, slots.token, -1)), None
+
+
+from_slots.defvjp(lambda y_ND, slots: (from_slots(y_ND, slots), slots), _from_slots_backward)
 
 
 class ExpertAxis(NamedTuple):
@@ -166,15 +168,23 @@ class ExpertAxis(NamedTuple):
     size: int
 
 
+class Execution(NamedTuple):
+    """How experts are run, which changes no result."""
+
+    platform: str  # see `grouped_matmul`
+    axis: ExpertAxis | None = None  # None: all experts are here
+    # Kernels as they are kept -> whole but for what stays divided; for any number of experts.
+    gather: Callable[[Kernels], Kernels] = lambda kernels: kernels
+    keep_hidden: bool = True  # whether rematerialisation keeps hidden activations
+
+
 def run_experts(
     x_BSD: Array,
     experts_BSK: Array,
     gates_BSK: Array,
     kernels: Kernels,
     moe: MoEConfig,
-    *,
-    platform: str,
-    axis: ExpertAxis | None = None,
+    how: Execution,
 ) -> tuple[Array, Array]:
     """Each token through its experts, summed with its gates.
 
@@ -182,41 +192,84 @@ def run_experts(
         x_BSD: Rows, of this device inside `shard_map`.
         experts_BSK: int32, the experts of each token; E for a token that goes to none.
         gates_BSK: float32.
-        kernels: Of this device's experts: all E, or E / axis.size; in x's dtype.
+        kernels: Of this device's experts: all E, or E / axis.size; in x's dtype, not yet gathered.
         moe: The experts, and how to dispatch.
-        platform: See `grouped_matmul`.
-        axis: None: all experts are here.
+        how: Where they are.
 
     Returns:
         [B, S, D] in x's dtype, and which choices found a place, bool[B, S, k].
     """
-    B, S, D = x_BSD.shape
-    devices = axis.size if axis else 1
     run = _by_capacity if moe.dispatch == "capacity" else _dropless
-    y_TD, kept_TK = run(x_BSD, experts_BSK, gates_BSK, kernels, moe, devices, axis, platform)
-    return y_TD.reshape(B, S, D), kept_TK.reshape(experts_BSK.shape)
+    y_TD, kept_TK = run(x_BSD, experts_BSK, gates_BSK, kernels, moe, how)
+    return y_TD.reshape(x_BSD.shape), kept_TK.reshape(experts_BSK.shape)
 
 
-def _by_capacity(x_BSD, experts_BSK, gates_BSK, kernels, moe, devices, axis, platform):
-    del platform, devices
+def _by_capacity(x_BSD, experts_BSK, gates_BSK, kernels, moe, how):
     B, S, D = x_BSD.shape
     E, k, C = moe.experts, moe.top_k, capacity_of(S, moe)
     slots = assign_slots(experts_BSK, E, boxes=E, size=C)
     boxes = to_slots(x_BSD.reshape(B * S, D), slots).reshape(E, B * C, D)
-    if axis:  # -> this device's experts, boxes of all devices of the axis
-        boxes = jax.lax.all_to_all(boxes, axis.name, split_axis=0, concat_axis=1, tiled=True)
+    weights = gates_to_slots(gates_BSK.reshape(-1, k), slots).reshape(E, B * C, 1)
+    if how.axis:  # -> this device's experts, boxes of all devices of the axis
+        boxes, weights = (
+            jax.lax.all_to_all(sent, how.axis.name, split_axis=0, concat_axis=1, tiled=True)
+            for sent in (boxes, weights)
+        )
     boxes = saveable(boxes, "dispatched")
-    gate = saveable(jnp.einsum("emd,edf->emf", boxes, kernels.gate), "hidden")
-    up = saveable(jnp.einsum("emd,edf->emf", boxes, kernels.up), "hidden")
-    boxes = jnp.einsum("emf,efd->emd", jax.nn.silu(gate) * up, kernels.down)
-    if axis:
-        boxes = jax.lax.all_to_all(boxes, axis.name, split_axis=1, concat_axis=0, tiled=True)
-    y_TD = from_slots(boxes.reshape(-1, D), gates_BSK.reshape(-1, k), slots)
-    return y_TD, slots.slot >= 0
+    if how.keep_hidden:
+        boxes = _ffn(boxes, weights, how.gather(kernels))
+    else:
+        boxes = _ffn_by_expert(how.gather, boxes, weights, kernels)
+    if how.axis:
+        boxes = jax.lax.all_to_all(boxes, how.axis.name, split_axis=1, concat_axis=0, tiled=True)
+    return from_slots(boxes.reshape(-1, D), slots), slots.slot >= 0
 
 
-def _dropless(x_BSD, experts_BSK, gates_BSK, kernels, moe, devices, axis, platform):
+def _ffn(x_EMD: Array, weights_EM1: Array, kernels: Kernels) -> Array:
+    """Weighted SwiGLU of equal boxes of tokens."""
+    gate = saveable(jnp.einsum("emd,edf->emf", x_EMD, kernels.gate), "hidden")
+    up = saveable(jnp.einsum("emd,edf->emf", x_EMD, kernels.up), "hidden")
+    hidden = _weighted(jax.nn.silu(gate) * up, weights_EM1)
+    return jnp.einsum("emf,efd->emd", hidden, kernels.down)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _ffn_by_expert(
+    gather: Callable[[Kernels], Kernels], x_EMD: Array, weights_EM1: Array, kernels: Kernels
+) -> Array:
+    """`_ffn`, one expert after the other, hidden activations computed again in the backward pass.
+
+    Kernels are gathered, and hidden activations and their gradients exist, for one expert at a
+    time. Inside a layer that rematerialises them anyway it costs no further matmul: the layer's
+    own recomputation then stops at the boxes.
+    """
+    return jax.lax.map(functools.partial(_ffn_of_one, gather), (x_EMD, weights_EM1, kernels))
+
+
+def _ffn_of_one(gather: Callable, expert: tuple) -> Array:
+    """`_ffn` for arrays without their leading axis of experts."""
+    x_EMD, weights_EM1, kernels = jax.tree.map(lambda leaf: leaf[None], expert)
+    return _ffn(x_EMD, weights_EM1, gather(kernels))[0]
+
+
+def _ffn_by_expert_forward(gather: Callable, *arguments):
+    return _ffn_by_expert(gather, *arguments), arguments
+
+
+def _ffn_by_expert_backward(gather: Callable, arguments, g_EMD: Array):
+    def one(expert):
+        _, pull_back = jax.vjp(functools.partial(_ffn_of_one, gather), expert[0])
+        return pull_back(expert[1])[0]
+
+    return jax.lax.map(one, (arguments, g_EMD))
+
+
+_ffn_by_expert.defvjp(_ffn_by_expert_forward, _ffn_by_expert_backward)
+
+
+def _dropless(x_BSD, experts_BSK, gates_BSK, kernels, moe, how):
     B, S, D = x_BSD.shape
+    axis, devices, kernels = how.axis, how.axis.size if how.axis else 1, how.gather(kernels)
     T, E, k = B * S, moe.experts, moe.top_k
     # One box a device. The most that can go to one device is all that this one has.
     size = T * min(k, E // devices)
@@ -224,21 +277,25 @@ def _dropless(x_BSD, experts_BSK, gates_BSK, kernels, moe, devices, axis, platfo
         size = min(size, math.ceil(moe.buffer_factor * T * k / devices / 8) * 8)
     slots = assign_slots(experts_BSK.reshape(1, T, k), E, boxes=devices, size=size)
     rows = to_slots(x_BSD.reshape(T, D), slots)
+    weights = gates_to_slots(gates_BSK.reshape(-1, k), slots)
     counts = slots.counts[0]
     if axis is None:
-        rows = grouped_ffn(rows, kernels, counts, platform)
+        rows = grouped_ffn(rows, weights, kernels, counts, how.platform)
     else:
         here = E // devices
         rows = _exchange(rows.reshape(devices, size, D), axis).reshape(-1, D)
+        weights = _exchange(weights.reshape(devices, size), axis).reshape(-1, 1)
         counts = _exchange(counts.reshape(devices, here), axis)  # [from device, expert here]
         # Boxes arrive sorted by expert, each for itself: sort them together.
         ends = jnp.cumsum(counts, axis=1)
         expert = jnp.sum(jnp.arange(size)[:, None] >= ends[:, None], axis=-1, dtype=jnp.int32)
         merged = assign_slots(expert.reshape(1, -1, 1), here, boxes=1, size=devices * size)
-        rows = grouped_ffn(to_slots(rows, merged), kernels, merged.counts[0], platform)
-        rows = from_slots(rows, jnp.ones((devices * size, 1), jnp.float32), merged)
+        rows, weights = to_slots(rows, merged), gates_to_slots(weights, merged)
+        rows = from_slots(
+            grouped_ffn(rows, weights, kernels, merged.counts[0], how.platform), merged
+        )
         rows = _exchange(rows.reshape(devices, size, D), axis).reshape(-1, D)
-    return from_slots(rows, gates_BSK.reshape(-1, k), slots), slots.slot >= 0
+    return from_slots(rows, slots), slots.slot >= 0
 
 
 def _exchange(boxes: Array, axis: ExpertAxis) -> Array:
@@ -246,9 +303,22 @@ def _exchange(boxes: Array, axis: ExpertAxis) -> Array:
     return jax.lax.all_to_all(boxes, axis.name, split_axis=0, concat_axis=0, tiled=True)
 
 
-def grouped_ffn(x_MD: Array, kernels: Kernels, sizes_E: Array, platform: str) -> Array:
-    """SwiGLU of rows sorted by expert; rows beyond the groups are zero."""
+def grouped_ffn(
+    x_MD: Array, weights_M: Array, kernels: Kernels, sizes_E: Array, platform: str
+) -> Array:
+    """Weighted SwiGLU of rows sorted by expert; rows beyond the groups are zero."""
     x_MD = saveable(x_MD, "dispatched")
     gate = saveable(grouped_matmul(x_MD, kernels.gate, sizes_E, platform), "hidden")
     up = saveable(grouped_matmul(x_MD, kernels.up, sizes_E, platform), "hidden")
-    return grouped_matmul(jax.nn.silu(gate) * up, kernels.down, sizes_E, platform)
+    hidden = _weighted(jax.nn.silu(gate) * up, weights_M[:, None])
+    return grouped_matmul(hidden, kernels.down, sizes_E, platform)
+
+
+def _weighted(hidden: Array, weights: Array) -> Array:
+    """An expert's hidden activations times the token's gate.
+
+    Weighing here and not behind the last matmul gives the same sum, but the gate's gradient then
+    needs the hidden activations alone: rematerialisation leaves out that matmul and the exchange
+    behind it.
+    """
+    return (hidden.astype(jnp.float32) * weights).astype(hidden.dtype)

@@ -52,6 +52,12 @@ def check_policy(remat: str) -> None:
         raise unknown("value of remat:", remat, REMAT_POLICIES)
 
 
+def keeps(remat: str, name: str) -> bool:
+    """Whether a policy keeps what `saveable` calls by this name, on the device."""
+    assert name in NAMES, name
+    return remat in _SPECIAL or name in _SAVED.get(remat, ())
+
+
 def policy_of(remat: str) -> Callable[..., object] | None:
     """The function that `jax.checkpoint` asks what to keep; None keeps a layer's input only.
 

@@ -12,7 +12,7 @@ from mm15_jax.config.schema import ConnectorConfig, EncoderConfig, ModelConfig, 
 from mm15_jax.experiments.family import DECODERS
 from mm15_jax.model import mllm
 from mm15_jax.model.moe import Auxiliary, auxiliary, route
-from mm15_jax.model.moe_dispatch import Kernels, capacity_of, run_experts
+from mm15_jax.model.moe_dispatch import Execution, Kernels, capacity_of, run_experts
 from mm15_jax.model.moe_grouped import grouped_matmul
 from tests.model.test_mllm import TINY, jitted, make_batch
 
@@ -32,10 +32,11 @@ DROPLESS = MoEConfig(experts=E, dispatch="dropless")
 TIGHT = MoEConfig(experts=E, capacity_factor=0.25)  # 8 places for 24 tokens
 
 
-@functools.partial(jax.jit, static_argnames=("moe", "platform"))
-def layer(x, router, kernels, moe, platform="cpu"):
+@functools.partial(jax.jit, static_argnames=("moe", "platform", "keep_hidden"))
+def layer(x, router, kernels, moe, platform="cpu", keep_hidden=True):
     routing = route(x, router, MASK, moe.top_k)
-    y, placed = run_experts(x, routing.experts, routing.gates, kernels, moe, platform=platform)
+    how = Execution(platform, keep_hidden=keep_hidden)
+    y, placed = run_experts(x, routing.experts, routing.gates, kernels, moe, how)
     return y, placed, auxiliary(routing, placed, MASK), routing
 
 
@@ -78,17 +79,17 @@ def test_a_dispatch_equals_a_loop_over_tokens(moe, platform, capacity):
 
 
 def test_dispatches_have_the_same_gradients():
-    def gradients(moe, platform):
+    def gradients(moe, platform, keep_hidden=True):
         def loss(*args):
-            return jnp.sum(layer(*args, moe, platform)[0] ** 3)
+            return jnp.sum(layer(*args, moe, platform, keep_hidden)[0] ** 3)
 
         return jax.jit(jax.grad(loss, argnums=(0, 1, 2)))(X, ROUTER, KERNELS)
 
     expected = gradients(DROPLESS, "gpu")  # XLA's own derivative of the ragged dot
-    for moe in (ROOMY, DROPLESS):
+    for moe, keep_hidden in ((ROOMY, True), (ROOMY, False), (DROPLESS, True)):
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3),
-            gradients(moe, "cpu"),
+            gradients(moe, "cpu", keep_hidden),
             expected,
         )
 
