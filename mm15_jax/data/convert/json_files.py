@@ -99,13 +99,13 @@ def _parsed(source: Source, part: Part, opening: bytes, closing: bytes) -> Any:
         raise ValueError(f"{part.name} is not JSON: {error}") from error
 
 
-def lines_parts(source: Source, files: Sequence[str]) -> list[Part]:
-    """Parts of files with a record a line, about 64 MB each; a line belongs where it begins."""
+def lines_parts(source: Source, files: Sequence[str], per_part: int = _LINES_BYTES) -> list[Part]:
+    """Parts of about so many bytes of files with a record a line; a line belongs where it begins."""
     parts = []
     for file in files:
         size = source.size(file)
-        for start in range(0, size, _LINES_BYTES):
-            parts.append(_part(file, start, min(start + _LINES_BYTES, size), None))
+        for start in range(0, size, per_part):
+            parts.append(_part(file, start, min(start + per_part, size), None))
     return parts
 
 

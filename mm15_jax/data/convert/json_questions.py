@@ -54,7 +54,7 @@ def _chartqa(maker: Maker, record: dict) -> Example:
     folder = {"validation": "val"}.get(maker.split, maker.split)
     name = record["imgname"]
     return maker.short(
-        f"{posixpath.splitext(name)[0]}/{prompts.digest(record['query'])}",
+        f"{posixpath.splitext(name)[0]}/{prompts.digest(record['query'] + str(record['label']))}",
         maker.picture(f"{folder}/png/{name}"),
         record["query"],
         record["label"],
@@ -103,7 +103,7 @@ def _screenqa(maker: Maker, record: dict) -> Example:
     """Short answers; "<no answer>" where the screen has none, as published."""
     image_id, question = record["image_id"], record["question"]
     return maker.short(
-        f"{image_id}/{prompts.digest(question)}",
+        f"{image_id}/{prompts.digest(question + str(record['ground_truth']))}",
         maker.picture(f"combined/{image_id}.jpg"),
         question,
         record["ground_truth"],

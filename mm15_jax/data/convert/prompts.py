@@ -10,6 +10,7 @@ import hashlib
 import string
 from collections.abc import Sequence
 
+LETTERS = string.ascii_uppercase
 SHORT_ANSWER = "\nAnswer the question using a single word or phrase."
 OPTION_LETTER = "\nAnswer with the option's letter from the given choices directly."
 # LLaVA-1.5 and lmms-eval: VizWiz has questions that its picture does not answer.
@@ -31,7 +32,7 @@ def lettered(question: str, choices: Sequence[str]) -> str:
     Raises:
       ValueError: if there are more choices than letters, or none.
     """
-    if not 0 < len(choices) <= len(string.ascii_uppercase):
+    if not 0 < len(choices) <= len(LETTERS):
         raise ValueError(f"a question with {len(choices)} choices; expected 1 to 26")
     options = "".join(f"\n{letter_of(i)}. {choice}" for i, choice in enumerate(choices))
     return question + options + OPTION_LETTER
@@ -44,12 +45,12 @@ def listed(question: str, choices: Sequence[str]) -> str:
 
 def letter_of(index: int) -> str:
     """The letter of a choice, counted from 0."""
-    return string.ascii_uppercase[index]
+    return LETTERS[index]
 
 
 def letter_index(letter: str) -> int:
     """The choice of a letter, counted from 0."""
-    return string.ascii_uppercase.index(letter)
+    return LETTERS.index(letter)
 
 
 def digest(text: str) -> str:

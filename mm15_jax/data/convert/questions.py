@@ -134,8 +134,5 @@ class Maker:
         prompt: str = prompts.SHORT_ANSWER,
     ) -> Example:
         """Several questions on one picture; the first says how to answer, as in LLaVA-1.5."""
-        for kept in questions:
-            if isinstance(kept, DataError):
-                raise kept
         (first, answer), *rest = questions
         return self.example(key, images, [(first.strip() + prompt, answer), *rest])

@@ -18,7 +18,8 @@ from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, e
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example
 
-_FILES_PER_PART = 512  # of data sets with a file or a folder a record
+RECORDS = 2048  # of a part, each with a picture or more
+_BYTES = 2**21  # of a part of lines, for as many
 _NAMES_SHOWN = 5
 
 
@@ -41,16 +42,18 @@ def _each(parts: Callable[[Source, str], list[Part]]):
 
 def json_array(key: str = "") -> Reading:
     """An array of records, the whole file or under `key`."""
-    return Reading(
-        _each(functools.partial(json_files.array_parts, key=key)), json_files.array_records
-    )
+    parts = functools.partial(json_files.array_parts, key=key, per_part=RECORDS)
+    return Reading(_each(parts), json_files.array_records)
 
 
 def json_object(key: str = "") -> Reading:
     """An object of records by name; a record is (name, value)."""
-    return Reading(
-        _each(functools.partial(json_files.object_parts, key=key)), json_files.object_records
-    )
+    parts = functools.partial(json_files.object_parts, key=key, per_part=RECORDS)
+    return Reading(_each(parts), json_files.object_records)
+
+
+def _line_parts(source: Source, files: Sequence[str]) -> list[Part]:
+    return json_files.lines_parts(source, files, _BYTES)
 
 
 def _json_lines(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
@@ -61,7 +64,9 @@ def _json_lines(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
             yield place, DataError(f"not a JSON record ({error})")
 
 
-JSON_LINES = Reading(json_files.lines_parts, _json_lines)
+# Lines as they are, and lines that are a JSON record each.
+LINES = Reading(_line_parts, json_files.line_records)
+JSON_LINES = Reading(_line_parts, _json_lines)
 
 
 def parquet(*columns: str) -> Reading:
@@ -73,7 +78,7 @@ def parquet(*columns: str) -> Reading:
 
 
 def _file_parts(source: Source, files: Sequence[str]) -> list[Part]:
-    chunks = [files[i : i + _FILES_PER_PART] for i in range(0, len(files), _FILES_PER_PART)]
+    chunks = [files[i : i + RECORDS] for i in range(0, len(files), RECORDS)]
     return [Part(f"{chunk[0]} and {len(chunk) - 1} more", None, tuple(chunk)) for chunk in chunks]
 
 
@@ -104,23 +109,28 @@ def grouped(reading: Reading, pair: Callable[[Any], tuple[str, Any]]) -> Reading
     """
 
     @functools.lru_cache(maxsize=1)
-    def groups(source: Source, files: tuple[str, ...]) -> list[tuple[str, list]]:
+    def groups(source: Source, files: tuple[str, ...]) -> list[tuple[str, list | DataError]]:
         found: dict[str, list] = {}
+        bad: list[tuple[str, list | DataError]] = []
         for place, record in reading.all(source, files):
+            if isinstance(record, DataError):
+                bad.append((place, record))
+                continue
             try:
                 name, kept = pair(record)
-            except (KeyError, TypeError, ValueError, DataError) as error:
-                name, kept = place, DataError(f"a record without its facts ({error})")
-            found.setdefault(name, []).append(kept)
-        return list(found.items())
+            except (KeyError, TypeError, ValueError) as error:
+                bad.append((place, DataError(f"{type(error).__name__}: {error}")))
+            else:
+                found.setdefault(name, []).append(kept)
+        return [*found.items(), *bad]
 
     def parts(source: Source, files: Sequence[str]) -> list[Part]:
         count = len(groups(source, tuple(files)))
-        return json_files.table_parts(files[0], count, files, json_files.RECORDS // 4)
+        return json_files.table_parts(files[0], count, files, RECORDS)
 
     def records(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
         for name, kept in groups(source, part.files)[part.start : part.stop]:
-            yield name, (name, kept)
+            yield name, kept if isinstance(kept, DataError) else (name, kept)
 
     return Reading(parts, records)
 

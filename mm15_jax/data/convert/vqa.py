@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from mm15_jax.data.convert.json_files import array_parts, array_records
 from mm15_jax.data.convert.questions import Maker, most_common
-from mm15_jax.data.convert.reading import Reading, file_preparation, grouped, json_array
+from mm15_jax.data.convert.reading import RECORDS, Reading, file_preparation, grouped, json_array
 from mm15_jax.data.preparation import DataError, Part, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example
@@ -50,7 +50,7 @@ def _parts(source: Source, files: Sequence[str]) -> list[Part]:
         raise ValueError(
             f"{source.url} has {', '.join(files)} without its questions or annotations"
         )
-    parts = array_parts(source, files[0], key="questions")
+    parts = array_parts(source, files[0], key="questions", per_part=RECORDS)
     return [Part(part.name, part.records, tuple(files), part.start, part.stop) for part in parts]
 
 
@@ -69,8 +69,6 @@ _JOINED = Reading(_parts, _records)
 
 
 def _pair(record: Any) -> tuple[str, Any]:
-    if isinstance(record, DataError):
-        raise record
     question, annotation = record
     return str(question["image_id"]), (question["question"], annotation.target)
 
