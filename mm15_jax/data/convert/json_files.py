@@ -100,7 +100,7 @@ def _parsed(source: Source, part: Part, opening: bytes, closing: bytes) -> Any:
 
 
 def lines_parts(source: Source, files: Sequence[str], per_part: int = _LINES_BYTES) -> list[Part]:
-    """Parts of about so many bytes of files with a record a line; a line belongs where it begins."""
+    """Parts of so many bytes of files with a record a line; a line belongs where it begins."""
     parts = []
     for file in files:
         size = source.size(file)
