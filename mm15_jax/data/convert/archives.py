@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from mm15_jax.data.preparation import BadRecord, DataError
 from mm15_jax.data.source import Source
@@ -127,7 +127,7 @@ def tar_members(
             stream = cast(BinaryIO, _Unpacked(packed, source.size(file)) if zipped else packed)
             with tarfile.open(fileobj=stream, mode="r:") as tar:
                 while (info := tar.next()) is not None:
-                    tar.members = []  # it would remember every one
+                    cast(Any, tar).members = []  # it would remember every one
                     last = info.name
                     if info.isdir():
                         continue
