@@ -91,6 +91,11 @@ def lines_parts(source: Source, files: Sequence[str]) -> list[Part]:
 
 def line_records(source: Source, part: Part) -> Iterator[tuple[str, str]]:
     """(place, text) for each line of a part of `lines_parts` that is not empty."""
+    return ((place, line.decode("utf-8")) for place, line in line_bytes(source, part))
+
+
+def line_bytes(source: Source, part: Part) -> Iterator[tuple[str, bytes]]:
+    """(place, line as it is) for each line of a part of `lines_parts` that is not empty."""
     with source.open(part.files[0]) as stream:
         place = part.start
         if place:
@@ -99,7 +104,7 @@ def line_records(source: Source, part: Part) -> Iterator[tuple[str, str]]:
         while place < part.stop:
             line = stream.readline()
             if line.strip():
-                yield f"{part.files[0]}@{place}", line.decode("utf-8")
+                yield f"{part.files[0]}@{place}", line
             place += len(line)
 
 
