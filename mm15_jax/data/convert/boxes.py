@@ -8,7 +8,7 @@ names these tasks (section 3.1) and not its prompts: the templates are ours.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mm15_jax.data.convert.prompts import pick
@@ -98,6 +98,11 @@ def written(boxes: Sequence[Box], image: Image) -> str:
     return ", ".join(format_box(box, width=image.width, height=image.height) for box in boxes)
 
 
+def shuffled(names: Iterable[str], key: str) -> list[str]:
+    """Names in an order that the key decides, whatever order they came in."""
+    return sorted(names, key=lambda name: (pick(f"order {key} {name}", 2**63), name))
+
+
 def template(templates: Sequence[str], key: str) -> str:
     """One of the templates, decided by the key."""
     return templates[pick(f"template {key}", len(templates))]
@@ -135,10 +140,50 @@ def dialogues(
 
 
 def grounding_question(
-    image: Image, phrase: str, box: Box, source: str, key: str, **facts: Any
+    image: Image, phrase: str, box: Box, source: str, key: str, context: str = ""
 ) -> Example:
-    """An evaluation example: the box of a phrase, right at IoU above 0.5."""
+    """An evaluation example: the box of a phrase, right at IoU above 0.5.
+
+    Args:
+      image: the picture.
+      phrase: what to find.
+      box: where it is.
+      source: the data set.
+      key: of the example.
+      context: what to say before the question, such as the sentence the phrase is from.
+    """
     answer = written([box], image)
-    metadata = {"answer": answer, "metric": "iou", "box": list(box), **facts}
-    segments = conversation([image], [(GROUND_PHRASE[0].format(phrase), answer)])
-    return Example(segments, source, key, "refer_ground", metadata)
+    question = context + GROUND_PHRASE[0].format(phrase)
+    metadata = {"answer": answer, "metric": "iou", "box": list(box)}
+    return Example(
+        conversation([image], [(question, answer)]), source, key, "refer_ground", metadata
+    )
+
+
+def referring_question(
+    image: Image, names: Sequence[str], box: Box, source: str, key: str, point=None
+) -> Example:
+    """An evaluation example: the name of what is in a box, or at a point of it.
+
+    Args:
+      image: the picture.
+      names: all that are right; the first is shown as the answer.
+      box: where the thing is.
+      source: the data set.
+      key: of the example.
+      point: (x, y) in pixels to ask about, instead of the box.
+    """
+    if point is None:
+        question = REFER_NAME[0].format(written([box], image))
+    else:
+        place = format_point(point, width=image.width, height=image.height)
+        question = REFER_POINT[0].format(place)
+    metadata: dict[str, Any] = {
+        "answer": list(names),
+        "metric": "exact_match",
+        "kind": "box" if point is None else "point",
+        "box": list(box),
+    }
+    return Example(
+        conversation([image], [(question, names[0])]), source, key, "refer_ground", metadata
+    )
