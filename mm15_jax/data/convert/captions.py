@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from mm15_jax.data.convert import prompts
 from mm15_jax.data.convert.json_files import line_records, lines_parts
+from mm15_jax.data.convert.json_stream import array_elements
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import Reading, file_preparation, grouped, json_array
 from mm15_jax.data.preparation import Part, Preparation
@@ -22,8 +23,8 @@ from mm15_jax.inputs.example import Example
 
 @functools.lru_cache(maxsize=1)
 def _file_names(source: Source, file: str) -> dict[int, str]:
-    records = json_array("images").all(source, [file])
-    return {record["id"]: record["file_name"] for _, record in records}
+    images = array_elements(source, file, ("images",))
+    return {record["id"]: record["file_name"] for _, record in images}
 
 
 def _caption_records(source: Source, part: Part) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -111,6 +111,11 @@ def lines_parts(source: Source, files: Sequence[str], per_part: int = _LINES_BYT
 
 def line_records(source: Source, part: Part) -> Iterator[tuple[str, str]]:
     """(place, text) for each line of a part of `lines_parts` that is not empty."""
+    return ((place, line.decode("utf-8")) for place, line in line_bytes(source, part))
+
+
+def line_bytes(source: Source, part: Part) -> Iterator[tuple[str, bytes]]:
+    """(place, line as it is) for each line of a part of `lines_parts` that is not empty."""
     with source.open(part.files[0]) as stream:
         place = part.start
         if place:
@@ -119,7 +124,7 @@ def line_records(source: Source, part: Part) -> Iterator[tuple[str, str]]:
         while place < part.stop:
             line = stream.readline()
             if line.strip():
-                yield f"{part.files[0]}@{place}", line.decode("utf-8")
+                yield f"{part.files[0]}@{place}", line
             place += len(line)
 
 

@@ -51,21 +51,21 @@ def _part(file: str, start: int, stop: int, rows: int) -> Part:
 
 
 def parquet_rows(
-    source: Source, part: Part, columns: Sequence[str]
+    source: Source, part: Part, columns: Sequence[str] | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place, row as Python objects) for each row of a part of `parquet_parts`, in order.
 
     Args:
       source: where the file is.
       part: which row groups.
-      columns: what to read; other columns cost nothing.
+      columns: what to read, None for all; other columns cost nothing.
 
     Raises:
       ValueError: if a column is not there, or the file is damaged.
     """
     file = part.files[0]
     with _opened(source, file) as table:
-        absent = [name for name in columns if name not in table.schema_arrow.names]
+        absent = [name for name in columns or () if name not in table.schema_arrow.names]
         if absent:
             raise ValueError(
                 f"{file} in {source.url} has no column {', '.join(absent)}; it has "
@@ -73,7 +73,9 @@ def parquet_rows(
             )
         number = sum(table.metadata.row_group(group).num_rows for group in range(part.start))
         groups = range(part.start, part.stop)
-        for batch in table.iter_batches(_BATCH, row_groups=groups, columns=list(columns)):
+        for batch in table.iter_batches(
+            _BATCH, row_groups=groups, columns=columns and list(columns)
+        ):
             for row in batch.to_pylist():
                 yield f"{file}#{number}", row
                 number += 1

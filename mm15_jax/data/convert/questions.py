@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mm15_jax.data.convert import prompts
-from mm15_jax.data.convert.segments import conversation, image_of
+from mm15_jax.data.convert.picture_files import read_picture
+from mm15_jax.data.convert.segments import conversation
 from mm15_jax.data.preparation import DataError
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image
@@ -56,10 +57,7 @@ class Maker:
         Raises:
           DataError: if there is none, or it is not readable.
         """
-        for name in names[:-1]:
-            if self.source.exists(name):
-                return image_of(self.source.read(name))
-        return image_of(self.source.read(names[-1]))
+        return read_picture(self.source, names)
 
     def example(
         self,

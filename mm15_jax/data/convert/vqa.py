@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mm15_jax.data.convert.json_files import array_parts, array_records
+from mm15_jax.data.convert.json_stream import array_elements
 from mm15_jax.data.convert.questions import Maker, most_common
-from mm15_jax.data.convert.reading import RECORDS, Reading, file_preparation, grouped, json_array
+from mm15_jax.data.convert.reading import RECORDS, Reading, file_preparation, grouped
 from mm15_jax.data.preparation import DataError, Part, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example
@@ -38,7 +39,7 @@ def _annotations(source: Source, file: str) -> dict[int, _Annotation]:
     """By question_id; a tenth of what the file's objects would take."""
     strings: dict[str, str] = {}
     found = {}
-    for _, record in json_array("annotations").all(source, [file]):
+    for _, record in array_elements(source, file, ("annotations",)):
         target, answers = _annotation(record)
         shared = tuple(strings.setdefault(answer, answer) for answer in answers)
         found[record["question_id"]] = _Annotation(strings.setdefault(target, target), shared)
