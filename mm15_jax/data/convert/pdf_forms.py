@@ -66,11 +66,11 @@ def _spellings(value: str) -> set[str]:
 
 
 def _plain(text: str) -> str:
-    """Words in small letters: no marks, no thousands' commas, no .00, no endings of "31st"."""
+    """Words and sums in small letters: no marks, thousands' commas, .00, endings of "31st"."""
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text.lower())
     text = re.sub(r"(?<=\d)\.00\b", "", text)
     text = re.sub(r"(?<=\d)(st|nd|rd|th)\b", "", text)
-    return " ".join(re.findall(r"\w+", text))
+    return " ".join(re.findall(r"(?<![\d.])\d+\.\d\d(?!\.?\d)|\w+", text))
 
 
 def _pages(form: Form, path, count: int) -> list[str]:
