@@ -15,7 +15,7 @@ from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import JSON_LINES, files_of
 from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
 from mm15_jax.data.source import Source
-from mm15_jax.inputs.example import Example
+from mm15_jax.inputs.example import Example, Image
 
 _MARK = "<|image|>"
 
@@ -72,11 +72,20 @@ def or_docowl(preparation: Preparation, dataset: str, metric: str) -> Preparatio
 def _example(maker: Maker, place: str, line: dict | DataError, metric: str) -> Example:
     if isinstance(line, DataError):
         raise line
+    images, turns = pictures_and_turns(maker, line)
+    return maker.example(place, images, turns, answer=turns[0][1], metric=metric)
+
+
+def pictures_and_turns(maker: Maker, line: dict) -> tuple[list[Image], list[tuple[str, str]]]:
+    """The pictures of a line of mPLUG's format, and its questions and answers.
+
+    Raises:
+      DataError: if speakers do not alternate, or a picture is not there.
+    """
     messages = line["messages"]
     roles = [message["role"] for message in messages]
-    if roles != ["user", "assistant"] * (len(messages) // 2):
+    if not roles or roles != ["user", "assistant"] * (len(messages) // 2):
         raise DataError(f"messages of {', '.join(roles)}; expected user and assistant by turns")
-    images = [maker.picture(name.removeprefix("./")) for name in line["image"]]
     contents = [message["content"].replace(_MARK, "").strip() for message in messages]
     turns = list(zip(contents[::2], contents[1::2], strict=True))
-    return maker.example(place, images, turns, answer=contents[1], metric=metric)
+    return [maker.picture(name.removeprefix("./")) for name in line["image"]], turns

@@ -15,27 +15,22 @@ from __future__ import annotations
 import csv
 import datetime
 import functools
-import importlib.util
 import io
 import lzma
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import PIL.Image
-
 from mm15_jax.data.convert.docowl import or_docowl
 from mm15_jax.data.convert.json_files import table_parts
+from mm15_jax.data.convert.page_pictures import pdf_page, require_pdfium
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import Reading, file_preparation
-from mm15_jax.data.convert.segments import image_of
 from mm15_jax.data.open_corpus import pdf
 from mm15_jax.data.preparation import DataError, Part, Preparation
 from mm15_jax.data.source import Source
-from mm15_jax.inputs.example import Example, Image
+from mm15_jax.inputs.example import Example
 
-_LONG_SIDE = 1600  # of a page's picture, in pixels: small print is legible
-_QUALITY = 90
 _PER_PART = 128  # documents
 _MOST_LINE = 2**26  # bytes of a line, which has a document's text four times
 _QUESTION = "What is the value for the {}?"
@@ -97,14 +92,6 @@ def facts_by_page(form: Form, pages: Sequence[str]) -> dict[int, list[tuple[str,
     return dict(sorted(found.items()))
 
 
-def _page_image(path, number: int) -> Image:
-    page = pdf.read_page(path, number)
-    pixels = pdf.render(path, number, _LONG_SIDE / max(page.width, page.height))
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(buffer, "JPEG", quality=_QUALITY)
-    return image_of(buffer.getvalue())
-
-
 def _form(maker: Maker, form: Form) -> Iterator[Example]:
     stem = form.name.removesuffix(".pdf")
     with maker.source.local(form.name) as path:
@@ -113,7 +100,7 @@ def _form(maker: Maker, form: Form) -> Iterator[Example]:
         if not found:
             raise DataError("no page has one of its facts")
         for number, facts in found.items():
-            picture = _page_image(path, number)
+            picture = pdf_page(path, number)
             key = f"{stem}/{number + 1}"
             turns = [(_QUESTION.format(name), value) for name, value in facts]
             if maker.trains:
@@ -138,15 +125,8 @@ def _lines(source: Source, file: str) -> tuple[str, ...]:
     return tuple(source.read(file).decode("utf-8").splitlines())
 
 
-def _require_pdfium() -> None:
-    if importlib.util.find_spec("pypdfium2") is None:
-        raise ValueError(
-            "PDF documents need pypdfium2; install it with `pip install 'mm15_jax[open]'`"
-        )
-
-
 def _kleister_parts(source: Source, files: Sequence[str]) -> list[Part]:
-    _require_pdfium()
+    require_pdfium()
     if len(files) != 2:
         raise ValueError(f"{source.url} has {files[0]}; expected in.tsv.xz and expected.tsv")
     return table_parts(files[0], len(_lines(source, files[1])), files, _PER_PART)
@@ -183,7 +163,7 @@ def _manifest(source: Source, file: str) -> tuple[Form, ...]:
 
 
 def _deepform_parts(source: Source, files: Sequence[str]) -> list[Part]:
-    _require_pdfium()
+    require_pdfium()
     return table_parts(files[0], len(_manifest(source, files[0])), files, _PER_PART)
 
 

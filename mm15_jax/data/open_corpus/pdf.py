@@ -115,6 +115,20 @@ def page_count(path: Path) -> int:
         return len(_document(path))
 
 
+def page_size(path: Path, index: int) -> tuple[float, float]:
+    """(width, height) of a page (0-based) in points; DataError if it cannot be read."""
+    import pypdfium2
+
+    with _LOCK:
+        try:
+            width, height = _document(path)[index].get_size()
+        except (IndexError, pypdfium2.PdfiumError) as error:
+            raise DataError(f"page {index + 1} of {path.name} is not readable ({error})") from error
+    if not (width > 0 and height > 0):
+        raise DataError(f"page {index + 1} of {path.name} has no area")
+    return width, height
+
+
 def character_count(path: Path, index: int) -> int:
     """Characters in the text layer of a page (0-based)."""
     with _LOCK:
