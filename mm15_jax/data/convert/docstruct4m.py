@@ -25,7 +25,7 @@ from mm15_jax.inputs.example import Example
 NAME = "docstruct4m"
 LAYOUT = "struct_aware_parse.jsonl with imgs/, and val.jsonl with val_imgs/, of mPLUG/DocStruct4M"
 _FILES = {"train": ["struct_aware_parse.jsonl"], "validation": ["val.jsonl"]}
-_LOCALISATION = re.compile("locali[sz]|ground|recogni[sz]|multi_grained")
+_LOCALISATION = re.compile("locali|ground|bbox")
 
 
 def localises(line: dict[str, Any]) -> bool:
