@@ -14,7 +14,7 @@ MAX_PIXELS = 100_000_000  # a picture that claims more is taken for a bomb
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _ORIENTATION = 0x0112
 # What training decodes; anything else is refused where the data set is prepared, not later.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # cameras' MPO opens as JPEG
 
 
 def image_of(data: bytes, role: str = "user") -> Image:
