@@ -72,13 +72,14 @@ class Preparation:
 
 
 def examples_of(
-    records: Iterable[tuple[str, T]], convert: Callable[[T], Example | Iterable[Example]]
+    records: Iterable[tuple[str, T]],
+    convert: Callable[[T], Example | Iterable[Example | BadRecord]],
 ) -> Iterator[Example | BadRecord]:
     """Converts records one by one; what a damaged one raises becomes a BadRecord.
 
     Args:
       records: (key, record) pairs; the key names the record in messages.
-      convert: a record to its example or examples.
+      convert: a record to its example or examples, among them BadRecords for parts of it.
     """
     from mm15_jax.inputs.example import Example
 

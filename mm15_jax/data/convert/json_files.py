@@ -28,8 +28,19 @@ def array_parts(source: Source, file: str, *, key: str = "", per_part: int = REC
     Raises:
       ValueError: if the file is not that.
     """
+    return _parts(source, file, key, b"[", per_part)
+
+
+def object_parts(
+    source: Source, file: str, *, key: str = "", per_part: int = RECORDS
+) -> list[Part]:
+    """Parts of the members of an object, as `array_parts` of the elements of an array."""
+    return _parts(source, file, key, b"{", per_part)
+
+
+def _parts(source: Source, file: str, key: str, opening: bytes, per_part: int) -> list[Part]:
     parts, first, stop, count = [], 0, 0, 0
-    for begin, end in _elements(source.read(file), key, f"{file} in {source.url}"):
+    for begin, end in _elements(source.read(file), key, opening, f"{file} in {source.url}"):
         if count == 0:
             first = begin
         stop, count = end, count + 1
@@ -43,8 +54,8 @@ def _part(file: str, start: int, stop: int, records: int | None) -> Part:
     return Part(f"{file}[{start}:{stop}]", records, (file,), start, stop)
 
 
-def _elements(data: bytes, key: str, where: str) -> Iterator[tuple[int, int]]:
-    """(first byte, byte behind the last) of each element of the array."""
+def _elements(data: bytes, key: str, opening: bytes, where: str) -> Iterator[tuple[int, int]]:
+    """(first byte, byte behind the last) of each element of the array, or member of the object."""
     inside = 2 if key else 1  # depth of the array's elements
     opened = b'"%s"' % key.encode()
     depth, begin, within, last = 0, 0, not key, b""
@@ -53,39 +64,48 @@ def _elements(data: bytes, key: str, where: str) -> Iterator[tuple[int, int]]:
         if text in (b"[", b"{"):
             depth += 1
             if depth == inside:
-                within = text == b"[" and (not key or last == opened)
+                within = text == opening and (not key or last == opened)
                 begin = token.end()
         elif text in (b"]", b"}", b","):
             if depth == inside and within:
                 if data[begin : token.start()].strip():
                     yield begin, token.start()
                 begin = token.end()
-                if text == b"]":
+                if text != b",":
                     return
             depth -= text != b","
         last = text if text != b"," else b""
     named = f"under {key!r}" if key else "at its top"
-    raise ValueError(f"{where} is no JSON file with an array {named}")
+    kind = "an array" if opening == b"[" else "an object"
+    raise ValueError(f"{where} is no JSON file with {kind} {named}")
 
 
 def array_records(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
     """(place, element) for each element of a part of `array_parts`."""
-    data = _bytes(source, part)
-    try:
-        elements = json.loads(b"[" + data + b"]")
-    except ValueError as error:
-        raise ValueError(f"{part.name} is not JSON: {error}") from error
-    for number, element in enumerate(elements):
+    for number, element in enumerate(_parsed(source, part, b"[", b"]")):
         yield f"{part.name}#{number}", element
 
 
-def lines_parts(source: Source, files: Sequence[str]) -> list[Part]:
-    """Parts of files with a record a line, about 64 MB each; a line belongs where it begins."""
+def object_records(source: Source, part: Part) -> Iterator[tuple[str, tuple[str, Any]]]:
+    """(place, (name, value)) for each member of a part of `object_parts`."""
+    for name, value in _parsed(source, part, b"{", b"}").items():
+        yield f"{part.files[0]}: {name}", (name, value)
+
+
+def _parsed(source: Source, part: Part, opening: bytes, closing: bytes) -> Any:
+    try:
+        return json.loads(opening + _bytes(source, part) + closing)
+    except ValueError as error:
+        raise ValueError(f"{part.name} is not JSON: {error}") from error
+
+
+def lines_parts(source: Source, files: Sequence[str], per_part: int = _LINES_BYTES) -> list[Part]:
+    """Parts of so many bytes of files with a record a line; a line belongs where it begins."""
     parts = []
     for file in files:
         size = source.size(file)
-        for start in range(0, size, _LINES_BYTES):
-            parts.append(_part(file, start, min(start + _LINES_BYTES, size), None))
+        for start in range(0, size, per_part):
+            parts.append(_part(file, start, min(start + per_part, size), None))
     return parts
 
 
