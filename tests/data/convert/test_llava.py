@@ -136,6 +136,7 @@ def test_pictures_of_mantis_stay_in_their_sentence(tmp_path):
 def test_interleaved_sets_have_lists_of_pictures(tmp_path):
     good, bad = made("m4_instruct", tmp_path)
     assert shown(good["0"]) == [0, 1, "What was edited?", "The sky."]
+    assert shown(good["2"])[:2] == [1, 0]
     assert list(bad.values()) == ["2 times <image> for 3 pictures"]
     good, _ = made("icl_instruct", tmp_path)
     assert shown(good["b"]) == [0, " is 1, ", 1, " is", "2"]
