@@ -75,24 +75,35 @@ def test_a_table_without_its_columns_is_told(tmp_path):
 def test_birds_are_described_once_an_example_and_scored_against_all(tmp_path):
     good, bad = made("birds_to_words", tmp_path)
     assert {key: texts(example)[1][1] for key, example in good.items()} == {
-        "647514-5595152-1": 'Animal 1 is "brown", animal 2\tblue.',
-        "647514-5595152-3": "Animal 2 is larger.",
+        "train-647514-5595152-1": 'Animal 1 is "brown", animal 2\tblue.',
+        "train-647514-5595152-3": "Animal 2 is larger.",
     }
-    assert [len(pictures(example)) for example in good.values()] == [2, 2]
+    brown, blue = picture(shade=10), picture(shade=30, kind="PNG")
+    assert [pictures(example) for example in good.values()] == [[brown, blue]] * 2
     assert "images/1.jpg" in next(iter(bad.values()))
     good, _ = convert("comparisons", "birds_to_words", "validation", tmp_path)
     assert {key: example.metadata["answer"] for key, example in good.items()} == {
-        "5595152-647514": ["One.", "Three."],
-        "647514-5595152": ["Two."],
+        "validation-5595152-647514": ["One.", "Three."],
+        "validation-647514-5595152": ["Two."],
     }
 
 
 def test_spot_the_diff_lists_what_changed(tmp_path):
     good, bad = made("spot_the_diff", tmp_path)
-    example = good["train-400"]
-    assert texts(example)[1] == ("assistant", "two of the three people have moved\na car is gone")
-    assert pictures(example) == [picture(shade=10, kind="PNG"), picture(shade=30, kind="PNG")]
-    missing, empty = bad.values()
-    assert "401.png" in missing and empty == "an empty answer"
-    example = convert("comparisons", "spot_the_diff", "test", tmp_path)[0]["test-402"]
-    assert example.metadata["metric"] == "cider"
+    assert {key: texts(example)[1] for key, example in good.items()} == {
+        "train-400-0": ("assistant", "two of the three people have moved\na car is gone"),
+        "train-400-3": ("assistant", "no difference"),
+    }
+    before, after = picture(shade=10, kind="PNG"), picture(shade=30, kind="PNG")
+    assert pictures(good["train-400-0"]) == [before, after]
+    (reason,) = bad.values()
+    assert "401.png" in reason
+    ((key, example),) = convert("comparisons", "spot_the_diff", "test", tmp_path)[0].items()
+    assert key == "test-402" and example.metadata == {
+        "answer": [
+            "two of the three people have moved\na car is gone",
+            "there is no picture",
+            "no difference",
+        ],
+        "metric": "cider",
+    }
