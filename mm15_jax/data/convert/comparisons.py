@@ -8,11 +8,10 @@ Mantis's data/birds-to-words/prepare.py saves them.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import io
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mm15_jax.data.convert import json_files, record_files
@@ -28,7 +27,6 @@ DIFFERENCE = "What is different in the second image?"
 BIRDS = "Animal 1 is in the first image, animal 2 in the second. How do they differ?"
 MORE_SIMILAR = "The first image is the reference. Which image is more similar to it?"
 _AFTER = ("The second image", "The third image")
-_KINDS = ("jpg", "png")
 _NIGHTS = ("id", "left_vote", "right_vote", "ref_path", "left_path", "right_path", "split")
 _BIRDS = ("img1ObservationURL", "img2ObservationURL", "split", "annN", "description")
 UNANIMOUS = 6  # votes; DreamSim's dataset.py leaves out triplets with fewer
@@ -36,7 +34,7 @@ UNANIMOUS = 6  # votes; DreamSim's dataset.py leaves out triplets with fewer
 Record = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class ComparisonSet:
     """A data set of comparisons."""
 
@@ -107,47 +105,85 @@ def _nights_rows(source: Source, file: str, split: str) -> list[Record]:
     ]
 
 
-def _birds(source: Source, split: str, place: str, record: Record) -> Example:
-    rows: Sequence[Record] = record["rows"]
-    ids = [rows[0][f"img{side}ObservationURL"].rpartition("/")[2] for side in (1, 2)]
-    images = [
-        read_picture(source, [f"images/{number}.{kind}" for kind in ("jpeg", "png", "jpg")])
-        for number in ids
+def _by_pair(rows: Iterable[tuple[tuple[str, ...], str, str]], split: str) -> list[Record]:
+    """(pair, number, description) of annotators as records.
+
+    For training each description is an example; for scoring those of a pair are its references.
+    """
+    if split == "train":
+        return [
+            {"pair": pair, "key": "-".join((*pair, number)), "descriptions": [description]}
+            for pair, number, description in rows
+        ]
+    pairs: dict[tuple[str, ...], list[str]] = {}
+    for pair, _, description in rows:
+        pairs.setdefault(pair, []).append(description)
+    return [
+        {"pair": pair, "key": "-".join(pair), "descriptions": descriptions}
+        for pair, descriptions in pairs.items()
     ]
-    descriptions = [row["description"].strip() for row in rows]
-    key = "-".join([*ids, *(rows[0]["annN"] if split == "train" else ())])
-    example = _example("birds_to_words", key, split, images, BIRDS, descriptions[0])
+
+
+def _described(
+    name: str, split: str, images: Sequence[Image], question: str, record: Record
+) -> Example:
+    """The example of a record of `_by_pair`."""
+    descriptions = record["descriptions"]
+    key = f"{split}-{record['key']}"
+    example = _example(name, key, split, images, question, descriptions[0], metric="cider")
     if split == "train":
         return example
-    metadata = {"answer": descriptions, "metric": "cider"}
-    return Example(example.segments, example.source, key, example.category, metadata)
+    metadata = {**example.metadata, "answer": descriptions}
+    return dataclasses.replace(example, metadata=metadata)
+
+
+def _birds(source: Source, split: str, place: str, record: Record) -> Example:
+    images = [
+        read_picture(source, [f"images/{number}.{kind}" for kind in ("jpg", "jpeg", "png")])
+        for number in record["pair"]
+    ]
+    return _described("birds_to_words", split, images, BIRDS, record)
 
 
 def _birds_rows(source: Source, file: str, split: str) -> list[Record]:
-    """A row an example for training, all rows of a pair for scoring."""
     named = {"validation": "val"}.get(split, split)
-    rows = [row for row in _table(source, file, "\t", _BIRDS) if row["split"] == named]
-    if split == "train":
-        return [{"rows": [row]} for row in rows]
-
-    def pair(row: Record) -> tuple[str, str]:
-        return row["img1ObservationURL"], row["img2ObservationURL"]
-
-    return [{"rows": list(group)} for _, group in itertools.groupby(sorted(rows, key=pair), pair)]
+    sides = ("img1ObservationURL", "img2ObservationURL")
+    return _by_pair(
+        (
+            (
+                tuple(row[side].rpartition("/")[2] for side in sides),
+                row["annN"],
+                row["description"].strip(),
+            )
+            for row in _table(source, file, "\t", _BIRDS)
+            if row["split"] == named
+        ),
+        split,
+    )
 
 
 def _spot_the_diff(source: Source, split: str, place: str, record: Record) -> Example:
-    number = str(record["img_id"])
+    (number,) = record["pair"]
+    folders = ("resized_images", "data/resized_images")
     images = [
         read_picture(
             source,
-            [f"{at}resized_images/{number}{end}.{kind}" for at in ("", "data/") for kind in _KINDS],
+            [f"{at}/{number}{end}.{kind}" for at in folders for kind in ("png", "jpg")],
         )
         for end in ("", "_2")
     ]
-    answer = "\n".join(sentence.strip() for sentence in record["sentences"] if sentence.strip())
-    key = f"{split}-{number}"
-    return _example("spot_the_diff", key, split, images, DIFFERENCE, answer, metric="cider")
+    return _described("spot_the_diff", split, images, DIFFERENCE, record)
+
+
+def _spot_rows(source: Source, file: str, split: str) -> list[Record]:
+    """Several people saw most pairs; those who wrote nothing, one in two hundred, are left out."""
+    entries = []
+    for number, entry in enumerate(json_files.load_json(source, file)):
+        sentences = (sentence.strip() for sentence in entry["sentences"])
+        text = "\n".join(filter(None, sentences))
+        if text:
+            entries.append(((str(entry["img_id"]),), str(number), text))
+    return _by_pair(entries, split)
 
 
 @functools.lru_cache(maxsize=4)
@@ -254,6 +290,7 @@ SETS = (
             "test": ("data/annotations/test.json", "test.json"),
         },
         _spot_the_diff,
+        _spot_rows,
     ),
 )
 PREPARATIONS = tuple(preparation(row) for row in SETS)

@@ -41,7 +41,7 @@ def turns_of(record: Mapping[str, Any]) -> list[Turn]:
         turns = turns[1:]
     if turns and turns[-1][0] == "user":
         turns = turns[:-1]
-    if not turns:
+    if not any(role == "assistant" for role, _ in turns):
         raise DataError("a dialogue without a question and its answer")
     for number, (role, text) in enumerate(turns):
         expected = ("user", "assistant")[number % 2]

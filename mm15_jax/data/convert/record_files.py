@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import io
 import json
 import posixpath
 import re
@@ -107,7 +108,7 @@ def _compressed_lines(source: Source, file: str) -> Iterator[tuple[str, bytes | 
         if file.endswith(".gz"):
             stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw))
         else:
-            stream = pyarrow.CompressedInputStream(raw, "zstd")
+            stream = io.BufferedReader(pyarrow.CompressedInputStream(raw, "zstd"))
         number = 0
         while True:
             place = f"{file}#{number}"
