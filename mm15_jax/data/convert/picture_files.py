@@ -22,13 +22,12 @@ def read_picture(source: Source, names: Sequence[str], role: str = "user") -> Im
     Raises:
       DataError: if none is there, or it is no picture.
     """
-    likely = [name for name in names if _has_top(source, name.partition("/")[0])]
-    for name in likely[:-1]:
-        if source.exists(name):
+    if len(names) == 1:
+        return image_of(source.read(names[0]), role)  # it says itself if it is not there
+    for name in names:
+        if _has_top(source, name.partition("/")[0]) and source.exists(name):
             return image_of(source.read(name), role)
-    if not likely:
-        raise DataError(f"there is no picture {' or '.join(map(repr, names))} in {source.url}")
-    return image_of(source.read(likely[-1]), role)  # it says itself if it is not there
+    raise DataError(f"there is no picture {' or '.join(map(repr, names))} in {source.url}")
 
 
 @functools.lru_cache(maxsize=4096)
