@@ -7,6 +7,8 @@ shard. So a part is the unit of parallelism, of resuming, and of a checksum.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from mm15_jax.inputs.example import Example
 
 T = TypeVar("T")
+
+_PARTS = 32  # of a set of examples that is neither tiny nor huge
+_PART_RECORDS = (256, 65_536)  # fewest and most examples of a part
 
 
 class DataError(ValueError):
@@ -69,6 +74,18 @@ class Preparation:
     def requires_source(self) -> bool:
         """Whether it is converted from published files, not generated."""
         return bool(self.layout)
+
+
+def range_parts(name: str, records: int) -> list[Part]:
+    """Parts of a set whose examples are numbered: contiguous ranges of nearly equal length."""
+    fewest, most = _PART_RECORDS
+    size = min(max(math.ceil(records / _PARTS), fewest), most)
+    parts = math.ceil(records / size)
+    bounds = [records * i // parts for i in range(parts + 1)] if parts else []
+    return [
+        Part(f"{name}[{start}:{stop}]", stop - start, (), start, stop)
+        for start, stop in itertools.pairwise(bounds)
+    ]
 
 
 def examples_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Sequence
 
@@ -38,7 +39,7 @@ def image_of(data: bytes, role: str = "user") -> Image:
 
 def conversation(images: Sequence[Image], turns: Sequence[tuple[str, str]]) -> tuple[Segment, ...]:
     """Pictures of the user, then questions and answers; only the answers are trained on."""
-    segments: list[Segment] = list(images)
+    segments: list[Segment] = [dataclasses.replace(image, role="user") for image in images]
     for question, answer in turns:
         segments.append(Text(question, role="user"))
         segments.append(Text(answer, role="assistant", loss=True))
