@@ -193,7 +193,7 @@ def file_preparation(
     layout: str,
     files: Mapping[str, Sequence[str]],
     reading: Reading,
-    example: Callable[[Maker, Any], Example | Iterable[Example]],
+    example: Callable[[Maker, Any], Example | Iterable[Example | BadRecord]],
     train_reading: Reading | None = None,
     version: int = 1,
 ) -> Preparation:
@@ -208,7 +208,7 @@ def file_preparation(
       layout: what --source must hold.
       files: names or patterns, by split; a split without any has no parts.
       reading: of every split.
-      example: makes the examples of a record.
+      example: makes the examples of a record; BadRecords for what is bad within it.
       train_reading: of split "train" instead, where questions on a picture are one example.
       version: as in `Preparation`.
     """
@@ -225,7 +225,7 @@ def file_preparation(
         assert source is not None
         maker = Maker(source, name, category, split)
 
-        def examples(record: Any) -> Example | Iterable[Example]:
+        def examples(record: Any) -> Example | Iterable[Example | BadRecord]:
             if isinstance(record, DataError):
                 raise record
             return example(maker, record)
