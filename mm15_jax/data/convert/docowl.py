@@ -43,7 +43,7 @@ def or_docowl(preparation: Preparation, dataset: str, metric: str) -> Preparatio
 
     def parts(split: str, source: Source | None) -> Sequence[Part]:
         if source is None or not published(source):
-            return preparation.parts(split, source)
+            return preparation.parts(split, source) if split in preparation.splits else []
         return JSON_LINES.parts(source, files_of(source, [files[split]]))
 
     def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:

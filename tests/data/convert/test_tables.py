@@ -167,6 +167,8 @@ def test_deepform_facts_of_a_document(tmp_path):
     assert [answer for _, answer in turns(good["pdfs/98905496/2"])] == ["$1,880.00"]
     assert set(bad) == {"pdfs/ffff.pdf"}  # 2a03d575 has no facts
     assert "not a readable PDF" in bad["pdfs/ffff.pdf"]
+    # Only DocDownstream-1.0 has other splits of it.
+    assert convert("pdf_forms", "deepform", "test", tmp_path) == ({}, {})
 
 
 @pytest.mark.parametrize(
