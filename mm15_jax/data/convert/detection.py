@@ -187,7 +187,7 @@ def _preparation(spec: _Set) -> Preparation:
         splits=tuple(spec.files),
         parts=functools.partial(_parts, spec),
         convert=functools.partial(_convert, spec),
-        format="COCO annotations",
+        format="coco_boxes",
         layout=spec.layout,
     )
 

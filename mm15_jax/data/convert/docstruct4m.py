@@ -70,7 +70,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         splits=tuple(_FILES),
         parts=_parts,
         convert=_convert,
-        format="mPLUG jsonl",
+        format="docowl",
         layout=LAYOUT,
     ),
 )

@@ -226,7 +226,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         splits=tuple(_LISTS),
         parts=_parts,
         convert=_convert,
-        format="Flickr30k Entities",
+        format="flickr30k_entities",
         layout=LAYOUT,
     ),
 )

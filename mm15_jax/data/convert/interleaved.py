@@ -211,7 +211,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         splits=("train",),
         parts=_obelics_parts,
         convert=_obelics,
-        format="OBELICS parquet",
+        format="obelics",
         layout=_OBELICS_LAYOUT,
     ),
     Preparation(
@@ -222,7 +222,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         splits=("train",),
         parts=_mmc4_parts,
         convert=_mmc4,
-        format="MMC4 jsonl",
+        format="mmc4",
         layout=_MMC4_LAYOUT,
     ),
 )

@@ -152,7 +152,7 @@ def _preparation(variant: _Variant) -> Preparation:
         splits=variant.splits,
         parts=functools.partial(_parts, variant),
         convert=functools.partial(_convert, variant),
-        format="RefCOCO pickles",
+        format="refcoco",
         layout=variant.layout(),
     )
 

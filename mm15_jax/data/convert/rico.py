@@ -221,7 +221,7 @@ def _preparation(
         splits=tuple(_SPLITS),
         parts=parts,
         convert=convert,
-        format="RICO",
+        format="rico",
         layout=layout,
     )
 

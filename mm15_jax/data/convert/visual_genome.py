@@ -128,7 +128,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         splits=("train",),
         parts=_parts,
         convert=_convert,
-        format="Visual Genome",
+        format="visual_genome",
         layout=LAYOUT,
     ),
 )

@@ -69,7 +69,7 @@ def webdataset_preparation(
         splits=("train",),
         parts=parts,
         convert=convert,
-        format="webdataset tars",
+        format="webdataset",
         layout=layout,
     )
 

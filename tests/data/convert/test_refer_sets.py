@@ -52,7 +52,7 @@ def test_refcoco_training_asks_every_sentence_of_a_picture(tmp_path):
     for (question, answer), (phrase, box) in zip(dialogue, expected, strict=True):
         # Grounding or referring: the one is asked for, the other answered.
         assert (phrase in question and answer == box) or (box in question and answer == phrase)
-    assert list(bad) == ["image 6"] and "no file" in bad["image 6"]
+    assert list(bad) == ["image 6"] and "there is no picture" in bad["image 6"]
 
 
 def test_refcoco_evaluation_has_a_question_a_sentence_with_the_true_box(tmp_path):

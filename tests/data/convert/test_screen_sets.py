@@ -24,7 +24,7 @@ def test_screen2words_trains_on_each_summary_and_tests_against_all(tmp_path):
     good, bad = convert("rico", "screen2words", "train", tmp_path)
     answers = {key: turns(example)[0][1] for key, example in good.items()}
     assert answers == {"10:0": "a login screen", "10:1": "screen, with login"}
-    assert "no file" in bad["12"] or "no picture" in bad["12"]
+    assert "no picture" in bad["12"]
     (example,) = convert("rico", "screen2words", "test", tmp_path)[0].values()
     assert example.metadata == {"answer": ["list of songs", "songs"], "metric": "cider"}
 

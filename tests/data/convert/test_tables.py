@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mm15_jax.data.convert import pdf_forms, prompts
+from mm15_jax.data.convert import page_pictures, prompts
 from mm15_jax.data.convert.pdf_forms import Form, facts_by_page
 from mm15_jax.data.convert.table_picture import Span, draw_table
 from mm15_jax.data.preparation import DataError
@@ -195,6 +195,6 @@ def test_a_number_within_a_longer_one_is_not_the_fact():
 
 def test_without_the_pdf_reader_the_user_is_told(tmp_path, monkeypatch):
     FIXTURES["deepform"].make(tmp_path)
-    monkeypatch.setattr(pdf_forms.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(page_pictures.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="pip install"):
         convert("pdf_forms", "deepform", "train", tmp_path)
