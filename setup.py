@@ -27,6 +27,7 @@ CORE = [
     "msgpack>=1.0",  # records
     "opencv-python-headless>=4.10",  # resize, PNG
     "protobuf",
+    "pyarrow>=17",  # parquet, as the hub publishes data
     "rich>=13.7",  # tables and progress in the terminal
     "sentencepiece>=0.2",
     "simplejpeg>=1.8",  # JPEG, three times Pillow's speed

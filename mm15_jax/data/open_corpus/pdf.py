@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mm15_jax.data.open_corpus.common import DataError
+from mm15_jax.data.preparation import DataError
 
 MAX_BYTES = 64_000_000  # of an unpacked document
 LINE_END_HYPHEN = "\x02"  # what PDFium gives for a hyphen that divides a word
@@ -113,6 +113,20 @@ def page_count(path: Path) -> int:
     """Pages of a document; DataError if it cannot be read."""
     with _LOCK:
         return len(_document(path))
+
+
+def page_size(path: Path, index: int) -> tuple[float, float]:
+    """(width, height) of a page (0-based) in points; DataError if it cannot be read."""
+    import pypdfium2
+
+    with _LOCK:
+        try:
+            width, height = _document(path)[index].get_size()
+        except (IndexError, pypdfium2.PdfiumError) as error:
+            raise DataError(f"page {index + 1} of {path.name} is not readable ({error})") from error
+    if not (width > 0 and height > 0):
+        raise DataError(f"page {index + 1} of {path.name} has no area")
+    return width, height
 
 
 def character_count(path: Path, index: int) -> int:

@@ -1,0 +1,58 @@
+"""Converters of published formats: one module a format, which serves every data set that has it."""
+
+from types import ModuleType
+
+from mm15_jax.data.convert import (
+    ai2d,
+    captions,
+    code_pictures,
+    comparisons,
+    detection,
+    docstruct4m,
+    document_tars,
+    donut,
+    flickr30k_entities,
+    image_text_pairs,
+    instructions,
+    interleaved,
+    json_keyed,
+    json_questions,
+    llava,
+    pdf_forms,
+    problem_folders,
+    refcoco,
+    rico,
+    tables,
+    text,
+    text_reading,
+    visual_genome,
+    vqa,
+)
+
+# Each has `PREPARATIONS`, by which the registry finds its data sets.
+MODULES: tuple[ModuleType, ...] = (
+    ai2d,
+    captions,
+    code_pictures,
+    comparisons,
+    detection,
+    docstruct4m,
+    document_tars,
+    donut,
+    flickr30k_entities,
+    image_text_pairs,
+    instructions,
+    interleaved,
+    json_keyed,
+    json_questions,
+    llava,
+    pdf_forms,
+    problem_folders,
+    refcoco,
+    rico,
+    tables,
+    text,
+    text_reading,
+    visual_genome,
+    vqa,
+)

@@ -1,0 +1,195 @@
+"""Objects365 and LVIS: named boxes of hundreds of categories, asked about in words.
+
+Format: COCO's (`coco_tables`). Objects365's `file_name` is `images/v1/patch8/NAME.jpg`, unpacked as
+`train/patch8/NAME.jpg`; LVIS has `coco_url`, whose last two parts are COCO's folder and name.
+LVIS's names are such as `bow_(weapon)`; Objects365's such as `Cabinet/shelf`.
+
+A dialogue asks about up to `boxes.MAX_TURNS` names of a picture: where every such thing is, if all
+of them have boxes and they are few; else what is in one of the boxes, or at a point in one.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mm15_jax.data.convert import boxes
+from mm15_jax.data.convert.coco_tables import Annotation, CocoTable, Picture, coco_table
+from mm15_jax.data.convert.json_files import table_parts
+from mm15_jax.data.convert.picture_files import read_picture
+from mm15_jax.data.convert.prompts import pick
+from mm15_jax.data.convert.record_files import published_files
+from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.source import Source
+from mm15_jax.inputs.example import Example, Image
+
+MOST_BOXES = 10  # of one name that are asked for
+_PICTURES_PER_PART = 2048
+
+
+@dataclass(frozen=True)
+class _Set:
+    """A row of the table of such data sets."""
+
+    name: str
+    description: str
+    licence: str
+    files: dict[str, list[str]]  # globs of the annotation files, by split
+    folders: tuple[str, ...]  # "{split}", "{path}" and "{name}" of a picture are filled in
+    layout: str
+    points: bool  # whether outlines say where a thing is at a point
+
+
+_SETS = (
+    _Set(
+        "objects365",
+        "Boxes of 365 categories in two million pictures.",
+        "CC BY 4.0 for annotations; pictures for academic purposes, see the publisher",
+        {
+            "train": ["zhiyuan_objv2_train.json", "*/zhiyuan_objv2_train.json"],
+            "validation": ["zhiyuan_objv2_val.json", "*/zhiyuan_objv2_val.json"],
+        },
+        ("{split}/{path}", "{split}/images/{version}/{path}", "images/{version}/{path}"),
+        "zhiyuan_objv2_train.json and zhiyuan_objv2_val.json (also in annotations/), and pictures"
+        " in train/patch0/ ... and val/images/v1/patch0/ ...",
+        points=False,
+    ),
+    _Set(
+        "lvis",
+        "Boxes and outlines of 1,203 categories in COCO's pictures.",
+        "CC BY 4.0 for annotations; COCO's pictures are under Flickr's terms of use",
+        {
+            "train": ["lvis_v1_train.json", "*/lvis_v1_train.json"],
+            "validation": ["lvis_v1_val.json", "*/lvis_v1_val.json"],
+        },
+        ("{path}", "coco/{path}", "images/{path}"),
+        "lvis_v1_train.json and lvis_v1_val.json (also in annotations/), and COCO's pictures in"
+        " train2017/ and val2017/",
+        points=True,
+    ),
+)
+
+
+def clean_name(name: str) -> str:
+    """A category as people write it: `bow_(weapon)` is "bow", `Cabinet/shelf` "cabinet or shelf".
+
+    Words in capitals stay: "SUV". What stands in parentheses tells categories apart, and is left
+    out, for a person would not say it.
+    """
+    words = re.sub(r"\([^)]*\)", " ", name.replace("_", " ")).replace("/", " or ").split()
+    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)
+
+
+def _parts(spec: _Set, split: str, source: Source | None) -> list[Part]:
+    files = published_files(source, spec.files, split, spec.layout)
+    assert source is not None, "published_files() refuses to go without"
+    if not files:
+        return []
+    table = coco_table(source, files[0], spec.points)
+    return table_parts(split, len(table), files[:1], _PICTURES_PER_PART)
+
+
+def _convert(
+    spec: _Set, split: str, part: Part, source: Source | None
+) -> Iterator[Example | BadRecord]:
+    assert source is not None, "parts are of a source"
+    table = coco_table(source, part.files[0], spec.points)
+
+    def examples(row: int) -> Iterator[Example | BadRecord]:
+        picture = table.picture(row)
+        found = table.annotations(picture.id)
+        if not found:
+            raise DataError("a picture without a box")
+        image = read_picture(source, _picture_names(spec, split, picture.name))
+        boxes.check_size(image, picture.width, picture.height)
+        key = picture.name.rpartition("/")[2]
+        things: dict[str, list[Annotation]] = {}
+        for annotation in found:
+            try:
+                name = clean_name(table.names[annotation.category])
+                boxes.checked(annotation.box, image)
+            except KeyError:
+                yield BadRecord(f"{key}:{annotation.id}", f"no category {annotation.category}")
+            except DataError as error:
+                yield BadRecord(f"{key}:{annotation.id}", str(error))
+            else:
+                things.setdefault(name, []).append(annotation)
+        if split == "train" and things:
+            order = boxes.shuffled(things, key)[: boxes.MAX_TURNS]
+            turns = [_turn(name, things[name], picture, image, f"{key} {name}") for name in order]
+            yield from boxes.dialogues(image, turns, spec.name, key)
+        elif things:
+            yield from _questions(spec.name, key, things, table, picture, image)
+
+    rows = range(part.start, part.stop)
+    yield from examples_of(((table.picture(row).name, row) for row in rows), examples)
+
+
+def _picture_names(spec: _Set, split: str, published: str) -> list[str]:
+    parts = published.split("/")
+    fields = {
+        "split": "train" if split == "train" else "val",
+        "path": "/".join(parts[-2:]),
+        "version": parts[-3] if len(parts) > 2 else "v1",
+    }
+    return [folder.format(**fields) for folder in spec.folders]
+
+
+def _turn(
+    name: str, things: list[Annotation], picture: Picture, image: Image, key: str
+) -> boxes.Turn:
+    complete = not any(thing.category in picture.partial for thing in things)
+    if complete and len(things) <= MOST_BOXES and pick(f"task {key}", 2):
+        found = [boxes.checked(thing.box, image) for thing in things]
+        return boxes.ground(name, found, image, key, every=True)
+    thing = things[pick(f"thing {key}", len(things))]
+    if thing.point and pick(f"point {key}", 2):
+        return boxes.refer_point(name, thing.point, image, key)
+    return boxes.refer(name, boxes.checked(thing.box, image), image, key, boxes.REFER_NAME)
+
+
+def _questions(
+    source: str,
+    key: str,
+    things: dict[str, list[Annotation]],
+    table: CocoTable,
+    picture: Picture,
+    image: Image,
+) -> Iterator[Example]:
+    """Up to three questions a picture: where a thing is, what is in a box, what is at a point."""
+    order = boxes.shuffled(things, key)
+    for name in order:
+        (thing, *more) = things[name]
+        if not more and thing.category not in picture.partial:
+            box = boxes.checked(thing.box, image)
+            yield boxes.grounding_question(image, f"the {name}", box, source, f"{key}:ground")
+            break
+    for kind in ("box", "point"):
+        name = order[pick(f"{kind} {key}", len(order))]
+        thing = things[name][pick(f"{kind} thing {key}", len(things[name]))]
+        if kind == "point" and thing.point is None:
+            continue
+        synonyms = map(clean_name, table.synonyms[thing.category])
+        names = list(dict.fromkeys((name, *synonyms)))
+        box = boxes.checked(thing.box, image)
+        point = thing.point if kind == "point" else None
+        yield boxes.referring_question(image, names, box, source, f"{key}:{kind}", point)
+
+
+def _preparation(spec: _Set) -> Preparation:
+    return Preparation(
+        name=spec.name,
+        category="refer_ground",
+        description=spec.description,
+        licence=spec.licence,
+        splits=tuple(spec.files),
+        parts=functools.partial(_parts, spec),
+        convert=functools.partial(_convert, spec),
+        format="coco_boxes",
+        layout=spec.layout,
+    )
+
+
+PREPARATIONS: tuple[Preparation, ...] = tuple(map(_preparation, _SETS))

@@ -1,0 +1,176 @@
+"""RefCOCO, RefCOCO+ and RefCOCOg: phrases that single out a thing in a picture of COCO.
+
+Format: as read by the authors' `refer.py` (github.com/lichengunc/refer): `refs(SPLITTER).p`, a
+pickle of Python 2 with a list of {ref_id, ann_id, image_id, category_id, split, file_name,
+sentences: [{sent_id, sent, raw, tokens}]}, and `instances.json` in COCO's format. The `file_name`
+of a ref ends in its annotation's number; the picture's own name is in instances.json.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mm15_jax.data.convert import boxes
+from mm15_jax.data.convert.coco_tables import coco_table, picture_names
+from mm15_jax.data.convert.json_files import table_parts
+from mm15_jax.data.convert.pickles import restricted_unpickle
+from mm15_jax.data.convert.picture_files import read_picture
+from mm15_jax.data.convert.prompts import pick
+from mm15_jax.data.convert.record_files import published_files
+from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.source import Source
+from mm15_jax.inputs.example import Example, Image
+
+# Our split -> the publisher's.
+_SPLITS = {
+    "train": "train",
+    "validation": "val",
+    "testA": "testA",  # people
+    "testB": "testB",  # all other things
+    "test": "test",
+}
+_PICTURES = ("train2014", "images/train2014", "coco/train2014", "images/mscoco/images/train2014")
+_PICTURES_PER_PART = 2048
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """One of the three data sets."""
+
+    name: str
+    title: str
+    folder: str  # as its zip file unpacks
+    splitters: tuple[str, ...]  # the first whose file is there is read
+    splits: tuple[str, ...]
+    words: str
+
+    def layout(self) -> str:
+        files = " or ".join(f"refs({splitter}).p" for splitter in self.splitters)
+        return (
+            f"{self.folder}/{files} and {self.folder}/instances.json as published, and COCO's"
+            " pictures in train2014/"
+        )
+
+    def files(self, split: str, source: Source | None) -> tuple[str, str]:
+        """(pickle, instances.json) of the source."""
+        folders = (f"{self.folder}/", "")
+        names = [f"{at}refs({splitter}).p" for splitter in self.splitters for at in folders]
+        found = published_files(source, {split: names}, split, self.layout())
+        first = min(found, key=names.index)
+        return first, first.rpartition("refs(")[0] + "instances.json"
+
+
+@functools.lru_cache(maxsize=2)
+def _refs(source: Source, file: str, split: str) -> list[tuple[int, list[dict[str, Any]]]]:
+    """(image_id, its refs) of a split, by image_id."""
+    refs = restricted_unpickle(source, file)
+    if not isinstance(refs, list) or not all(isinstance(ref, dict) for ref in refs):
+        raise ValueError(f"{file} in {source.url} is no list of refs")
+    by_image: dict[int, list[dict[str, Any]]] = {}
+    for ref in refs:
+        if ref.get("split") == _SPLITS[split]:
+            by_image.setdefault(ref.get("image_id", -1), []).append(ref)
+    return sorted(by_image.items())
+
+
+def _parts(variant: _Variant, split: str, source: Source | None) -> list[Part]:
+    files = variant.files(split, source)
+    assert source is not None, "published_files() refuses to go without"
+    return table_parts(split, len(_refs(source, files[0], split)), files, _PICTURES_PER_PART)
+
+
+def _convert(
+    variant: _Variant, split: str, part: Part, source: Source | None
+) -> Iterator[Example | BadRecord]:
+    assert source is not None, "parts are of a source"
+    pickle, instances = part.files
+    table = coco_table(source, instances)
+    rows = {int(number): row for row, number in enumerate(table.image_ids)}
+
+    def examples(item: tuple[int, list[dict[str, Any]]]) -> Iterator[Example | BadRecord]:
+        number, refs = item
+        if number not in rows:
+            raise DataError(f"no image {number} in {instances}")
+        picture = table.picture(rows[number])
+        image = read_picture(source, picture_names(picture.name, _PICTURES))
+        boxes.check_size(image, picture.width, picture.height)
+        known = {annotation.id: annotation.box for annotation in table.annotations(number)}
+        name = picture.name.rpartition("/")[2]
+        good: list[tuple[str, str, boxes.Box]] = []
+        for ref in refs:
+            key = f"{name}:{ref.get('ref_id')}"
+            try:
+                good += _sentences(ref, known, image, key)
+            except DataError as error:
+                yield BadRecord(key, str(error))
+        if split == "train":
+            turns = [_turn(phrase, box, image, key) for key, phrase, box in good]
+            yield from boxes.dialogues(image, turns, variant.name, name)
+            return
+        for key, phrase, box in good:
+            yield boxes.grounding_question(image, phrase, box, variant.name, key)
+
+    chosen = _refs(source, pickle, split)[part.start : part.stop]
+    yield from examples_of(
+        ((f"image {number}", (number, refs)) for number, refs in chosen), examples
+    )
+
+
+def _sentences(
+    ref: dict[str, Any], known: dict[int, boxes.Box], image: Image, key: str
+) -> list[tuple[str, str, boxes.Box]]:
+    """(key, phrase, box) of each sentence of a ref."""
+    if ref.get("ann_id") not in known:
+        raise DataError(f"no annotation {ref.get('ann_id')} of its picture")
+    box = boxes.checked(known[ref["ann_id"]], image)
+    found = []
+    for sentence in ref.get("sentences", ()):
+        phrase = " ".join(str(sentence.get("sent", "")).split())
+        if not phrase:
+            raise DataError(f"an empty sentence {sentence.get('sent_id')}")
+        found.append((f"{key}:{sentence['sent_id']}", phrase, box))
+    if not found:
+        raise DataError("a ref without sentences")
+    return found
+
+
+def _turn(phrase: str, box: boxes.Box, image: Image, key: str) -> boxes.Turn:
+    if pick(f"task {key}", 2):
+        return boxes.refer(phrase, box, image, key)
+    return boxes.ground(phrase, [box], image, key)
+
+
+def _preparation(variant: _Variant) -> Preparation:
+    return Preparation(
+        name=variant.name,
+        category="refer_ground",
+        description=f"{variant.title}: boxes of phrases in COCO's pictures{variant.words}.",
+        licence="see the publisher; COCO's pictures are under Flickr's terms of use",
+        splits=variant.splits,
+        parts=functools.partial(_parts, variant),
+        convert=functools.partial(_convert, variant),
+        format="refcoco",
+        layout=variant.layout(),
+    )
+
+
+_UNC: Sequence[str] = ("train", "validation", "testA", "testB")
+PREPARATIONS: tuple[Preparation, ...] = tuple(
+    _preparation(variant)
+    for variant in (
+        _Variant("refcoco", "RefCOCO", "refcoco", ("unc",), tuple(_UNC), ""),
+        _Variant("refcoco_plus", "RefCOCO+", "refcoco+", ("unc",), tuple(_UNC), ", no places"),
+        # Google's splits share pictures between train and val; UMD's do not, and are the field's.
+        _Variant(
+            "refcocog",
+            "RefCOCOg",
+            "refcocog",
+            ("umd", "google"),
+            ("train", "validation", "test"),
+            ", long phrases",
+        ),
+    )
+)
