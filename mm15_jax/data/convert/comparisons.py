@@ -190,11 +190,11 @@ def _table(
     source: Source, file: str, delimiter: str, columns: tuple[str, ...]
 ) -> list[dict[str, str]]:
     """Rows of a table with a head that names at least `columns`, kept for the next part."""
-    return _table_now(source, file, source.stamp(file), delimiter, columns)
+    return _stamped_table(source, file, source.stamp(file), delimiter, columns)
 
 
 @functools.lru_cache(maxsize=4)
-def _table_now(
+def _stamped_table(
     source: Source, file: str, stamp: str, delimiter: str, columns: tuple[str, ...]
 ) -> list[dict[str, str]]:
     text = io.StringIO(source.read(file).decode("utf-8"), newline="")
