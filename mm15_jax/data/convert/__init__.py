@@ -1,5 +1,7 @@
 """Converters of published formats: one module a format, which serves every data set that has it."""
 
+from types import ModuleType
+
 from mm15_jax.data.convert import (
     ai2d,
     captions,
@@ -18,7 +20,8 @@ from mm15_jax.data.convert import (
     vqa,
 )
 
-MODULES = (
+# Each has `PREPARATIONS`, by which the registry finds its data sets.
+MODULES: tuple[ModuleType, ...] = (
     ai2d,
     captions,
     code_pictures,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import PIL.Image
@@ -22,7 +22,7 @@ from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import FILE_NAMES, file_preparation
 from mm15_jax.data.convert.segments import image_of
 from mm15_jax.data.convert.table_picture import label_font
-from mm15_jax.data.preparation import DataError, Preparation
+from mm15_jax.data.preparation import BadRecord, DataError, Preparation, examples_of
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image
 
@@ -67,31 +67,30 @@ def with_letters(image: Image, texts: dict[str, Any]) -> Image:
     return image_of(buffer.getvalue())
 
 
-def _ai2d(maker: Maker, name: str) -> Iterator[Example]:
+def _ai2d(maker: Maker, name: str) -> Iterable[Example | BadRecord]:
     record = json.loads(maker.source.read(name))
-    image = record["imageName"]
+    image, questions = record["imageName"], record["questions"]
     is_test = image.removesuffix(".png") in _test_ids(maker.source)
-    if is_test != (maker.split == "test") or not record["questions"]:
-        return
+    if is_test != (maker.split == "test") or not questions:
+        return ()
     folder = _folder(name)
     plain = maker.picture(f"{folder}images/{image}")
-    lettered: Image | None = None
-    for question, facts in record["questions"].items():
-        if facts["abcLabel"] and lettered is None:
-            annotation = json.loads(maker.source.read(f"{folder}annotations/{image}.json"))
-            lettered = with_letters(plain, annotation["text"])
+    lettered = plain
+    if any(facts["abcLabel"] for facts in questions.values()):
+        annotation = json.loads(maker.source.read(f"{folder}annotations/{image}.json"))
+        lettered = with_letters(plain, annotation["text"])
+
+    def example(question: tuple[str, dict]) -> Example:
+        text, facts = question
         texts = facts["answerTexts"]
         choices = [text for text in dict.fromkeys(texts) if text != _NO_OPTION]
-        correct = texts[facts["correctAnswer"]]
-        if correct not in choices:
-            raise DataError(f"{facts['questionId']}: the right answer is no option")
-        yield maker.choice(
-            facts["questionId"],
-            lettered if facts["abcLabel"] and lettered is not None else plain,
-            question,
-            choices,
-            choices.index(correct),
-        )
+        picture = lettered if facts["abcLabel"] else plain
+        correct = choices.index(texts[facts["correctAnswer"]])
+        return maker.choice(facts["questionId"], picture, text, choices, correct)
+
+    return examples_of(
+        ((facts["questionId"], (text, facts)) for text, facts in questions.items()), example
+    )
 
 
 PREPARATIONS: tuple[Preparation, ...] = (

@@ -2,7 +2,7 @@
 
 Formats: COCO's captions_*.json as read by pycocotools, NoCaps by big_vision's `datasets/nocaps`;
 Chart-to-Text by kasnerz/tabgenie. A picture is one example; it is trained on one of its captions,
-chosen by its name, and asked for as in LLaVA-1.5 and MM1.
+chosen by its name, and asked for as in LLaVA-1.5.
 """
 
 from __future__ import annotations

@@ -34,20 +34,15 @@ def or_docowl(preparation: Preparation, dataset: str, metric: str) -> Preparatio
         "test": f"test/{dataset}_test.jsonl",
     }
 
-    def published(source: Source | None) -> bool:
-        return (
-            source is not None
-            and source.exists("imgs")
-            and bool(files_of(source, [*files.values()]))
-        )
-
     def parts(split: str, source: Source | None) -> Sequence[Part]:
-        if source is None or not published(source):
-            return preparation.parts(split, source)
-        return JSON_LINES.parts(source, files_of(source, [files[split]]))
+        assert source is not None
+        if source.exists("imgs") and files_of(source, [*files.values()]):
+            return JSON_LINES.parts(source, files_of(source, [files[split]]))
+        return preparation.parts(split, source) if split in preparation.splits else []
 
     def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-        if source is None or part.files != (files[split],):
+        assert source is not None
+        if part.files != (files[split],):
             return preparation.convert(split, part, source)
         maker = Maker(source, preparation.name, preparation.category, split)
 

@@ -1,7 +1,7 @@
 """JSON as data sets publish it: arrays of records, a line a record, whole files; cut into parts.
 
-An annotation file may have a gigabyte in one array. One pass over its bytes finds where its
-elements begin, without building a single object; a part is then a range of bytes that parses alone.
+An annotation file may have a gigabyte in one array. One pass, an element in memory at a time, finds
+where its elements begin; a part is then a range of bytes that parses alone.
 """
 
 from __future__ import annotations
@@ -9,17 +9,15 @@ from __future__ import annotations
 import functools
 import io
 import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mm15_jax.data.convert import json_stream
 from mm15_jax.data.preparation import DataError, Part
 from mm15_jax.data.source import Source
 
 RECORDS = 8192  # of a part
 _LINES_BYTES = 64 * 2**20  # of a part of a file with a record a line
-# A string, or what opens, closes and separates outside of strings.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 
 
 def array_parts(source: Source, file: str, *, key: str = "", per_part: int = RECORDS) -> list[Part]:
@@ -28,19 +26,19 @@ def array_parts(source: Source, file: str, *, key: str = "", per_part: int = REC
     Raises:
       ValueError: if the file is not that.
     """
-    return _parts(source, file, key, b"[", per_part)
+    return _parts(source, file, key, "[", per_part)
 
 
 def object_parts(
     source: Source, file: str, *, key: str = "", per_part: int = RECORDS
 ) -> list[Part]:
     """Parts of the members of an object, as `array_parts` of the elements of an array."""
-    return _parts(source, file, key, b"{", per_part)
+    return _parts(source, file, key, "{", per_part)
 
 
-def _parts(source: Source, file: str, key: str, opening: bytes, per_part: int) -> list[Part]:
+def _parts(source: Source, file: str, key: str, opening: str, per_part: int) -> list[Part]:
     parts, first, stop, count = [], 0, 0, 0
-    for begin, end in _elements(source.read(file), key, opening, f"{file} in {source.url}"):
+    for begin, end, _ in json_stream.elements(source, file, key, opening):
         if count == 0:
             first = begin
         stop, count = end, count + 1
@@ -52,32 +50,6 @@ def _parts(source: Source, file: str, key: str, opening: bytes, per_part: int) -
 
 def _part(file: str, start: int, stop: int, records: int | None) -> Part:
     return Part(f"{file}[{start}:{stop}]", records, (file,), start, stop)
-
-
-def _elements(data: bytes, key: str, opening: bytes, where: str) -> Iterator[tuple[int, int]]:
-    """(first byte, byte behind the last) of each element of the array, or member of the object."""
-    inside = 2 if key else 1  # depth of the array's elements
-    opened = b'"%s"' % key.encode()
-    depth, begin, within, last = 0, 0, not key, b""
-    for token in _TOKEN.finditer(data):
-        text = token.group()
-        if text in (b"[", b"{"):
-            depth += 1
-            if depth == inside:
-                within = text == opening and (not key or last == opened)
-                begin = token.end()
-        elif text in (b"]", b"}", b","):
-            if depth == inside and within:
-                if data[begin : token.start()].strip():
-                    yield begin, token.start()
-                begin = token.end()
-                if text != b",":
-                    return
-            depth -= text != b","
-        last = text if text != b"," else b""
-    named = f"under {key!r}" if key else "at its top"
-    kind = "an array" if opening == b"[" else "an object"
-    raise ValueError(f"{where} is no JSON file with {kind} {named}")
 
 
 def array_records(source: Source, part: Part) -> Iterator[tuple[str, Any]]:

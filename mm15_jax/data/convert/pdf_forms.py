@@ -6,8 +6,8 @@ spaces); DeepForm as project-deepform/deepform does (a CSV with the facts of eac
 DocDownstream-1.0, which has pictures of both, is read too (module `docowl`).
 
 A document has up to hundreds of pages, and the facts do not say where they stand. So a fact is
-asked of the first page whose text has it, in one of its usual spellings; facts that no page has are
-left out. The facts of a page are one example of training.
+asked of the first page whose text has it, in one of its usual spellings; facts that no page has and
+documents without any, are left out. The facts of a page are one example of training.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import Reading, file_preparation
 from mm15_jax.data.convert.segments import image_of
 from mm15_jax.data.open_corpus import pdf
-from mm15_jax.data.preparation import DataError, Part, Preparation
+from mm15_jax.data.preparation import Part, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image
 
@@ -109,10 +109,7 @@ def _form(maker: Maker, form: Form) -> Iterator[Example]:
     stem = form.name.removesuffix(".pdf")
     with maker.source.local(form.name) as path:
         pages = _pages(form, path, pdf.page_count(path))
-        found = facts_by_page(form, pages)
-        if not found:
-            raise DataError("no page has one of its facts")
-        for number, facts in found.items():
+        for number, facts in facts_by_page(form, pages).items():
             picture = _page_image(path, number)
             key = f"{stem}/{number + 1}"
             turns = [(_QUESTION.format(name), value) for name, value in facts]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mm15_jax.data.convert import json_files, parquet_files
+from mm15_jax.data.convert import json_files, json_stream, parquet_files
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
 from mm15_jax.data.source import Source
@@ -29,9 +29,14 @@ class Reading:
 
     parts: Callable[[Source, Sequence[str]], Sequence[Part]]
     records: Callable[[Source, Part], Iterator[tuple[str, Any]]]
+    # Every record of the files in one pass, where that is faster than a part at a time.
+    stream: Callable[[Source, Sequence[str]], Iterator[tuple[str, Any]]] | None = None
 
     def all(self, source: Source, files: Sequence[str]) -> Iterator[tuple[str, Any]]:
-        """Every record of the files, a part at a time."""
+        """Every record of the files."""
+        if self.stream is not None:
+            yield from self.stream(source, files)
+            return
         for part in self.parts(source, files):
             yield from self.records(source, part)
 
@@ -40,16 +45,25 @@ def _each(parts: Callable[[Source, str], list[Part]]):
     return lambda source, files: [part for file in files for part in parts(source, file)]
 
 
+def _stream(key: str, opening: str):
+    def records(source: Source, files: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        for file in files:
+            for begin, _, value in json_stream.elements(source, file, key, opening):
+                yield f"{file}@{begin}", value
+
+    return records
+
+
 def json_array(key: str = "") -> Reading:
     """An array of records, the whole file or under `key`."""
     parts = functools.partial(json_files.array_parts, key=key, per_part=RECORDS)
-    return Reading(_each(parts), json_files.array_records)
+    return Reading(_each(parts), json_files.array_records, _stream(key, "["))
 
 
 def json_object(key: str = "") -> Reading:
     """An object of records by name; a record is (name, value)."""
     parts = functools.partial(json_files.object_parts, key=key, per_part=RECORDS)
-    return Reading(_each(parts), json_files.object_records)
+    return Reading(_each(parts), json_files.object_records, _stream(key, "{"))
 
 
 def _line_parts(source: Source, files: Sequence[str]) -> list[Part]:
@@ -179,7 +193,7 @@ def file_preparation(
     layout: str,
     files: Mapping[str, Sequence[str]],
     reading: Reading,
-    example: Callable[[Maker, Any], Example | Iterable[Example]],
+    example: Callable[[Maker, Any], Example | Iterable[Example | BadRecord]],
     train_reading: Reading | None = None,
     version: int = 1,
 ) -> Preparation:
@@ -194,7 +208,7 @@ def file_preparation(
       layout: what --source must hold.
       files: names or patterns, by split; a split without any has no parts.
       reading: of every split.
-      example: makes the examples of a record.
+      example: makes the examples of a record; BadRecords for what is bad within it.
       train_reading: of split "train" instead, where questions on a picture are one example.
       version: as in `Preparation`.
     """
@@ -211,7 +225,7 @@ def file_preparation(
         assert source is not None
         maker = Maker(source, name, category, split)
 
-        def examples(record: Any) -> Example | Iterable[Example]:
+        def examples(record: Any) -> Example | Iterable[Example | BadRecord]:
             if isinstance(record, DataError):
                 raise record
             return example(maker, record)

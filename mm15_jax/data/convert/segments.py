@@ -31,7 +31,10 @@ def image_of(data: bytes, role: str = "user") -> Image:
                 width, height = height, width
     # Pillow reports broken files by all of these.
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise DataError(f"not a readable picture ({error})") from error
+        # Pillow's own words for it have an address of memory in them.
+        unknown = isinstance(error, PIL.UnidentifiedImageError)
+        reason = "of no known kind" if unknown else error
+        raise DataError(f"not a readable picture ({reason})") from error
     if not 0 < width * height <= MAX_PIXELS:
         raise DataError(f"a picture that claims {width} x {height} pixels")
     return Image(data=data, height=height, width=width, role=role)

@@ -57,7 +57,7 @@ def test_ai2d_letters_cover_the_texts_of_the_diagram(tmp_path):
             "B",
         )
     ]
-    assert bad == {"ai2d/questions/7.png.json": "IndexError: list index out of range"}
+    assert bad == {"7.png-0": "IndexError: list index out of range"}
 
 
 def test_ai2d_options_that_are_letters_are_not_lettered_again(tmp_path):
