@@ -177,6 +177,19 @@ def _interleaved(name: str, description: str) -> LlavaSet:
     )
 
 
+# For data of one's own; `dataclasses.replace` gives it another name and category.
+OWN = LlavaSet(
+    "llava_json",
+    "general",
+    "Your own dialogues about pictures, in LLaVA's format.",
+    "yours",
+    "*.json, *.jsonl (.gz, .zst) or *.parquet with {id, image or images, conversations}; names "
+    "of pictures relative to the source or to images/. A file with `val` or `test` as a word "
+    "of its name is of that split",
+    _ANY,
+    _BESIDE,
+    in_place=True,
+)
 SETS = (
     _instruct(
         "llava_conversation",
@@ -293,17 +306,6 @@ SETS = (
     ),
     _interleaved("coco_instruct_interleaved", "Interleaved instructions about COCO pictures"),
     _interleaved("icl_instruct", "Instructions with examples in context, over several pictures"),
-    LlavaSet(
-        "llava_json",
-        "general",
-        "Your own dialogues about pictures, in LLaVA's format.",
-        "yours",
-        "*.json, *.jsonl (.gz, .zst) or *.parquet with {id, image or images, conversations}; names "
-        "of pictures relative to the source or to images/. A file with `val` or `test` as a word "
-        "of its name is of that split",
-        _ANY,
-        _BESIDE,
-        in_place=True,
-    ),
+    OWN,
 )
 PREPARATIONS = tuple(preparation(row) for row in SETS)

@@ -127,7 +127,6 @@ def _compressed_lines(source: Source, file: str) -> Iterator[tuple[str, bytes | 
             number += 1
 
 
-@functools.lru_cache(maxsize=256)
 def _is_array(source: Source, file: str) -> bool:
     if file.endswith(_LINES):
         return False

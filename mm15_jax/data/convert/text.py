@@ -40,7 +40,9 @@ def _parts(split: str, source: Source | None) -> list[Part]:
     ]
 
 
-def _preparation(name: str, description: str, licence: str) -> Preparation:
+def preparation(name: str, description: str, licence: str) -> Preparation:
+    """The preparation of a text of this name."""
+
     def example(place: str, record: Mapping[str, Any]) -> Example:
         text = record.get(_FIELD)
         if not isinstance(text, str) or not text.strip():
@@ -67,10 +69,10 @@ def _preparation(name: str, description: str, licence: str) -> Preparation:
 
 
 PREPARATIONS = (
-    _preparation(
+    preparation(
         "hq_text",
         "Documents for pre-training, of whatever open corpus you chose (MM1.5's own is private).",
         "see publisher",
     ),
-    _preparation("jsonl_text", "Your own documents, a record each.", "yours"),
+    preparation("jsonl_text", "Your own documents, a record each.", "yours"),
 )
