@@ -11,6 +11,7 @@ CORE = [
     "absl-py>=2.1",
     "array-record>=0.8.1; sys_platform == 'linux'",
     "flax>=0.12,<0.13",
+    "fsspec",  # sources in buckets
     "grain>=0.2.15,<0.3",
     "jax>=0.10,<0.11",
     "numpy>=2.0,<3",
@@ -40,6 +41,8 @@ EXTRAS = {
     "gpu": ["jax[cuda13]>=0.10,<0.11"],
     "eval": ["lm-eval>=0.4.9"],
     "hf": ["safetensors>=0.5", "huggingface-hub>=0.30"],
+    # In an environment of its own: Beam wants other versions of protobuf, pillow and pyarrow.
+    "beam": ["apache-beam[gcp]>=2.65"],
     "open": ["pypdfium2>=4.30"],
     "oracle": ["torch>=2.5", "transformers>=5.0"],
     "test": [

@@ -1,4 +1,4 @@
-"""mm15 prepare DATASET ... [--source DIR_OR_URL] [--out DIR] [--workers N] [--list] [--json]
+"""mm15 prepare DATASET ... [--source DIR_OR_URL] [--out DIR] [--list] [-- BEAM_OPTIONS]
 
 Makes data sets ready for training: shards of examples with checksums and a manifest. DATASET is a
 name of `mm15 prepare --list`, `miniature` for all generated ones, or `open` for the open corpus.
@@ -39,6 +39,14 @@ def define_flags(flags) -> None:
         upper_bound=1,
         flag_values=flags,
     )
+    common.define_string(flags, "tokenizer", None, "count text tokens with it, for the report")
+    absl_flags.DEFINE_enum(
+        "runner",
+        "processes",
+        ["processes", "beam"],
+        "who makes the shards: processes here, or Apache Beam with the options after --",
+        flag_values=flags,
+    )
     absl_flags.DEFINE_boolean("list", False, "list data sets, prepare nothing", flag_values=flags)
 
 
@@ -47,6 +55,7 @@ def main(arguments, flags) -> int:
     from mm15_jax.data import registry
 
     out = flags.out or common.DATA_DIR
+    arguments, options = _divide(arguments)
     if flags.list:
         _print_list(registry.expand(arguments) or registry.all_preparations(), out, flags.json)
         return 0
@@ -55,6 +64,13 @@ def main(arguments, flags) -> int:
     names = registry.expand(arguments)
     from mm15_jax.data.prepare import prepare_many
 
+    runner = None
+    if flags.runner == "beam":
+        from mm15_jax.data.beam import in_pipeline
+
+        runner = in_pipeline(options)
+    elif options:
+        raise ValueError(f"{options[0]} is an option of Beam's: it goes with --runner=beam")
     reports = prepare_many(
         names,
         out,
@@ -63,12 +79,20 @@ def main(arguments, flags) -> int:
         workers=flags.workers,
         limit=flags.limit,
         max_bad_fraction=flags.max_bad_fraction,
+        tokenizer=flags.tokenizer,
+        runner=runner,
     )
     if flags.json:
         print(json.dumps([report.as_dict() for report in reports], indent=1))
     else:
         print("\n".join(report.as_text() for report in reports))
     return 0
+
+
+def _divide(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Names of data sets, and Beam's options, which come behind them and after "--"."""
+    first = next((i for i, word in enumerate(arguments) if word.startswith("-")), len(arguments))
+    return arguments[:first], arguments[first:]
 
 
 def _print_list(names, data_dir: str, as_json: bool) -> None:

@@ -8,7 +8,9 @@ holds as long as all that its shard depends on is as it was.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,6 +43,22 @@ class Task:
     identity: str  # all that the shard's content depends on
     take: int | None = None  # at most so many examples; None: all of the part
 
+    def as_json(self) -> str:
+        """One line."""
+        plain = {"source": self.source and self.source.url, "directory": str(self.directory)}
+        part = dataclasses.asdict(self.part)
+        return json.dumps({**vars(self), **plain, "part": part})
+
+    @classmethod
+    def from_json(cls, line: str) -> Task:
+        """The task of `as_json`."""
+        fields: dict[str, Any] = json.loads(line)
+        fields["part"]["files"] = tuple(fields["part"]["files"])
+        fields["part"] = Part(**fields["part"])
+        fields["source"] = fields["source"] and _open_source(fields["source"])
+        fields["directory"] = Path(fields["directory"])
+        return cls(**fields)
+
 
 @dataclasses.dataclass(frozen=True)
 class Receipt:
@@ -65,6 +83,10 @@ class Receipt:
         fields["tally"] = Tally.from_dict(fields["tally"])
         fields["bad"] = tuple(BadRecord(**bad) for bad in fields["bad"])
         return cls(**fields)
+
+
+# A line of a task names its source; one look at a bucket is enough for all of them.
+_open_source = functools.lru_cache(maxsize=8)(Source)
 
 
 def tasks_of(
@@ -155,20 +177,38 @@ def write_receipts(directory: Path, receipts: Sequence[Receipt]) -> None:
     records.write_atomically(directory / RECEIPTS, lines.encode())
 
 
+def write_tasks(path: Path, tasks: Sequence[Task]) -> None:
+    """Puts tasks into a file, a line each."""
+    records.write_atomically(path, "".join(f"{task.as_json()}\n" for task in tasks).encode())
+
+
+def read_tasks(path: Path | str) -> Iterator[Task]:
+    """The tasks of a file."""
+    return map(Task.from_json, Path(path).read_text().splitlines())
+
+
 def valid_receipts(directory: Path, tasks: Sequence[Task]) -> dict[str, Receipt]:
     """By name of the part, receipts of shards that are there, whole, and what is asked for."""
     identities = {task.part.name: task.identity for task in tasks}
-    asked = [r for r in _read_receipts(directory) if identities.get(r.part) == r.identity]
+    found = _receipts_in(directory, records.file_names(directory))
+    asked = [r for r in found if identities.get(r.part) == r.identity]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:  # hashing lets go of the GIL
         held = pool.map(lambda receipt: records.holds_shard(directory, receipt.shard), asked)
         return {receipt.part: receipt for receipt, holds in zip(asked, held, strict=True) if holds}
 
 
-def _read_receipts(directory: Path) -> Iterator[Receipt]:
-    for name in records.file_names(directory):
-        if name == RECEIPTS or name.endswith(RECEIPT):
-            for line in (directory / name).read_text().splitlines():
-                try:
-                    yield Receipt.from_json(line)
-                except (ValueError, TypeError, KeyError, AttributeError):
-                    continue  # a damaged receipt is none: the shard is made again
+def read_receipts(directory: Path, shards: Iterable[str]) -> list[Receipt]:
+    """The receipts that lie beside shards, in their order."""
+    return _receipts_in(directory, [f"{shard}{RECEIPT}" for shard in shards])
+
+
+def _receipts_in(directory: Path, names: Iterable[str]) -> list[Receipt]:
+    names = [name for name in names if name == RECEIPTS or name.endswith(RECEIPT)]
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:  # a bucket answers slowly
+        texts = list(pool.map(lambda name: (directory / name).read_text(), names))
+    found = []
+    for line in (line for text in texts for line in text.splitlines()):
+        # A damaged receipt is none: the shard is made again.
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+            found.append(Receipt.from_json(line))
+    return found

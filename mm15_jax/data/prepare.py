@@ -25,6 +25,7 @@ from mm15_jax.data.processes import spawn_pool
 from mm15_jax.data.progress import Progress, ProgressLine, Reckoner
 from mm15_jax.data.records import MANIFEST, Manifest
 from mm15_jax.data.source import Source
+from mm15_jax.data.text_tokens import count_text_tokens
 
 # Makes the shards of tasks, somewhere, and gives their receipts as they come.
 Runner = Callable[[Preparation, Sequence[Task]], Iterator[Receipt]]
@@ -52,6 +53,7 @@ def prepare(
     workers: int | None = None,
     limit: int | None = None,
     max_bad_fraction: float = 0.001,
+    tokenizer: str | None = None,
     progress: Progress | None = None,
     runner: Runner | None = None,
 ) -> list[SplitReport]:
@@ -66,6 +68,7 @@ def prepare(
       limit: at most so many examples of a split, the first ones.
       max_bad_fraction: share of a split's records that may be bad before it is given up; see
         `prepare_report.bad_allowed` for small splits.
+      tokenizer: counts the tokens of the texts, for the report.
       progress: called for each shard that is done; default a line on stderr.
       runner: makes the shards, in place of processes on this machine.
 
@@ -93,6 +96,8 @@ def prepare(
         job = _Job(preparation, Path(data_dir), found, limit, max_bad_fraction, progress, runner)
         made = [_prepare_split(job, split) for split in splits or preparation.splits]
     reports = [report for report in made if report is not None]
+    if tokenizer is not None:
+        reports = [_with_tokens(report, tokenizer, workers) for report in reports]
     if not reports or (splits and len(reports) < len(made)):
         wanted = ", ".join(splits or preparation.splits)
         raise ValueError(
@@ -264,6 +269,15 @@ def _declare(
     return report
 
 
+def _with_tokens(report: SplitReport, tokenizer: str, workers: int | None) -> SplitReport:
+    if tokenizer in report.tokens:
+        return report
+    count = count_text_tokens(report.directory, tokenizer, workers)
+    report = dataclasses.replace(report, tokens={**report.tokens, tokenizer: count})
+    prepare_report.write_report(report)
+    return report
+
+
 def prepare_many(
     names: Sequence[str],
     data_dir: Path | str,
@@ -290,5 +304,7 @@ def prepare_many(
         return [
             report
             for name in names
-            for report in prepare(registry.get(name), data_dir, runner=runner or run, **arguments)
+            for report in prepare(
+                registry.get(name), data_dir, workers=workers, runner=runner or run, **arguments
+            )
         ]

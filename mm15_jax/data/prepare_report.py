@@ -39,6 +39,7 @@ class SplitReport:
     images: int
     widths: dict[str, int] | None  # min, median (to 1 %), max in pixels
     heights: dict[str, int] | None
+    checksum: str  # of the records
     shards: int
     shards_kept: int  # made by an earlier run
     seconds: float
@@ -73,7 +74,7 @@ class SplitReport:
 def report_of(
     manifest: Manifest, receipts: Sequence[Receipt], directory: Path, kept: int, seconds: float
 ) -> SplitReport:
-    """The report of a whole split; tokens are not counted yet."""
+    """The report of a whole split; its tokens are those that an earlier report has counted."""
     tally = Tally.of(receipt.tally for receipt in receipts)
     named = [
         {"part": receipt.part, "key": bad.key, "reason": bad.reason}
@@ -91,10 +92,11 @@ def report_of(
         bytes=sum(shard.bytes for shard in manifest.shards),
         categories=manifest.categories,
         characters=tally.characters,
-        tokens={},
+        tokens=_tokens_before(directory, manifest.checksum),
         images=tally.images,
         widths=tally.widths.summary(),
         heights=tally.heights.summary(),
+        checksum=manifest.checksum,
         shards=len(receipts),
         shards_kept=kept,
         seconds=round(seconds, 3),
@@ -111,6 +113,15 @@ def _grouped(named: Sequence[dict[str, str]]) -> tuple[dict[str, Any], ...]:
         if len(group["keys"]) < _KEYS:
             group["keys"].append(bad["key"])
     return tuple(sorted(groups.values(), key=lambda group: -group["count"]))
+
+
+def _tokens_before(directory: Path, checksum: str) -> dict[str, int]:
+    """What was counted before, in these very records."""
+    try:
+        fields = json.loads((directory / REPORT).read_text())
+        return dict(fields["tokens"]) if fields["checksum"] == checksum else {}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
 
 
 def write_report(report: SplitReport) -> None:

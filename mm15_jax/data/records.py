@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -103,9 +104,15 @@ class Manifest:
         return hashlib.sha256(" ".join(s.sha256 for s in self.shards).encode()).hexdigest()
 
 
+def _temporary(path: Path) -> Path:
+    """A name beside `path` that no other process, on any machine, writes to."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that a reader sees all of it or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Writes a file, and its folder, so that a reader sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
     with open(temporary, "wb") as file:
         file.write(data)
         file.flush()
@@ -159,7 +166,7 @@ def write_shard(path: Path, examples: Iterable[Example]) -> Shard:
     The bytes depend on the examples alone, so a shard that is written again has the same checksum.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     categories: Counter[str] = Counter()
     writer = array_record_module.ArrayRecordWriter(str(temporary), _WRITER_OPTIONS)
     try:

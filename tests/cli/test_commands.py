@@ -84,7 +84,27 @@ def test_prepare_makes_a_data_set_once(mm15, tmp_path):
     again = mm15(*command)
     assert again.out.count("already prepared") == 3
     listed = json.loads(mm15("prepare", "--list", "--out", "data", "--json").out)
-    assert [row["name"] for row in listed if row["present"]] == ["mini_compare"]
+    (row,) = [row for row in listed if row["present"]]
+    assert (row["name"], row["path"], row["format"]) == (
+        "mini_compare", "data/mini_compare", "generated",
+    )  # fmt: skip
+    assert row["records"] == {"train": 3, "validation": 3, "test": 3}
+    assert row["groups"] == ["miniature"] and row["licence"] and row["layout"] == ""
+
+
+def test_prepare_lists_what_is_asked_for(mm15):
+    text = mm15("prepare", "--list", "open").out
+    assert "open_stamps" in text and "mini_ocr" not in text
+    rows = json.loads(mm15("prepare", "--list", "--json", "open_stamps").out)
+    assert rows[0]["requires_source"] and "usr/share" in rows[0]["layout"]
+
+
+def test_prepare_takes_some_splits_and_says_what_they_hold(mm15):
+    command = ("prepare", "mini_compare", "--limit", 3, "--workers", 1, "--split", "test")
+    outcome = mm15(*command, "--tokenizer", "nano")
+    (first, pictures) = outcome.out.splitlines()
+    assert first.startswith("mini_compare test: 3 examples, 0 bad, ") and "tokens (nano)" in first
+    assert pictures.startswith("  6 pictures: ")
 
 
 def test_training_goes_on_where_it_stopped_and_its_scores_are_reported(mm15, tmp_path, data_dir):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mm15_jax.data import prepare as prepare_lib
 from mm15_jax.data import registry
 from mm15_jax.data.parts import RECEIPTS
 from mm15_jax.data.preparation import BadRecord, Part, Preparation, range_parts
@@ -19,6 +20,7 @@ from mm15_jax.data.prepare_report import REPORT, bad_allowed
 from mm15_jax.data.progress import Event, ProgressLine
 from mm15_jax.data.records import MANIFEST, open_dataset
 from mm15_jax.inputs.example import Example, Image, Text
+from mm15_jax.inputs.tokenizer import load_tokenizer
 from tests.data.conftest import png
 
 COUNT = 600  # three shards
@@ -383,6 +385,20 @@ def test_the_report_says_what_is_in_the_pictures_and_texts(tmp_path):
     assert written == json.loads(json.dumps(report.as_dict()))
 
 
+def test_tokens_are_counted_once_for_each_tokenizer(tmp_path, monkeypatch):
+    preparation = registry.get("mini_instructions")
+    arguments = {"workers": 1, "limit": 20, "progress": lambda event: None}
+    prepare(preparation, tmp_path, ["test"], **arguments)
+    (report,) = prepare(preparation, tmp_path, ["test"], tokenizer="nano", **arguments)
+    tokenizer = load_tokenizer("nano")
+    texts = [s.text for example in open_dataset(report.directory) for s in example.segments]
+    assert report.tokens == {"nano": sum(len(tokenizer.encode(text)) for text in texts)}
+    assert f"{report.tokens['nano']:,} tokens (nano)" in report.as_text()
+    monkeypatch.setattr(prepare_lib, "count_text_tokens", lambda *_: pytest.fail("counted again"))
+    (again,) = prepare(preparation, tmp_path, ["test"], tokenizer="nano", **arguments)
+    assert again.tokens == report.tokens
+
+
 def test_progress_reaches_the_total(tmp_path):
     events = []
     run(Maker(), tmp_path, progress=events.append)
@@ -439,14 +455,15 @@ def test_processes_make_what_one_process_makes(tmp_path):
     assert len(open_dataset(tmp_path / "1" / "mini_text" / "train")) == 900
 
 
-def prepare_text(data_dir):
-    prepare(registry.get("mini_text"), data_dir, ["test"], workers=2, progress=lambda event: None)
+def prepare_text(data_dir, workers):
+    preparation = registry.get("mini_text")
+    prepare(preparation, data_dir, ["test"], workers=workers, progress=lambda event: None)
 
 
 def test_a_kill_of_the_parent_of_processes_changes_nothing_in_the_end(tmp_path):
-    prepare_text(tmp_path / "straight")
+    prepare_text(tmp_path / "straight", workers=1)
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=prepare_text, args=(tmp_path / "killed",))
+    process = context.Process(target=prepare_text, args=(tmp_path / "killed", 2))
     process.start()
     directory = tmp_path / "killed" / "mini_text" / "test"
     deadline = time.monotonic() + 60
@@ -455,8 +472,24 @@ def test_a_kill_of_the_parent_of_processes_changes_nothing_in_the_end(tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert not (directory / MANIFEST).exists()
-    prepare_text(tmp_path / "killed")
+    prepare_text(tmp_path / "killed", workers=1)
     assert files(directory) == files(tmp_path / "straight" / "mini_text" / "test")
+
+
+def test_groups_stand_for_their_members():
+    assert registry.expand(["mini_ocr", "miniature"])[:2] == ["mini_ocr", "mini_glyphs"]
+    assert set(registry.groups()["open"]) <= registry.all_preparations().keys()
+    with pytest.raises(ValueError, match="'miniatur'; did you mean 'miniature'"):
+        registry.expand(["miniatur"])
+
+
+def test_to_list_data_sets_imports_no_reader_of_formats():
+    code = (
+        "import sys; from mm15_jax.data import registry; registry.all_preparations();"
+        "print([m for m in ('jax', 'pyarrow', 'tensorflow', 'pypdfium2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_registry_knows_the_miniature_and_suggests_names():

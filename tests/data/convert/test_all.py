@@ -47,8 +47,9 @@ def place(tmp_path_factory):
     root, done = tmp_path_factory.mktemp("converters"), {}
 
     def make(name):
+        folder = root / name
         if name not in done:
-            folder = root / name
+            assert not folder.exists(), f"{name} could not be prepared before"
             (folder / "in").mkdir(parents=True)
             FIXTURES[name].make(folder / "in")
             reports = prepared(name, folder / "out", folder / "in")
