@@ -154,5 +154,5 @@ def test_charts_of_many_columns_lie_in_a_folder_of_their_own(tmp_path):
     assert turns(good["statista_dataset/dataset/1"]) == [
         (prompts.CHART_SUMMARY, "Summary 1 of statista.")
     ]
-    assert turns(good["pew_dataset/dataset/multiColumn/4"])[0][1] == "Summary 4 of pew."
+    assert turns(good["pew_dataset/dataset/multiColumn/2"])[0][1] == "Summary 2 of pew."
     assert len(bad) == 1 and "captions/99.txt" in next(iter(bad.values()))
