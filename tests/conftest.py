@@ -8,9 +8,16 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 # The lock file has libtpu, to compile with: no test looks for chips.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import hypothesis
 import pytest
 
 from tests import tiny
+
+# How fast a busy machine draws examples says nothing about the code.
+hypothesis.settings.register_profile(
+    "repository", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("repository")
 
 
 @pytest.fixture(scope="session")
