@@ -87,3 +87,12 @@ def test_it_writes_into_a_part_of_a_larger_array_and_nowhere_else():
 @pytest.mark.parametrize(("ratio", "power"), [(0.2, 1), (1, 1), (1.99, 1), (2, 2), (7.9, 4)])
 def test_powers_of_two_do_not_exceed_the_ratio(ratio, power):
     assert power_of_two(ratio) == power
+
+
+@pytest.mark.parametrize("scale", [1.01, 1.37, 2.6, 8])
+@pytest.mark.parametrize("grey", [0, 123, 255])
+def test_a_flat_picture_stays_flat(grey, scale):
+    side = round(200 * scale)
+    out = np.zeros((200, 200, 3), np.uint8)
+    resize_into(np.full((side, side, 3), grey, np.uint8), out)
+    assert (out == grey).all()
