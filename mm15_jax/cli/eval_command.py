@@ -81,7 +81,7 @@ class _Progress:
         self._began = time.monotonic()
 
     def __call__(self, benchmark: str, answered: int, total: int) -> None:
-        from mm15_jax.train.metrics import duration
+        from mm15_jax.data.progress import duration
 
         spent = time.monotonic() - self._began
         if answered == total:

@@ -1,4 +1,4 @@
-"""mm15 prepare DATASET ... [--out DIR] [--source DIR] [--workers N] [--list] [--json]
+"""mm15 prepare DATASET ... [--source DIR_OR_URL] [--out DIR] [--workers N] [--list] [--json]
 
 Makes data sets ready for training: shards of examples with checksums and a manifest. DATASET is a
 name of `mm15 prepare --list`, `miniature` for all generated ones, or `open` for the open corpus.
@@ -8,13 +8,11 @@ Resumes after a stop; what is already prepared stays as it is.
 from __future__ import annotations
 
 import json
+import pathlib
 
 from absl import flags as absl_flags
 
 from mm15_jax.cli import common
-from mm15_jax.config.names import unknown
-
-GROUPS = {"miniature": "mini_", "open": "open_"}
 
 
 def define_flags(flags) -> None:
@@ -23,80 +21,87 @@ def define_flags(flags) -> None:
     common.define_string(
         flags, "out", None, f"folder of prepared data sets; {common.DATA_DIR}/ where not given"
     )
-    common.define_string(flags, "source", None, "folder of the published files")
+    common.define_string(
+        flags, "source", None, "folder or URL (gs://, s3://) of the published files"
+    )
+    absl_flags.DEFINE_list("split", None, "which splits; all where not given", flag_values=flags)
     absl_flags.DEFINE_integer(
         "workers", None, "processes; one a CPU where not given", lower_bound=1, flag_values=flags
     )
     absl_flags.DEFINE_integer(
         "limit", None, "at most so many examples a split", lower_bound=1, flag_values=flags
     )
+    absl_flags.DEFINE_float(
+        "max_bad_fraction",
+        0.001,
+        "share of a split's records that may be bad; ten are forgiven in a small split",
+        lower_bound=0,
+        upper_bound=1,
+        flag_values=flags,
+    )
     absl_flags.DEFINE_boolean("list", False, "list data sets, prepare nothing", flag_values=flags)
 
 
 def main(arguments, flags) -> int:
-    """Prepares every split of the named data sets; prints a line a split."""
+    """Prepares the named data sets; prints what each split holds."""
+    from mm15_jax.data import registry
+
     out = flags.out or common.DATA_DIR
     if flags.list:
-        _print_list(out, flags.json)
+        _print_list(registry.expand(arguments) or registry.all_preparations(), out, flags.json)
         return 0
     if not arguments:
         raise ValueError("name the data sets to prepare; mm15 prepare --list lists them")
-    from mm15_jax.data.prepare_many import prepare_many
+    names = registry.expand(arguments)
+    from mm15_jax.data.prepare import prepare_many
 
     reports = prepare_many(
-        expand(arguments), out, source=flags.source, workers=flags.workers, limit=flags.limit
+        names,
+        out,
+        splits=flags.split,
+        source=flags.source,
+        workers=flags.workers,
+        limit=flags.limit,
+        max_bad_fraction=flags.max_bad_fraction,
     )
     if flags.json:
         print(json.dumps([report.as_dict() for report in reports], indent=1))
     else:
-        for report in reports:
-            kept = " (already prepared)" if report.shards_kept == report.shards else ""
-            print(
-                f"{report.name} {report.split}: {report.records:,} examples, {report.bad} bad, "
-                f"{report.bytes / 1e6:.1f} MB{kept}"
-            )
+        print("\n".join(report.as_text() for report in reports))
     return 0
 
 
-def expand(names: list[str]) -> list[str]:
-    """Data set names, with groups in place of their names; ValueError for an unknown one."""
-    from mm15_jax.data.registry import all_preparations
-
-    known, expanded = all_preparations(), []
-    for name in names:
-        if name in GROUPS:
-            expanded += [other for other in known if other.startswith(GROUPS[name])]
-        elif name in known:
-            expanded.append(name)
-        else:
-            raise unknown("data set", name, [*known, *GROUPS])
-    return list(dict.fromkeys(expanded))
-
-
-def _print_list(data_dir: str, as_json: bool) -> None:
-    import pathlib
-
-    from mm15_jax.data.records import MANIFEST
-    from mm15_jax.data.registry import all_preparations
-
-    rows = []
-    for preparation in all_preparations().values():
-        folder = pathlib.Path(data_dir) / preparation.name
-        rows.append(
-            {
-                "name": preparation.name,
-                "category": preparation.category,
-                "requires_source": preparation.requires_source,
-                "licence": preparation.licence,
-                "present": all((folder / s / MANIFEST).exists() for s in preparation.splits),
-                "description": preparation.description,
-            }
-        )
+def _print_list(names, data_dir: str, as_json: bool) -> None:
+    rows = [_row(name, pathlib.Path(data_dir)) for name in names]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
-        state = (
-            "prepared" if row["present"] else "source" if row["requires_source"] else "generated"
-        )
-        print(f"{row['name']:<20} {row['category']:<13} {state:<10} {row['description']}")
+        state = "source" if row["layout"] else "generated"
+        if row["present"]:
+            state = ", ".join(f"{split} {count:,}" for split, count in row["records"].items())
+        print(f"{row['name']:<28} {row['category']:<13} {row['format']:<12} {state}")
+        print(f"    {row['description']}")
+
+
+def _row(name: str, data_dir: pathlib.Path) -> dict:
+    """What is known of a data set, and how much of it is prepared."""
+    from mm15_jax.data import records, registry
+
+    preparation = registry.get(name)
+    found = {s: records.find_manifest(data_dir / name / s) for s in preparation.splits}
+    counts = {split: manifest.records for split, manifest in found.items() if manifest}
+    return {
+        "name": name,
+        "category": preparation.category,
+        "format": preparation.format,
+        "licence": preparation.licence,
+        "layout": preparation.layout,
+        "requires_source": preparation.requires_source,
+        "groups": [group for group, members in registry.groups().items() if name in members],
+        "splits": list(preparation.splits),
+        "present": bool(counts),
+        "path": str(data_dir / name) if counts else None,
+        "records": counts,
+        "description": preparation.description,
+    }

@@ -101,8 +101,8 @@ def _train_stage(config, run_dir, data_dir, init_from) -> None:
     start_jax(config.train.batch_rows)
     from mm15_jax.checkpoint import run
     from mm15_jax.checkpoint.initial import find_starts
+    from mm15_jax.data.progress import duration
     from mm15_jax.train.loop import train
-    from mm15_jax.train.metrics import duration
 
     # A run that goes on has its parameters; those it began with may be gone.
     goes_on = run.has_checkpoint(run_dir)
@@ -144,7 +144,7 @@ def _data_dir(given: str | None, configs: list) -> pathlib.Path:
         return pathlib.Path(given)
     data_dir = pathlib.Path(common.DATA_DIR)
     from mm15_jax.config.mixtures import dataset_names
-    from mm15_jax.data.prepare_many import prepare_many
+    from mm15_jax.data.prepare import prepare_many
     from mm15_jax.data.records import MANIFEST
     from mm15_jax.data.registry import all_preparations
 

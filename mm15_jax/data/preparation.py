@@ -1,45 +1,112 @@
-"""How a data set comes to be: the contract between data set authors and `mm15 prepare`."""
+"""How a data set comes to be: the contract between data set authors and `mm15 prepare`.
+
+A source (a folder of published files, or nothing for a generated set) is divided into parts; a
+part is converted by a pure function, in whatever process or Beam worker, into the examples of one
+shard. So a part is the unit of parallelism, of resuming, and of a checksum.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from mm15_jax.data.source import Source
     from mm15_jax.inputs.example import Example
+
+T = TypeVar("T")
+
+_PARTS = 32  # of a set of examples that is neither tiny nor huge
+_PART_RECORDS = (256, 65_536)  # fewest and most examples of a part
+
+
+class DataError(ValueError):
+    """A record of a source that cannot become an example; it is named, counted and skipped."""
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """A record that could not become an example."""
+
+    key: str  # where it is in its source: a key, a file, a line
+    reason: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a source that is converted in one go and becomes one shard. Plain data."""
+
+    name: str  # unique in its split, and stable: "llava_v1_5_mix665k.json[8192:16384]"
+    records: int | None = None  # examples it should give, for progress; None: unknown
+    files: tuple[str, ...] = ()  # of the source, that decide what the part holds
+    start: int = 0  # a range in the first file, or of generated examples; in the converter's
+    stop: int = 0  # own unit: records, bytes, pages
 
 
 @dataclass(frozen=True)
 class Preparation:
     """A data set that `mm15 prepare NAME` can write.
 
-    Worker processes find a preparation again by its name in the registry, so `count` and `make`
+    Worker processes find a preparation again by its name in the registry, so `parts` and `convert`
     need not be picklable. Both must be deterministic: the same arguments and source give the same
-    examples, in whatever process and whatever the index range is cut into.
+    examples, in whatever process.
     """
 
     name: str  # unique in the registry; the directory under the data directory
     category: str  # "general", "text_rich", "knowledge", "refer_ground", "multi_image", "text" ...
     description: str  # one sentence
     licence: str  # of the examples; written into the manifest
-    requires_source: bool  # False: generated; True: `source` must hold the published files
     splits: tuple[str, ...]  # such as ("train", "validation", "test")
-    # count(split) -> number of examples; make(split, index_range, source) -> the examples of
-    # these indices, in order. A preparation that requires a source may count in it: see below.
-    count: Callable[[str], int]
-    make: Callable[[str, range, Path | None], Iterator[Example]]
+    # parts(split, source): what the split is made of, in order. It should be cheap: listing files,
+    # or one pass over an annotation file. A split that the source does not have has no parts.
+    parts: Callable[[str, Source | None], Sequence[Part]]
+    # convert(split, part, source): its examples, and those records that could not become any.
+    convert: Callable[[str, Part, Source | None], Iterator[Example | BadRecord]]
+    format: str = "generated"  # the published format that the source has, as docs/data.md names it
+    layout: str = ""  # what --source must hold, as a user would write it; "" for generated sets
     ordered: bool = False  # a curriculum: read as written, never shuffled
-    version: int = (
-        1  # raise when `make` writes other examples; a prepared set of old version is stale
-    )
-    # Counts that depend on the source: takes the place of `count` where it is given.
-    count_in_source: Callable[[str, Path], int] | None = None
+    version: int = 1  # raise when `convert` writes other examples: older shards are then stale
 
-    def examples_in(self, split: str, source: Path | None) -> int:
-        """Number of examples of a split, given where the published files are."""
-        if self.count_in_source is not None:
-            assert source is not None, "a preparation that counts in its source requires one"
-            return self.count_in_source(split, source)
-        return self.count(split)
+    @property
+    def requires_source(self) -> bool:
+        """Whether it is converted from published files, not generated."""
+        return bool(self.layout)
+
+
+def range_parts(name: str, records: int) -> list[Part]:
+    """Parts of a set whose examples are numbered: contiguous ranges of nearly equal length."""
+    fewest, most = _PART_RECORDS
+    size = min(max(math.ceil(records / _PARTS), fewest), most)
+    parts = math.ceil(records / size)
+    bounds = [records * i // parts for i in range(parts + 1)] if parts else []
+    return [
+        Part(f"{name}[{start}:{stop}]", stop - start, (), start, stop)
+        for start, stop in itertools.pairwise(bounds)
+    ]
+
+
+def examples_of(
+    records: Iterable[tuple[str, T]], convert: Callable[[T], Example | Iterable[Example]]
+) -> Iterator[Example | BadRecord]:
+    """Converts records one by one; what a damaged one raises becomes a BadRecord.
+
+    Args:
+      records: (key, record) pairs; the key names the record in messages.
+      convert: a record to its example or examples.
+    """
+    from mm15_jax.inputs.example import Example
+
+    for key, record in records:
+        try:
+            made = convert(record)
+            found = [made] if isinstance(made, Example) else list(made)
+        except (AssertionError, MemoryError):
+            raise  # ours to mend, not the data's
+        except Exception as error:  # whatever a damaged file makes a reader raise; it is counted
+            kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
+            yield BadRecord(key, f"{kind}{error}")
+            continue
+        yield from found

@@ -1,93 +1,46 @@
-"""`mm15 prepare`: a data set made or converted into shards, in processes, resumable by shard.
+"""`mm15 prepare`: data sets made or converted into shards, in processes, resumable by shard.
 
-A split is cut into index ranges, one a shard. A finished shard has a receipt beside it with its
-checksum and all that its content depends on; a run that is started again keeps the shards whose
-receipt still holds and makes the others. When all are there the manifest is written and takes in
-the receipts. Preparing what is prepared changes nothing.
+A part of a split becomes one shard (`parts`). A run that is started again keeps the shards whose
+receipt still holds and makes the others. When all are there the manifest is written. Preparing what
+is prepared changes nothing.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
-import itertools
-import json
-import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mm15_jax.config.names import unknown
-from mm15_jax.data import records
+from mm15_jax.data import parts, prepare_report, records
+from mm15_jax.data.parts import RECEIPT, RECEIPTS, Receipt, Task
 from mm15_jax.data.preparation import Preparation
+from mm15_jax.data.prepare_report import REPORT, SplitReport, bad_allowed, too_many_bad
 from mm15_jax.data.processes import spawn_pool
-from mm15_jax.data.progress import Event, Progress, ProgressLine
-from mm15_jax.data.records import MANIFEST, Manifest, Shard
-from mm15_jax.inputs.example import Example
+from mm15_jax.data.progress import Progress, ProgressLine, Reckoner
+from mm15_jax.data.records import MANIFEST, Manifest
+from mm15_jax.data.source import Source
 
-_SHARDS = 32  # of a data set that is neither tiny nor huge
-_SHARD_RECORDS = (256, 65_536)  # fewest and most records a shard
-_NAMED = 20  # bad records that a report names
-_RECEIPTS = "receipts"  # where the manifest keeps them
+# Makes the shards of tasks, somewhere, and gives their receipts as they come.
+Runner = Callable[[Preparation, Sequence[Task]], Iterator[Receipt]]
 
 
 @dataclasses.dataclass(frozen=True)
-class BadRecord:
-    """An example that could not be made."""
+class _Job:
+    """What is the same for all splits of a data set."""
 
-    index: int
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitReport:
-    """What preparing a split came to."""
-
-    name: str
-    split: str
-    directory: str
-    records: int
-    bad: int
-    bad_records: tuple[BadRecord, ...]  # the first ones
-    bytes: int
-    categories: dict[str, int]
-    shards: int
-    shards_kept: int  # made by an earlier run
-    seconds: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain dict for JSON."""
-        return dataclasses.asdict(self)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Task:
-    """One shard: picklable, all that a worker process needs but the preparation's functions."""
-
-    name: str
-    split: str
-    start: int
-    stop: int
-    path: Path
-    source: Path | None
-    identity: str  # all that the shard's content depends on, as JSON
-    bad_allowed: float
-
-
-@dataclasses.dataclass(frozen=True)
-class _Receipt:
-    """Says that a shard is whole, and of what it was made."""
-
-    identity: str
-    shard: Shard
-    bad_records: tuple[BadRecord, ...]
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> _Receipt:
-        bad = tuple(BadRecord(**record) for record in fields["bad_records"])
-        return cls(fields["identity"], Shard(**fields["shard"]), bad)
+    preparation: Preparation
+    data_dir: Path
+    source: Source | None
+    limit: int | None
+    max_bad_fraction: float
+    progress: Progress
+    runner: Runner
 
 
 def prepare(
@@ -95,101 +48,194 @@ def prepare(
     data_dir: Path | str,
     splits: Sequence[str] | None = None,
     *,
+    source: Source | Path | str | None = None,
     workers: int | None = None,
-    source: Path | str | None = None,
     limit: int | None = None,
     max_bad_fraction: float = 0.001,
     progress: Progress | None = None,
+    runner: Runner | None = None,
 ) -> list[SplitReport]:
     """Writes a data set under `<data_dir>/<name>/<split>`.
 
     Args:
       preparation: what to make; with several workers it must be the registry's.
       data_dir: where data sets are; made if absent.
-      splits: which splits; default all.
+      splits: which splits; default all that the source has.
+      source: where the published files are: a folder, or a URL (gs://, s3://).
       workers: processes; default the number of CPUs; 1 works in this process.
-      source: where the published files are, for a preparation that requires them.
       limit: at most so many examples of a split, the first ones.
-      max_bad_fraction: share of a split's examples that may fail before it is given up.
+      max_bad_fraction: share of a split's records that may be bad before it is given up; see
+        `prepare_report.bad_allowed` for small splits.
       progress: called for each shard that is done; default a line on stderr.
+      runner: makes the shards, in place of processes on this machine.
 
     Returns:
-      A report for each split.
+      A report for each split that the source has.
 
     Raises:
-      ValueError: for a split that does not exist, a source that is missing, a limit or number of
-        workers below 1, or more bad records than allowed; what was made is kept.
+      ValueError: for a split that does not exist, a source that is missing or does not hold the
+        data set, numbers out of range, a part that cannot be read, or more bad records than
+        allowed; what was made is kept.
     """
-    splits = tuple(preparation.splits if splits is None else splits)
-    for split in splits:
+    for split in splits or ():
         if split not in preparation.splits:
             raise unknown(f"split of {preparation.name}:", split, preparation.splits)
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; expected 1 or more")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; expected 1 or more")
-    source = _check_source(preparation, source)
+    if not 0 <= max_bad_fraction <= 1:
+        raise ValueError(f"max_bad_fraction is {max_bad_fraction}; expected 0 to 1")
+    found = open_source(preparation, source)
     progress = ProgressLine() if progress is None else progress
-    workers = workers or os.cpu_count() or 1
-    return [
-        _prepare_split(
-            preparation, Path(data_dir), split, workers, source, limit, max_bad_fraction, progress
+    with contextlib.ExitStack() as stack:
+        runner = runner or stack.enter_context(in_processes(workers))
+        job = _Job(preparation, Path(data_dir), found, limit, max_bad_fraction, progress, runner)
+        made = [_prepare_split(job, split) for split in splits or preparation.splits]
+    reports = [report for report in made if report is not None]
+    if not reports or (splits and len(reports) < len(made)):
+        wanted = ", ".join(splits or preparation.splits)
+        raise ValueError(
+            f"{found and found.url} holds nothing of {preparation.name!r} ({wanted}); expected "
+            f"{preparation.layout}"
         )
-        for split in splits
-    ]
+    return reports
 
 
-def _check_source(preparation: Preparation, source: Path | str | None) -> Path | None:
+def open_source(preparation: Preparation, source: Source | Path | str | None) -> Source | None:
+    """The source of a data set; ValueError says what it must hold, None if it needs none."""
     if not preparation.requires_source:
-        return None if source is None else Path(source)
+        return None
     if source is None:
         raise ValueError(
-            f"the data set {preparation.name!r} is converted from published files: say where they "
-            "are with --source DIRECTORY"
+            f"the data set {preparation.name!r} is converted from published files: name their "
+            f"folder or URL with --source; it must hold {preparation.layout}"
         )
-    if not Path(source).exists():
-        raise ValueError(f"the source of {preparation.name!r}, {source}, does not exist")
-    return Path(source).resolve()
+    return source if isinstance(source, Source) else Source(source)
 
 
-def _prepare_split(
-    preparation: Preparation,
-    data_dir: Path,
-    split: str,
-    workers: int,
-    source: Path | None,
-    limit: int | None,
-    max_bad_fraction: float,
-    progress: Progress,
-) -> SplitReport:
+@contextlib.contextmanager
+def in_processes(workers: int | None = None) -> Iterator[Runner]:
+    """The runner of one machine; its processes start when there is work for more than one."""
+    workers = workers or os.cpu_count() or 1
+    with contextlib.ExitStack() as stack:
+        pools: list[concurrent.futures.ProcessPoolExecutor] = []
+
+        def run(preparation: Preparation, tasks: Sequence[Task]) -> Iterator[Receipt]:
+            if min(workers, len(tasks)) < 2:
+                for task in tasks:
+                    yield parts.make_part(preparation, task)
+                return
+            if not pools:
+                pools.append(spawn_pool(workers))
+                stack.callback(pools[0].shutdown, cancel_futures=True)
+            made = [pools[0].submit(_make_by_name, task) for task in tasks]
+            for future in concurrent.futures.as_completed(made):
+                yield future.result()
+
+        yield run
+
+
+def _make_by_name(task: Task) -> Receipt:
+    # Here, not above: the registry imports every generator, which this module does not need.
+    from mm15_jax.data import registry
+
+    return parts.make_part(registry.get(task.name), task)
+
+
+def _prepare_split(job: _Job, split: str) -> SplitReport | None:
+    """Makes what is missing of a split; None if the source does not have it."""
     began = time.monotonic()
-    directory = data_dir / preparation.name / split
-    total = preparation.examples_in(split, source)
-    total = total if limit is None else min(total, limit)
-    tasks = _tasks(preparation, directory, split, total, source, max_bad_fraction * total)
-    receipts = _valid_receipts(directory, tasks)
-    kept = len(receipts)
-    missing = [task for task in tasks if task.path.name not in receipts]
-    if missing:
-        _reopen(directory, receipts)
-    done = already = sum(task.stop - task.start for task in tasks if task not in missing)
+    name, directory = job.preparation.name, job.data_dir / job.preparation.name / split
+    tasks = parts.tasks_of(job.preparation, split, job.source, directory)
+    if not tasks:
+        return None
+    receipts = _put_in_place(directory, tasks, parts.valid_receipts(directory, tasks))
+    kept = set(receipts)
+    reckoner = Reckoner(name, split, [task.part for task in tasks], job.limit)
+    chosen, missing = _divide(tasks, receipts, job.limit)
+    for receipt in chosen:
+        reckoner.add(receipt, kept=True)
+    while missing:
+        job.progress(reckoner.event())
+        records.remove_files(directory, [MANIFEST])
+        for receipt in job.runner(job.preparation, missing):
+            receipts[receipt.part] = receipt
+            kept.discard(receipt.part)
+            reckoner.add(receipt)
+            job.progress(reckoner.event())
+            if reckoner.bad > bad_allowed(job.max_bad_fraction, reckoner.expected):
+                raise too_many_bad(name, split, list(receipts.values()), job.max_bad_fraction)
+        chosen, missing = _divide(tasks, receipts, job.limit)
+    bad = sum(len(receipt.bad) for receipt in chosen)
+    good = sum(receipt.shard.records for receipt in chosen)
+    if bad > bad_allowed(job.max_bad_fraction, good + bad):
+        raise too_many_bad(name, split, chosen, job.max_bad_fraction)
+    job.progress(reckoner.event(last=True))
+    return _declare(job, split, directory, chosen, kept, began)
 
-    def report_progress() -> int:
-        bad = sum(len(receipt.bad_records) for receipt in receipts.values())
-        pace = (time.monotonic() - began) / (done - already) if done > already else math.nan
-        left = pace * (total - done) if done < total else 0.0
-        progress(Event(preparation.name, split, done, total, bad, left))
-        return bad
 
-    bad = report_progress()
-    for task, receipt in _make_all(preparation, missing, workers):
-        receipts[task.path.name] = receipt
-        done += task.stop - task.start
-        bad = report_progress()
-        if bad > max_bad_fraction * total:
-            raise _too_many_bad(task, [b for r in receipts.values() for b in r.bad_records])
+def _put_in_place(
+    directory: Path, tasks: Sequence[Task], receipts: dict[str, Receipt]
+) -> dict[str, Receipt]:
+    """Gives shards the file names of their tasks: a source that grew has other numbers."""
+    moved = {}
+    for task in tasks:
+        receipt = receipts.get(task.part.name)
+        if receipt is not None and receipt.shard.file != task.file:
+            moved[receipt.shard.file] = task.file
+            shard = dataclasses.replace(receipt.shard, file=task.file)
+            receipts[task.part.name] = dataclasses.replace(receipt, shard=shard)
+    if moved:
+        records.remove_files(directory, [MANIFEST])
+        records.rename_files(directory, moved)
+        for receipt in receipts.values():
+            parts.write_receipt(directory, receipt)
+    return receipts
 
-    ordered = [receipts[task.path.name] for task in tasks]
+
+def _divide(
+    tasks: Sequence[Task], receipts: dict[str, Receipt], limit: int | None
+) -> tuple[list[Receipt], list[Task]]:
+    """What is there of what is wanted, and what is still to be made.
+
+    With a limit, the shard that reaches it is cut. How many examples come before is certain only
+    when all parts before are made; until then it is what they should give.
+    """
+    if limit is None:
+        whole = {part for part, receipt in receipts.items() if receipt.whole}
+        return (
+            [receipts[task.part.name] for task in tasks if task.part.name in whole],
+            [task for task in tasks if task.part.name not in whole],
+        )
+    counts = [receipt.shard.records for receipt in receipts.values() if receipt.whole]
+    usual = sum(counts) // len(counts) if counts else limit
+    chosen, missing = list[Receipt](), list[Task]()
+    left = limit
+    for task in tasks:
+        if not left:
+            break
+        receipt = receipts.get(task.part.name)
+        there = receipt.shard.records if receipt else 0
+        if receipt and (there == left or (receipt.whole and there < left)):
+            chosen.append(receipt)
+            left -= there
+        else:
+            missing.append(dataclasses.replace(task, take=left))
+            left -= min(left, usual if task.part.records is None else task.part.records)
+    return chosen, missing
+
+
+def _declare(
+    job: _Job,
+    split: str,
+    directory: Path,
+    receipts: Sequence[Receipt],
+    kept: set[str],
+    began: float,
+) -> SplitReport:
+    """Writes the manifest, unless it says all this already, and removes what is left over."""
+    preparation = job.preparation
     manifest = Manifest(
         name=preparation.name,
         split=split,
@@ -197,172 +243,52 @@ def _prepare_split(
         licence=preparation.licence,
         version=preparation.version,
         ordered=preparation.ordered,
-        records=sum(receipt.shard.records for receipt in ordered),
-        shards=tuple(receipt.shard for receipt in ordered),
-        settings={_RECEIPTS: [dataclasses.asdict(receipt) for receipt in ordered]},
+        records=sum(receipt.shard.records for receipt in receipts),
+        shards=tuple(receipt.shard for receipt in receipts),
+        settings={"source": job.source and job.source.url, "limit": job.limit},
     )
-    if missing:
+    already = sum(receipt.part in kept for receipt in receipts)
+    seconds = time.monotonic() - began
+    report = prepare_report.report_of(manifest, receipts, directory, already, seconds)
+    before = records.find_manifest(directory)
+    if before != manifest:
+        parts.write_receipts(directory, receipts)
+        prepare_report.write_report(report)
         records.write_manifest(directory, manifest)
-        _sweep(directory, manifest)
-    return SplitReport(
-        name=preparation.name,
-        split=split,
-        directory=str(directory),
-        records=manifest.records,
-        bad=bad,
-        bad_records=tuple(b for receipt in ordered for b in receipt.bad_records)[:_NAMED],
-        bytes=sum(shard.bytes for shard in manifest.shards),
-        categories=manifest.categories,
-        shards=len(tasks),
-        shards_kept=kept,
-        seconds=time.monotonic() - began,
-    )
+    wanted = {shard.file for shard in manifest.shards} | {MANIFEST, RECEIPTS, REPORT}
+    left_over = [name for name in records.file_names(directory) if name not in wanted]
+    if before is not None and before.checksum == manifest.checksum:
+        # Others may have put indices beside the data, and they hold.
+        left_over = [name for name in left_over if name.endswith((RECEIPT, ".tmp"))]
+    records.remove_files(directory, left_over)
+    return report
 
 
-def _tasks(
-    preparation: Preparation,
-    directory: Path,
-    split: str,
-    total: int,
-    source: Path | None,
-    bad_allowed: float,
-) -> list[_Task]:
-    """The shards of a split: contiguous ranges of nearly equal length."""
-    fewest, most = _SHARD_RECORDS
-    size = min(max(math.ceil(total / _SHARDS), fewest), most)
-    shards = max(1, math.ceil(total / size))
-    bounds = [total * i // shards for i in range(shards + 1)]
-    tasks = []
-    for i, (start, stop) in enumerate(itertools.pairwise(bounds)):
-        identity = {
-            "version": preparation.version,
-            "record_version": records.RECORD_VERSION,
-            "source": None if source is None else str(source),
-            "range": [start, stop],
-        }
-        tasks.append(
-            _Task(
-                name=preparation.name,
-                split=split,
-                start=start,
-                stop=stop,
-                path=directory / records.shard_name(i, shards),
-                source=source,
-                identity=json.dumps(identity, sort_keys=True),
-                bad_allowed=bad_allowed,
-            )
-        )
-    return tasks
+def prepare_many(
+    names: Sequence[str],
+    data_dir: Path | str,
+    *,
+    workers: int | None = None,
+    runner: Runner | None = None,
+    **arguments: Any,
+) -> list[SplitReport]:
+    """Prepares data sets of the registry, one after the other, with the same processes.
 
+    Args:
+      names: data sets.
+      data_dir: where data sets are.
+      workers: processes; default the number of CPUs.
+      runner: as of `prepare`.
+      **arguments: the others of `prepare`.
 
-def _receipt_path(shard: Path) -> Path:
-    return shard.with_suffix(".receipt.json")
-
-
-def _valid_receipts(directory: Path, tasks: Sequence[_Task]) -> dict[str, _Receipt]:
-    """By file name, the receipts of shards that are there, whole, and what is asked for."""
-    found: dict[str, _Receipt] = {}
-    texts = [path.read_text() for path in sorted(directory.glob("*.json"))]
-    for text in texts:
-        try:
-            fields = json.loads(text)
-            for entry in fields.get("settings", {}).get(_RECEIPTS, [fields]):
-                receipt = _Receipt.from_dict(entry)
-                found[receipt.shard.file] = receipt
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue  # a damaged receipt is none: the shard is made again
-    return {
-        task.path.name: kept
-        for task in tasks
-        if (kept := found.get(task.path.name)) is not None
-        and kept.identity == task.identity
-        and task.path.is_file()
-        and records.file_sha256(task.path) == kept.shard.sha256
-    }
-
-
-def _reopen(directory: Path, receipts: dict[str, _Receipt]) -> None:
-    """Takes the manifest back, but not the receipts that it holds."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for receipt in receipts.values():
-        _write_receipt(directory / receipt.shard.file, receipt)
-    (directory / MANIFEST).unlink(missing_ok=True)
-
-
-def _write_receipt(shard: Path, receipt: _Receipt) -> None:
-    text = json.dumps(dataclasses.asdict(receipt))
-    records.write_atomically(_receipt_path(shard), text.encode())
-
-
-def _sweep(directory: Path, manifest: Manifest) -> None:
-    """Removes what a whole data set does not need: receipts, other shards, stale indices."""
-    wanted = {shard.file for shard in manifest.shards} | {MANIFEST}
-    for path in directory.iterdir():
-        if path.is_file() and path.name not in wanted:
-            path.unlink()
-
-
-def _make_all(
-    preparation: Preparation, tasks: Sequence[_Task], workers: int
-) -> Iterator[tuple[_Task, _Receipt]]:
-    """Makes shards, in worker processes if there are several; yields them as they are done."""
-    workers = min(workers, len(tasks))
-    if workers < 2:
-        for task in tasks:
-            yield task, _make_shard(preparation, task)
-        return
-    pool = spawn_pool(workers)
-    try:
-        running = {pool.submit(_make_shard_by_name, task): task for task in tasks}
-        for future in concurrent.futures.as_completed(running):
-            yield running[future], future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _make_shard_by_name(task: _Task) -> _Receipt:
-    # Here, not above: the registry imports every generator, which this module does not need.
+    Returns:
+      The reports, in the order of the names. Raises as `prepare` does.
+    """
     from mm15_jax.data import registry
 
-    return _make_shard(registry.get(task.name), task)
-
-
-def _make_shard(preparation: Preparation, task: _Task) -> _Receipt:
-    bad: list[BadRecord] = []
-    shard = records.write_shard(task.path, _examples(preparation, task, bad))
-    receipt = _Receipt(task.identity, shard, tuple(bad))
-    _write_receipt(task.path, receipt)
-    return receipt
-
-
-def _examples(preparation: Preparation, task: _Task, bad: list[BadRecord]) -> Iterator[Example]:
-    """The examples of a shard; one that fails is noted in `bad`, and the next is made."""
-    index = task.start
-    while index < task.stop:
-        try:
-            # A generator ends with its first error, so it is started again behind it.
-            for example in preparation.make(task.split, range(index, task.stop), task.source):
-                _check(example, task)
-                yield example
-                index += 1
-            assert index == task.stop, f"{task.name}: no example for index {index}, and no error"
-        except (AssertionError, MemoryError):
-            raise
-        except Exception as error:  # whatever a damaged file makes a reader raise; limited below
-            bad.append(BadRecord(index, f"{type(error).__name__}: {error}"))
-            index += 1
-            if len(bad) > task.bad_allowed:
-                raise _too_many_bad(task, bad) from error
-
-
-def _check(example: Example, task: _Task) -> None:
-    assert example.source == task.name, f"{task.name} makes examples of {example.source!r}"
-    if not example.segments:
-        raise ValueError(f"example {example.key!r} has no segment")
-
-
-def _too_many_bad(task: _Task, bad: Sequence[BadRecord]) -> ValueError:
-    return ValueError(
-        f"{len(bad)} examples of {task.name!r} ({task.split}) cannot be made, more than the "
-        f"{task.bad_allowed:g} that max_bad_fraction allows; number {bad[0].index}: {bad[0].reason}"
-    )
+    with in_processes(workers) as run:
+        return [
+            report
+            for name in names
+            for report in prepare(registry.get(name), data_dir, runner=runner or run, **arguments)
+        ]

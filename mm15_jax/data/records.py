@@ -87,7 +87,7 @@ class Manifest:
     records: int
     shards: tuple[Shard, ...]
     record_version: int = RECORD_VERSION
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # limit, source ...
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # source, limit
 
     @property
     def categories(self) -> dict[str, int]:
@@ -117,6 +117,35 @@ def file_sha256(path: Path) -> str:
     """sha256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_names(directory: Path) -> list[str]:
+    """Names of the files in a data set's folder, hidden ones too, sorted; none if it is absent."""
+    if not directory.is_dir():
+        return []
+    return sorted(path.name for path in directory.iterdir() if path.is_file())
+
+
+def remove_files(directory: Path, names: Iterable[str]) -> None:
+    """Removes files of a data set's folder, so far as they are there."""
+    for name in names:
+        (directory / name).unlink(missing_ok=True)
+
+
+def rename_files(directory: Path, names: Mapping[str, str]) -> None:
+    """Renames files, old name to new one; a new name may be the old one of another."""
+    for old in names:
+        os.replace(directory / old, directory / f".{old}.tmp")
+    for old, new in names.items():
+        os.replace(directory / f".{old}.tmp", directory / new)
+
+
+def holds_shard(directory: Path, shard: Shard) -> bool:
+    """Whether a shard is there, with the bytes that it was written with."""
+    path = directory / shard.file
+    if not path.is_file() or path.stat().st_size != shard.bytes:
+        return False
+    return file_sha256(path) == shard.sha256
 
 
 def shard_name(index: int, shards: int) -> str:
@@ -181,6 +210,14 @@ def read_manifest(directory: Path) -> Manifest:
             f"program reads version {RECORD_VERSION}: {command}"
         )
     return manifest
+
+
+def find_manifest(directory: Path) -> Manifest | None:
+    """The manifest of a split that is whole; None of one that is not, or cannot be read."""
+    try:
+        return read_manifest(directory)
+    except ValueError:
+        return None
 
 
 class Dataset(Sequence[Example]):

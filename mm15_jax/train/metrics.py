@@ -11,6 +11,8 @@ import typing
 
 import tensorboardX
 
+from mm15_jax.data.progress import duration
+
 if typing.TYPE_CHECKING:  # what only reads figures starts without JAX
     from mm15_jax.config import MoEConfig
     from mm15_jax.model.moe import Auxiliary
@@ -96,14 +98,3 @@ class ProgressLine:
         end = "\n" if final or not self._live else "\r"
         clear = "\x1b[K" if self._live else ""
         print(line + clear, end=end, file=self._stream, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """`1:02:03`, `4:05` or `12s`."""
-    if not math.isfinite(seconds):
-        return "unknown"
-    seconds = round(max(seconds, 0))
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    if hours:
-        return f"{hours}:{minutes:02d}:{seconds % 60:02d}"
-    return f"{minutes}:{seconds % 60:02d}" if minutes else f"{seconds}s"

@@ -1,35 +1,42 @@
 import io
+import json
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
-from mm15_jax.data import prepare as prepare_lib
 from mm15_jax.data import registry
-from mm15_jax.data.preparation import Preparation
+from mm15_jax.data.parts import RECEIPTS
+from mm15_jax.data.preparation import BadRecord, Part, Preparation, range_parts
 from mm15_jax.data.prepare import prepare
+from mm15_jax.data.prepare_report import REPORT, bad_allowed
 from mm15_jax.data.progress import Event, ProgressLine
 from mm15_jax.data.records import MANIFEST, open_dataset
-from mm15_jax.inputs.example import Example, Text
+from mm15_jax.inputs.example import Example, Image, Text
+from tests.data.conftest import png
 
 COUNT = 600  # three shards
 
 
 class Maker:
-    """Makes numbered examples and remembers which; fails at the indices in `bad`."""
+    """Makes numbered examples and remembers which; the numbers in `bad` are bad records."""
 
     def __init__(self, bad=(), stop_at=None):
         self.made, self.bad, self.stop_at = [], set(bad), stop_at
 
-    def make(self, split, indices, source):
-        for i in indices:
+    def convert(self, split, part, source):
+        for i in range(part.start, part.stop):
             if i == self.stop_at:
                 raise KeyboardInterrupt
             if i in self.bad:
-                raise OSError(f"page {i} is torn")
+                yield BadRecord(f"page {i}", f"page {i} is torn")
+                continue
             self.made.append(i)
             yield Example((Text(f"{split} {i}", loss=True),), "numbers", f"{split}-{i}", "text", {})
 
@@ -39,10 +46,9 @@ class Maker:
             "category": "text",
             "description": "Numbers.",
             "licence": "CC0",
-            "requires_source": False,
             "splits": ("train", "test"),
-            "count": lambda split: COUNT if split == "train" else 5,
-            "make": self.make,
+            "parts": lambda split, source: range_parts("n", COUNT if split == "train" else 5),
+            "convert": self.convert,
         }
         return Preparation(**(fields | changes))
 
@@ -50,6 +56,11 @@ class Maker:
 def run(maker, data_dir, splits=("train",), *, progress=lambda event: None, **arguments):
     preparation = maker.preparation(**arguments.pop("changes", {}))
     return prepare(preparation, data_dir, splits, workers=1, progress=progress, **arguments)
+
+
+def files(directory):
+    """Content of a data set's files; its report says how long it took and is left out."""
+    return {p.name: p.read_bytes() for p in directory.iterdir() if p.name != REPORT}
 
 
 def test_all_splits_are_written_in_order(tmp_path):
@@ -64,17 +75,20 @@ def test_all_splits_are_written_in_order(tmp_path):
 
 def test_preparing_again_makes_nothing_and_changes_nothing(tmp_path):
     run(Maker(), tmp_path)
-    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "numbers" / "train").iterdir()}
+    index = tmp_path / "numbers" / "train" / "index-0123.npz"
+    index.write_bytes(b"of these records")
+    times = {p: p.stat().st_mtime_ns for p in (tmp_path / "numbers" / "train").iterdir()}
     maker = Maker()
     (report,) = run(maker, tmp_path)
     assert maker.made == [] and report.shards_kept == 3 and report.records == COUNT
-    assert files == {p: p.stat().st_mtime_ns for p in (tmp_path / "numbers" / "train").iterdir()}
+    assert times == {p: p.stat().st_mtime_ns for p in (tmp_path / "numbers" / "train").iterdir()}
 
 
 def test_only_the_files_of_the_data_set_remain(tmp_path):
     run(Maker(), tmp_path)
     names = sorted(p.name for p in (tmp_path / "numbers" / "train").iterdir())
-    assert names == [*(f"{i:05d}-of-00003.array_record" for i in range(3)), MANIFEST]
+    shards = [f"{i:05d}-of-00003.array_record" for i in range(3)]
+    assert names == [*shards, MANIFEST, RECEIPTS, REPORT]
 
 
 def test_an_interrupted_run_goes_on_with_the_shard_it_was_at(tmp_path):
@@ -86,43 +100,69 @@ def test_an_interrupted_run_goes_on_with_the_shard_it_was_at(tmp_path):
     maker = Maker()
     (report,) = run(maker, tmp_path / "stopped")
     assert maker.made == list(range(200, COUNT)) and report.shards_kept == 1
-    straight, stopped = (
-        open_dataset(tmp_path / name / "numbers" / "train").manifest
-        for name in ("straight", "stopped")
-    )
-    assert straight == stopped
+    straight, stopped = (tmp_path / name / "numbers" / "train" for name in ("straight", "stopped"))
+    assert files(straight) == files(stopped)
 
 
+# A SIGKILL before the k-th example is written, or file renamed or removed.
 KILLED = """
     import os, signal, sys
-    sys.path.insert(0, {tests!r})
-    from test_prepare import Maker, run
+    sys.path[:0] = [{root!r}]
+    from mm15_jax.data import records
+    from tests.data.test_prepare import Maker, run
 
-    class Killed(Maker):
-        def make(self, split, indices, source):
-            for example in super().make(split, indices, source):
-                if example.key == "train-450":
-                    os.kill(os.getpid(), signal.SIGKILL)
-                yield example
+    calls = 0
 
-    run(Killed(), {data_dir!r})
+    def counted(function):
+        def call(*arguments):
+            global calls
+            calls += 1
+            if calls == {at}:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments)
+        return call
+
+    os.replace, os.unlink = counted(os.replace), counted(os.unlink)
+    records.encode_example = counted(records.encode_example)
+    run(Maker(bad=[300]), {data_dir!r}, max_bad_fraction=0.01)
 """
 
 
-def test_a_killed_run_leaves_shards_that_a_later_one_keeps(tmp_path):
-    run(Maker(), tmp_path / "straight")
-    data_dir = tmp_path / "killed"
-    script = KILLED.format(tests=str(Path(__file__).parent), data_dir=str(data_dir))
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("straight")
+    run(Maker(bad=[300]), directory, max_bad_fraction=0.01)
+    return directory / "numbers" / "train"
+
+
+@pytest.mark.parametrize(
+    ("at", "kept"),
+    [
+        (1, 0),  # before anything
+        (150, 0),  # in the first shard
+        (202, 0),  # before the first shard has its name
+        (203, 0),  # before its receipt has: the shard is made again
+        (204, 1),
+        (500, 2),  # in the third shard
+        (607, 3),  # before the receipts are gathered
+        (608, 3),  # before the report
+        (609, 3),  # before the manifest
+        (610, 3),  # after the manifest, before what is left over goes
+        (612, 3),
+    ],
+)
+def test_a_kill_at_any_point_changes_nothing_in_the_end(tmp_path, straight, at, kept):
+    root = str(Path(__file__).parents[2])
+    script = textwrap.dedent(KILLED.format(root=root, data_dir=str(tmp_path), at=at))
+    done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == -signal.SIGKILL
-    directory = data_dir / "numbers" / "train"
-    assert any(".tmp" in p.name for p in directory.iterdir())  # what the kill left behind
-    maker = Maker()
-    (report,) = run(maker, data_dir)
-    assert report.shards_kept == 2 and maker.made == list(range(400, COUNT))
-    straight = tmp_path / "straight" / "numbers" / "train"
-    assert sorted(p.name for p in directory.iterdir()) == sorted(p.name for p in straight.iterdir())
-    assert all(p.read_bytes() == (straight / p.name).read_bytes() for p in directory.iterdir())
+    maker = Maker(bad=[300])
+    (report,) = run(maker, tmp_path, max_bad_fraction=0.01)
+    assert (report.shards_kept, report.records, report.bad) == (kept, COUNT - 1, 1)
+    assert maker.made == [i for i in range(200 * kept, COUNT) if i != 300]
+    directory = tmp_path / "numbers" / "train"
+    assert files(directory) == files(straight)
+    assert (directory / REPORT).exists()
 
 
 def test_a_shard_that_was_changed_is_made_again_and_only_it(tmp_path):
@@ -135,6 +175,16 @@ def test_a_shard_that_was_changed_is_made_again_and_only_it(tmp_path):
     assert maker.made == list(range(200, 400)) and shard.read_bytes() == good
 
 
+def test_a_damaged_receipt_is_none(tmp_path):
+    run(Maker(), tmp_path)
+    path = tmp_path / "numbers" / "train" / RECEIPTS
+    first, *others = path.read_text().splitlines()
+    path.write_text("\n".join([first[:-9], *others]))
+    maker = Maker()
+    run(maker, tmp_path)
+    assert maker.made == list(range(200))
+
+
 def test_a_new_version_is_made_anew_and_stale_indices_go(tmp_path):
     run(Maker(), tmp_path)
     index = tmp_path / "numbers" / "train" / "index-0123.npz"
@@ -144,57 +194,219 @@ def test_a_new_version_is_made_anew_and_stale_indices_go(tmp_path):
     assert maker.made == list(range(COUNT)) and not index.exists()
 
 
+# Sources.
+
+
+def lines_preparation(made):
+    """A data set of text files: a part a file, a record a line."""
+
+    def parts(split, source):
+        return [Part(name, None, (name,)) for name in source.glob(f"{split}-*.txt")]
+
+    def convert(split, part, source):
+        made.append(part.name)
+        for i, line in enumerate(source.read(part.files[0]).decode().splitlines()):
+            yield Example((Text(line, loss=True),), "lines", f"{part.name}:{i}", "text", {})
+
+    return Preparation(
+        "lines", "text", "Lines.", "CC0", ("train", "test"), parts, convert, layout="SPLIT-*.txt"
+    )
+
+
+def prepare_lines(tmp_path, splits=None, **arguments):
+    """(the files that were read, texts of the train split)."""
+    made = []
+    prepare(
+        lines_preparation(made), tmp_path / "out", splits, source=tmp_path / "in", workers=1,
+        progress=lambda event: None, **arguments,
+    )  # fmt: skip
+    examples = open_dataset(tmp_path / "out" / "lines" / "train")
+    return made, [example.segments[0].text for example in examples]
+
+
+@pytest.fixture
+def lines(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for letter in "abd":
+        (folder / f"train-{letter}.txt").write_text(f"{letter}1\n{letter}2\n")
+    return folder
+
+
+def test_a_changed_file_has_its_parts_made_again_and_only_them(tmp_path, lines):
+    prepare_lines(tmp_path)
+    (lines / "train-b.txt").write_text("b1\nb2\nb3\n")
+    made, texts = prepare_lines(tmp_path)
+    assert made == ["train-b.txt"]
+    assert texts == ["a1", "a2", "b1", "b2", "b3", "d1", "d2"]
+
+
+def test_a_file_that_comes_between_others_lets_them_be(tmp_path, lines):
+    prepare_lines(tmp_path)
+    (lines / "train-c.txt").write_text("c1\n")
+    made, texts = prepare_lines(tmp_path)
+    assert made == ["train-c.txt"] and texts == ["a1", "a2", "b1", "b2", "c1", "d1", "d2"]
+    # As many files as before, and yet each shard has another number.
+    (lines / "train-a.txt").rename(lines / "train-e.txt")
+    made, texts = prepare_lines(tmp_path)
+    assert made == ["train-e.txt"] and texts == ["b1", "b2", "c1", "d1", "d2", "a1", "a2"]
+    names = sorted(p.name for p in (tmp_path / "out" / "lines" / "train").iterdir())
+    assert names[:4] == [f"{i:05d}-of-00004.array_record" for i in range(4)] and len(names) == 7
+
+
+def test_a_split_that_is_not_in_the_source_is_left_out_or_named(tmp_path, lines):
+    prepare_lines(tmp_path)
+    assert not (tmp_path / "out" / "lines" / "test").exists()
+    with pytest.raises(ValueError, match=r"holds nothing of 'lines' \(test\).*SPLIT-\*.txt"):
+        prepare_lines(tmp_path, ["test"])
+
+
+def test_a_source_may_be_in_a_bucket(tmp_path):
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/bucket/train-a.txt", b"one\ntwo\n")
+    made = []
+    (report,) = prepare(
+        lines_preparation(made), tmp_path, source="memory://bucket", progress=lambda event: None
+    )
+    assert (made, report.records) == (["train-a.txt"], 2)
+    assert open_dataset(report.directory).manifest.settings["source"] == "memory://bucket"
+
+
+def test_a_part_that_cannot_be_read_stops_and_is_named(tmp_path, lines):
+    (lines / "train-b.txt").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match=r"train-b.txt of 'lines' \(train\).*utf-8"):
+        prepare_lines(tmp_path)
+
+
+# Limits.
+
+
 def test_a_limit_takes_the_first_examples_and_may_be_raised_later(tmp_path):
     (report,) = run(Maker(), tmp_path, limit=10)
     assert report.records == len(open_dataset(tmp_path / "numbers" / "train")) == 10
-    (report,) = run(Maker(), tmp_path)
+    maker = Maker()
+    (report,) = run(maker, tmp_path, limit=450)
+    assert report.records == 450 and maker.made == list(range(450))
+    maker = Maker()
+    run(maker, tmp_path)
+    assert maker.made == list(range(400, COUNT))
     assert len(open_dataset(tmp_path / "numbers" / "train")) == COUNT
-    assert len(list((tmp_path / "numbers" / "train").glob("*.array_record"))) == 3
+    maker = Maker()
+    (report,) = run(maker, tmp_path, limit=200)
+    assert report.records == 200 and maker.made == []
+    assert len(list((tmp_path / "numbers" / "train").glob("*.array_record"))) == 1
+
+
+def test_a_limit_is_exact_where_records_are_bad(tmp_path):
+    (report,) = run(Maker(bad=range(50, 60)), tmp_path, limit=395, max_bad_fraction=0.1)
+    keys = [example.key for example in open_dataset(report.directory)]
+    assert keys == [f"train-{i}" for i in range(405) if not 50 <= i < 60]
+
+
+def test_a_limit_is_exact_where_counts_are_unknown(tmp_path, lines):
+    for limit in (1, 2, 3, 5, 6, 9):
+        _, texts = prepare_lines(tmp_path, limit=limit)
+        assert texts == ["a1", "a2", "b1", "b2", "d1", "d2"][:limit]
+
+
+# Bad records.
 
 
 def test_bad_records_are_counted_named_and_left_out(tmp_path):
-    (report,) = run(Maker(bad=[7, 8, 599]), tmp_path, max_bad_fraction=0.01)
+    maker = Maker(bad=[7, 8, 599])
+    (report,) = run(maker, tmp_path, max_bad_fraction=0.01)
     assert (report.bad, report.records) == (3, COUNT - 3)
-    assert [b.index for b in report.bad_records] == [7, 8, 599]
-    assert report.bad_records[2].reason == "OSError: page 599 is torn"
+    assert [bad["key"] for bad in report.bad_records] == ["page 7", "page 8", "page 599"]
+    assert report.bad_records[2] == {
+        "part": "n[400:600]", "key": "page 599", "reason": "page 599 is torn",
+    }  # fmt: skip
     keys = [example.key for example in open_dataset(tmp_path / "numbers" / "train")]
     assert keys == [f"train-{i}" for i in range(COUNT) if i not in (7, 8, 599)]
     (again,) = run(Maker(), tmp_path, max_bad_fraction=0.01)
     assert (again.bad, again.shards_kept) == (3, 3)
 
 
+def test_reasons_that_differ_in_numbers_are_one_kind(tmp_path):
+    (report,) = run(Maker(bad=range(30, 36)), tmp_path)
+    (group,) = report.bad_reasons
+    assert (group["count"], group["reason"]) == (6, "page 30 is torn")
+    assert group["keys"] == ["page 30", "page 31", "page 32"]
+    assert "6 bad: page 30 is torn (page 30, page 31, page 32)" in report.as_text()
+
+
 def test_more_bad_records_than_allowed_stop_with_one_of_them_named(tmp_path):
-    with pytest.raises(ValueError, match="number 300: OSError: page 300 is torn"):
-        run(Maker(bad=[300]), tmp_path)
+    with pytest.raises(ValueError, match=r"11 records.*like page 300: page 300 is torn"):
+        run(Maker(bad=range(300, 311)), tmp_path)
     with pytest.raises(ValueError, match="is not whole"):
         open_dataset(tmp_path / "numbers" / "train")
+    (report,) = run(Maker(bad=range(300, 311)), tmp_path, max_bad_fraction=0.02)
+    assert (report.bad, report.shards_kept) == (11, 2)  # what was made is kept
 
 
-def test_a_preparation_that_makes_too_few_breaks_its_promise(tmp_path):
-    def make(split, indices, source):
-        yield from Maker().make(split, indices[:-1], source)
+@pytest.mark.parametrize(
+    ("fraction", "seen", "allowed"),
+    [(0.001, 3, 1), (0.001, 600, 10), (0.001, 50_000, 50), (0, 600, 0), (1, 5, 5)],
+)
+def test_a_small_split_is_forgiven_some(fraction, seen, allowed):
+    assert int(bad_allowed(fraction, seen)) == allowed
 
-    with pytest.raises(AssertionError, match="no example for index"):
-        run(Maker(), tmp_path, changes={"make": make})
+
+def test_an_example_without_segments_is_bad(tmp_path):
+    def convert(split, part, source):
+        yield Example((), "numbers", "empty", "text", {})
+        yield Example((Text("a"),), "numbers", "full", "text", {})
+
+    (report,) = run(Maker(), tmp_path, ["test"], changes={"convert": convert})
+    assert (report.records, report.bad_records[0]["key"]) == (1, "empty")
+
+
+# Report and progress.
+
+
+def test_the_report_says_what_is_in_the_pictures_and_texts(tmp_path):
+    sizes = [(10, 20), (30, 40), (500, 600)]
+
+    def convert(split, part, source):
+        for i, (height, width) in enumerate(sizes):
+            image = Image(png(height, width, i), height, width)
+            yield Example((image, Text("four")), "numbers", f"{i}", "text", {})
+
+    (report,) = run(Maker(), tmp_path, ["test"], changes={"convert": convert})
+    assert (report.images, report.characters) == (3, 12)
+    assert report.heights["min"] == 10 and report.heights["max"] == 500
+    assert report.heights["median"] == pytest.approx(30, rel=0.02)
+    assert report.widths["median"] == pytest.approx(40, rel=0.02)
+    assert "20 x 10 to 600 x 500 pixels" in report.as_text()
+    written = json.loads((tmp_path / "numbers" / "test" / REPORT).read_text())
+    assert written == json.loads(json.dumps(report.as_dict()))
 
 
 def test_progress_reaches_the_total(tmp_path):
     events = []
     run(Maker(), tmp_path, progress=events.append)
-    assert [event.done for event in events] == [0, 200, 400, 600]
+    assert [event.done for event in events] == [0, 200, 400, 600, 600]
     assert all(event.total == COUNT for event in events)
     assert events[1].seconds_left > 0 and events[-1].seconds_left == 0
+    assert [event.last for event in events] == [False] * 4 + [True]
 
 
-def test_progress_line_on_a_terminal_and_in_a_log():
+def test_progress_goes_by_bytes_where_records_are_not_known(tmp_path):
+    parts = [Part("a", None, (), 0, 30), Part("b", None, (), 30, 40)]
+    events = []
+    run(Maker(), tmp_path, progress=events.append, changes={"parts": lambda split, source: parts})
+    assert [event.share for event in events] == [0, 0.75, 1, 1]
+    assert [event.total for event in events] == [None] * 4
+
+
+def test_progress_line_in_a_log():
     log = io.StringIO()
-    line = ProgressLine(log)
+    line = ProgressLine(log, quiet=3600)
     for done in range(101):
-        line(Event("numbers", "train", done, 100, 2 if done > 50 else 0, 100.0 - done))
+        line(Event("a", "train", done, 100, 2 if done > 50 else 0, done / 100, 100.0, done == 100))
     lines = log.getvalue().splitlines()
-    assert lines[0] == "numbers train: 0 of 100 examples, 100 s left"
-    assert lines[-1] == "numbers train: 100 of 100 examples, 2 bad"
-    assert len(lines) == 5
+    assert lines == ["a train: 0 of 100 records, 1:40 left", "a train: 100 records, 2 bad"]
 
 
 @pytest.mark.parametrize(
@@ -202,8 +414,9 @@ def test_progress_line_on_a_terminal_and_in_a_log():
     [
         ({"splits": ("trian",)}, "did you mean 'train'"),
         ({"limit": 0}, "limit is 0; expected 1 or more"),
-        ({"changes": {"requires_source": True}}, "--source DIRECTORY"),
-        ({"changes": {"requires_source": True}, "source": "/no/where"}, "does not exist"),
+        ({"max_bad_fraction": 2}, "max_bad_fraction is 2; expected 0 to 1"),
+        ({"changes": {"layout": "a.json"}}, "--source; it must hold a.json"),
+        ({"changes": {"layout": "a.json"}, "source": "/no/where"}, "does not exist"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(tmp_path, arguments, words):
@@ -211,32 +424,39 @@ def test_wrong_arguments_are_one_sentence(tmp_path, arguments, words):
         run(Maker(), tmp_path, **arguments)
 
 
-def test_counts_may_come_from_the_source(tmp_path):
-    source = tmp_path / "published"
-    source.mkdir()
-    (source / "size").write_text("12")
-    changes = {
-        "requires_source": True,
-        "count_in_source": lambda split, path: int((path / "size").read_text()),
-    }
-    (report,) = run(Maker(), tmp_path / "data", source=source, changes=changes)
-    assert report.records == 12
+# Processes.
 
 
 def test_processes_make_what_one_process_makes(tmp_path):
     preparation = registry.get("mini_text")
-    reports = []
     for workers in (1, 2):
-        reports += prepare(
-            preparation,
-            tmp_path / str(workers),
-            ["train"],
-            workers=workers,
-            limit=2 * prepare_lib._SHARD_RECORDS[0],
+        prepare(
+            preparation, tmp_path / str(workers), ["train"], workers=workers, limit=900,
             progress=lambda event: None,
-        )
-    one, two = (open_dataset(tmp_path / str(w) / "mini_text" / "train").manifest for w in (1, 2))
-    assert one == two and len(one.shards) == 2
+        )  # fmt: skip
+    one, two = (files(tmp_path / str(w) / "mini_text" / "train") for w in (1, 2))
+    assert one == two
+    assert len(open_dataset(tmp_path / "1" / "mini_text" / "train")) == 900
+
+
+def prepare_text(data_dir):
+    prepare(registry.get("mini_text"), data_dir, ["test"], workers=2, progress=lambda event: None)
+
+
+def test_a_kill_of_the_parent_of_processes_changes_nothing_in_the_end(tmp_path):
+    prepare_text(tmp_path / "straight")
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=prepare_text, args=(tmp_path / "killed",))
+    process.start()
+    directory = tmp_path / "killed" / "mini_text" / "test"
+    deadline = time.monotonic() + 60
+    while not list(directory.glob(".*.tmp")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert not (directory / MANIFEST).exists()
+    prepare_text(tmp_path / "killed")
+    assert files(directory) == files(tmp_path / "straight" / "mini_text" / "test")
 
 
 def test_registry_knows_the_miniature_and_suggests_names():

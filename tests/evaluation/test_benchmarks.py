@@ -18,7 +18,7 @@ def test_the_table_agrees_with_the_data_sets():
 
 def test_the_miniature_names_known_metrics():
     for name in MINI:
-        for example in miniature.SETS[name].make("test", range(4), None):
+        for example in miniature.SETS[name].examples("test", range(4)):
             assert example.metadata["metric"] in METRICS
 
 

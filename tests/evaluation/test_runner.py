@@ -18,7 +18,7 @@ def data_dir(tmp_path_factory):
     directory = tmp_path_factory.mktemp("data")
     for name in NAMES:
         write_dataset(
-            directory / name / "test", miniature.SETS[name].make("test", range(COUNT), None)
+            directory / name / "test", miniature.SETS[name].examples("test", range(COUNT))
         )
     return directory
 
@@ -116,7 +116,7 @@ def test_scores_of_one_model_gather_and_another_model_starts_over(data_dir, tmp_
 def test_another_split_leaves_the_test_scores_alone(data_dir, tmp_path):
     run(Oracle(), data_dir, tmp_path / "run")
     before = (tmp_path / "run" / "scores.json").read_text()
-    examples = miniature.SETS["mini_compare"].make("validation", range(3), None)
+    examples = miniature.SETS["mini_compare"].examples("validation", range(3))
     write_dataset(tmp_path / "data" / "mini_compare" / "validation", examples)
     results = runner.evaluate(
         Oracle("two"),

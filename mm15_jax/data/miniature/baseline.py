@@ -100,10 +100,8 @@ def trivial_baseline(dataset: str, split: str) -> float:
     # A curriculum's last examples are those that resemble the held-out ones.
     first = generated.train_count - examples
     indices = range(first, generated.train_count)
-    train = [dict(e.metadata) for e in generated.make("train", indices, None)]
-    held_out = [
-        dict(e.metadata) for e in generated.make(split, range(generated.count(split)), None)
-    ]
+    train = [dict(e.metadata) for e in generated.examples("train", indices)]
+    held_out = [dict(e.metadata) for e in generated.examples(split, range(generated.count(split)))]
     if not all("answer" in facts for facts in (*train, *held_out)):
         raise ValueError(f"{dataset} is not scored: its examples have no one true answer.")
     if held_out[0]["metric"] == "iou":

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from mm15_jax.data.miniature import (
     charts,
@@ -20,7 +18,7 @@ from mm15_jax.data.miniature import (
 )
 from mm15_jax.data.miniature.dialogue import Built
 from mm15_jax.data.miniature.sampling import SPLITS, Sampler
-from mm15_jax.data.preparation import Preparation
+from mm15_jax.data.preparation import Preparation, range_parts
 from mm15_jax.inputs.example import Example, Text
 
 HELD_OUT_COUNT = 512  # examples of each of the two held-out splits
@@ -71,10 +69,9 @@ class GeneratedSet:
             metadata=metadata,
         )
 
-    def make(self, split: str, index_range: range, source: Path | None) -> Iterator[Example]:
-        """Examples of an index range; nothing is read, so `source` must be None or is ignored."""
-        del source
-        return map(functools.partial(self.example, split), index_range)
+    def examples(self, split: str, indices: Iterable[int]) -> Iterator[Example]:
+        """Examples of a split by their indices."""
+        return (self.example(split, index) for index in indices)
 
     def preparation(self) -> Preparation:
         """How `mm15 prepare` writes it."""
@@ -83,10 +80,9 @@ class GeneratedSet:
             category=self.category,
             description=self.description,
             licence="generated; fonts: DejaVu and STIX licences",
-            requires_source=False,
             splits=SPLITS,
-            count=self.count,
-            make=self.make,
+            parts=lambda split, source: range_parts(self.name, self.count(split)),
+            convert=lambda split, part, source: self.examples(split, range(part.start, part.stop)),
             ordered=self.ordered,
         )
 
@@ -225,7 +221,7 @@ def tokenizer_corpus() -> Iterator[str]:
     for name, generated in SETS.items():
         if name == "mini_glyphs":
             continue
-        for example in generated.make("train", range(_CORPUS_EXAMPLES), None):
+        for example in generated.examples("train", range(_CORPUS_EXAMPLES)):
             for segment in example.segments:
                 if isinstance(segment, Text):
                     yield from words.spaced_out(segment.text).splitlines()

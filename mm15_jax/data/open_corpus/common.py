@@ -19,10 +19,19 @@ from typing import Any
 
 import PIL.Image
 
-from mm15_jax.data.preparation import Preparation
-from mm15_jax.inputs.example import Example, Image, Segment, Text
+from mm15_jax.data.preparation import (
+    BadRecord,
+    DataError,
+    Part,
+    Preparation,
+    examples_of,
+    range_parts,
+)
+from mm15_jax.data.source import Source
+from mm15_jax.inputs.example import Example, Image
 
 SPLITS = ("train", "validation", "test")
+LAYOUT = "the unpacked Debian packages (usr/share/...), as scripts/get_open_corpus.sh DIR puts them"
 HOW_TO_GET = "scripts/get_open_corpus.sh DIR obtains the packages"
 MAX_BYTES = 1_000_000  # larger pictures are encoded anew
 MAX_SIDE = 2048  # and shrunk to this, longer side, in pixels
@@ -30,10 +39,6 @@ MAX_PIXELS = 50_000_000  # a larger picture is taken for a broken or hostile fil
 LETTERS = "ABCDEFGH"
 
 _logger = logging.getLogger(__name__)
-
-
-class DataError(ValueError):
-    """A unit of the source that cannot become an example; it is named, counted and skipped."""
 
 
 @dataclass(frozen=True)
@@ -155,17 +160,6 @@ def _encode_anew(picture: PIL.Image.Image) -> tuple[bytes, int, int]:
     return buffer.getvalue(), upright.height, upright.width
 
 
-def conversation(images: Sequence[Image], turns: Sequence[tuple[str, str]]) -> tuple[Segment, ...]:
-    """Pictures of the user, then questions and answers; only the answers are trained on."""
-    segments: list[Segment] = [
-        Image(data=i.data, height=i.height, width=i.width, role="user") for i in images
-    ]
-    for question, answer in turns:
-        segments.append(Text(question, role="user"))
-        segments.append(Text(answer, role="assistant", loss=True))
-    return tuple(segments)
-
-
 def multiple_choice(
     question: str, right: str, others: Sequence[str], generator: random.Random
 ) -> tuple[str, str, list[str]]:
@@ -206,32 +200,30 @@ def preparation(
             items[item.split].append(item)
         return {split: _in_random_order(name, split, found) for split, found in items.items()}
 
-    def items_of(split: str, source: Path | None) -> list[Item]:
-        if split not in SPLITS:
-            raise ValueError(f"{name} has no split {split!r}; it has {', '.join(SPLITS)}")
-        if source is None:
-            raise ValueError(f"{name} needs --source DIR, the unpacked packages; {HOW_TO_GET}")
-        return planned(Path(source).absolute())[split]
+    def items_of(split: str, source: Source | None) -> list[Item]:
+        assert source is not None  # `prepare` saw to it
+        if not source.is_local:
+            raise ValueError(f"{name} is read from a local folder only, not from {source.url}")
+        return planned(Path(source.root))[split]
 
-    def make(split: str, index_range: range, source: Path | None) -> Iterator[Example]:
-        items = items_of(split, source)
-        assert source is not None  # items_of saw to it
-        for index in index_range:
-            item = items[index]
-            try:
-                yield build(Path(source).absolute(), item)
-            except DataError as error:
-                # The driver counts it, and makes the examples behind it.
-                raise DataError(f"{name} {item.key}, from {item.unit}: {error}") from error
+    def parts(split: str, source: Source | None) -> list[Part]:
+        return range_parts(name, len(items_of(split, source)))
+
+    def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
+        assert source is not None
+        items = items_of(split, source)[part.start : part.stop]
+        # The unit in the key says where to look: several keys may come from one damaged file.
+        named = ((f"{item.key} (from {item.unit})", item) for item in items)
+        return examples_of(named, lambda item: build(Path(source.root), item))
 
     return Preparation(
         name=name,
         category=category,
         description=description,
         licence=licence,
-        requires_source=True,
         splits=SPLITS,
-        count=lambda split: len(items_of(split, None)),
-        make=make,
-        count_in_source=lambda split, source: len(items_of(split, source)),
+        parts=parts,
+        convert=convert,
+        format="debian",
+        layout=LAYOUT,
     )

@@ -15,7 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mm15_jax.data.convert.segments import conversation
 from mm15_jax.data.open_corpus import common, pdf
+from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.example import Example, Image, Text
 
 # (path in the unpacked packages, short name); what is not there is left out.
@@ -53,7 +55,7 @@ def _pages(source: Path, data_set: str):
         path = source / relative
         try:
             counts = [pdf.character_count(path, i) for i in range(pdf.page_count(path))]
-        except common.DataError as error:
+        except DataError as error:
             common.log_unit(data_set, relative, error)
             continue
         for index, count in enumerate(counts):
@@ -127,7 +129,7 @@ def build_line(source: Path, item: common.Item) -> Example:
     for level in ("words", "word"):  # a table of numbers may have no run of this kind
         spans = spans or _spans(path, index, level)
     if not spans:
-        raise common.DataError("no word on the page can be cropped")
+        raise DataError("no word on the page can be cropped")
     # One order for all crops of a kind: the crops of a page differ while it has enough runs.
     level = kind.rstrip("0123456789")
     generator = common.seeded("lines", relative, str(index), level)
@@ -141,7 +143,7 @@ def build_line(source: Path, item: common.Item) -> Example:
         "level": level, "page": index + 1, "document": relative, "page_box": box,
         "answer": text, "metric": "exact_match",
     }  # fmt: skip
-    segments = common.conversation([_encode(picture)], [("Read the text.", text)])
+    segments = conversation([_encode(picture)], [("Read the text.", text)])
     return Example(segments, "open_lines", item.key, "text_rich", metadata)
 
 
@@ -202,7 +204,7 @@ def build_paragraph(source: Path, item: common.Item) -> Example:
     page = pdf.read_page(path, index)
     blocks = _blocks(page) or [[line] for line in page.lines]
     if not blocks:
-        raise common.DataError("the page has no lines")
+        raise DataError("the page has no lines")
     generator = common.seeded("paragraphs", relative, str(index), kind)
     block = generator.choice(blocks)
     length = generator.randint(min(2, len(block)), min(6, len(block)))
@@ -222,7 +224,7 @@ def build_paragraph(source: Path, item: common.Item) -> Example:
         "page": index + 1, "document": relative, "page_box": _relative(box, page),
         "answer": text, "metric": "anls",
     }  # fmt: skip
-    segments = common.conversation([_encode(picture)], [("Read the text.", text)])
+    segments = conversation([_encode(picture)], [("Read the text.", text)])
     return Example(segments, "open_paragraphs", item.key, "text_rich", metadata)
 
 
@@ -307,7 +309,7 @@ def build_page(source: Path, item: common.Item) -> Example:
         question = f"What does the {ORDINALS[number]} line of this page say?"
         answer = rows[number]
     metadata |= {"answer": answer, "metric": "anls"}
-    segments = common.conversation([image], [(question, answer)])
+    segments = conversation([image], [(question, answer)])
     return Example(segments, "open_pages", item.key, "text_rich", metadata)
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mm15_jax.data.convert.segments import conversation
 from mm15_jax.data.open_corpus import common, kgm
+from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.example import Example
 
 OPTIONS = 4
@@ -19,7 +21,7 @@ def _maps(source: Path, data_set: str):
     for path in sorted(root.glob("*.kgm")):
         try:
             yield kgm.read_map(root, path.stem)
-        except common.DataError as error:
+        except DataError as error:
             common.log_unit(data_set, f"{kgm.FOLDER}/{path.name}", error)
 
 
@@ -34,7 +36,7 @@ def plan_flags(source: Path) -> list[common.Item]:
                 continue
             try:
                 content = common.content_hash(common.inside(root, region.flag))
-            except common.DataError as error:
+            except DataError as error:
                 common.log_unit("open_flags", f"{found.key}/{region.name}", error)
                 continue
             flags.setdefault(content, (region.name, region.flag))
@@ -61,7 +63,7 @@ def build_flag(source: Path, item: common.Item) -> Example:
     image = common.read_image(common.inside(source / kgm.FOLDER / "flags", flag))
     prompt, letter, options = _choice("Whose flag is this?", name, others, item.key)
     metadata = {"answer": letter, "metric": "multiple_choice", "choices": options, "name": name}
-    segments = common.conversation([image], [(prompt, letter)])
+    segments = conversation([image], [(prompt, letter)])
     return Example(segments, "open_flags", item.key, "knowledge", metadata)
 
 
@@ -107,7 +109,7 @@ def build_capital(source: Path, item: common.Item) -> Example:
     if kind == "choice":
         question, answer, options = _choice(question, capital, others, item.key)
         metadata |= {"answer": answer, "metric": "multiple_choice", "choices": options}
-    segments = common.conversation([], [(question, answer)])
+    segments = conversation([], [(question, answer)])
     return Example(segments, "open_capitals", item.key, "knowledge", metadata)
 
 

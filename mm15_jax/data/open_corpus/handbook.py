@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mm15_jax.data.open_corpus import common
+from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.example import Example, Image, Text
 
 FOLDER = "usr/share/doc/debian-handbook/html/en-US"
@@ -113,13 +114,13 @@ class _Reader(html.parser.HTMLParser):
 def read_blocks(path: Path) -> tuple[Block, ...]:
     """The blocks of a page in order; DataError if it is not UTF-8 HTML of bounded size."""
     if path.stat().st_size > MAX_HTML_BYTES:
-        raise common.DataError(f"{path.name} has more than {MAX_HTML_BYTES} bytes")
+        raise DataError(f"{path.name} has more than {MAX_HTML_BYTES} bytes")
     reader = _Reader()
     try:
         reader.feed(path.read_text(encoding="utf-8"))
         reader.close()
     except UnicodeDecodeError as error:
-        raise common.DataError(f"{path.name} is not UTF-8 ({error})") from error
+        raise DataError(f"{path.name} is not UTF-8 ({error})") from error
     reader._flush()
     return tuple(reader.blocks)
 
@@ -180,14 +181,14 @@ def _plan(source: Path, data_set: str, longest: int, with_images: bool) -> list[
     for path in sorted(root.glob("*.html")):
         try:
             blocks = read_blocks(path)
-        except common.DataError as error:
+        except DataError as error:
             common.log_unit(data_set, f"{FOLDER}/{path.name}", error)
             continue
         marks = []
         for image in (block.image for block in blocks if block.image):
             try:
                 marks.append(common.content_hash(common.inside(root, image)))
-            except common.DataError:
+            except DataError:
                 marks.append(image)  # named when its chunk is built
         links.append((path.name, marks))
         pages[path.name] = chunks(blocks, longest)

@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mm15_jax.data.open_corpus.common import MAX_PIXELS, DataError, content_hash, inside, linked
+from mm15_jax.data.open_corpus.common import MAX_PIXELS, content_hash, inside, linked
+from mm15_jax.data.preparation import DataError
 
 FOLDER = "usr/share/kgeography"
 LICENCE = "GPL-2+ (Debian package kgeography-data)"

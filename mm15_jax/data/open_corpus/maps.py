@@ -11,7 +11,9 @@ import colorsys
 from collections.abc import Iterable
 from pathlib import Path
 
+from mm15_jax.data.convert.segments import conversation
 from mm15_jax.data.open_corpus import common, kgm
+from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.coordinates import format_box, format_point
 from mm15_jax.inputs.example import Example, Image
 
@@ -26,7 +28,7 @@ def _maps(source: Path, data_set: str):
         try:
             found = kgm.read_map(root, key)
             kgm.areas(found.picture)
-        except common.DataError as error:
+        except DataError as error:
             common.log_unit(data_set, f"{kgm.FOLDER}/{key}.kgm", error)
             continue
         yield found, common.split_of(f"maps/{unit}")
@@ -39,7 +41,7 @@ def _item(split: str, where: kgm.Map, name: str, payload: tuple) -> common.Item:
 def _example(
     data_set: str, item: common.Item, image: Image, turns: list[tuple[str, str]], metadata: dict
 ) -> Example:
-    segments = common.conversation([image], turns)
+    segments = conversation([image], turns)
     return Example(segments, data_set, item.key, "refer_ground", metadata)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mm15_jax.data.open_corpus.common import DataError
+from mm15_jax.data.preparation import DataError
 
 MAX_BYTES = 64_000_000  # of an unpacked document
 LINE_END_HYPHEN = "\x02"  # what PDFium gives for a hyphen that divides a word

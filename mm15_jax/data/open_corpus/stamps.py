@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from mm15_jax.data.convert.segments import conversation
 from mm15_jax.data.open_corpus import common
+from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.example import Example, Image, Text
 
 FOLDER = "usr/share/tuxpaint/stamps"
@@ -32,7 +34,7 @@ def plan(source: Path) -> list[common.Item]:
     for name in names:
         caption = _caption(root, name)
         if caption is None:
-            error = common.DataError(f"line 1 of {name}.txt holds no English caption")
+            error = DataError(f"line 1 of {name}.txt holds no English caption")
             common.log_unit("open_stamps", f"{FOLDER}/{name}.png", error)
             continue
         split = common.split_of(f"stamps/{groups[name]}")
@@ -97,7 +99,7 @@ def build(source: Path, item: common.Item) -> Example:
     name, kind = item.payload
     caption = _caption(root, name)
     if caption is None:
-        raise common.DataError("its caption went away after the plan was made")
+        raise DataError("its caption went away after the plan was made")
     image = common.read_image(common.inside(root, f"{name}.png"))
     metadata = {"kind": kind, "caption": caption, "folder": str(PurePosixPath(name).parent)}
     short = _short_answer(caption)
@@ -106,13 +108,13 @@ def build(source: Path, item: common.Item) -> Example:
         segments: tuple[Image | Text, ...] = (image, Text(caption, loss=True))
     elif kind == "chat":
         first = ("What is this?", short) if short else ("Describe this picture.", caption)
-        segments = common.conversation([image], [first, (prompt, letter)])
+        segments = conversation([image], [first, (prompt, letter)])
     elif kind == "what":
         assert short is not None, "the plan asks only for short captions"
-        segments = common.conversation([image], [("What is this?", short)])
+        segments = conversation([image], [("What is this?", short)])
         metadata |= {"answer": _references(short), "metric": "exact_match"}
     else:
-        segments = common.conversation([image], [(prompt, letter)])
+        segments = conversation([image], [(prompt, letter)])
         metadata |= {"answer": letter, "metric": "multiple_choice", "choices": options}
     return Example(segments, "open_stamps", item.key, "general", metadata)
 

@@ -27,7 +27,7 @@ def texts(example):
 @pytest.mark.parametrize("name", SETS)
 def test_an_example_depends_on_its_index_alone(name):
     generated = SETS[name]
-    forward = list(generated.make("train", range(5, 12), None))
+    forward = list(generated.examples("train", range(5, 12)))
     backward = [generated.example("train", i) for i in reversed(range(5, 12))]
     assert forward == backward[::-1]
     assert len({example.key for example in forward}) == 7
@@ -36,7 +36,7 @@ def test_an_example_depends_on_its_index_alone(name):
 @pytest.mark.parametrize("name", SETS)
 def test_segments_are_well_formed(name):
     for split in ("train", "test"):
-        for example in SETS[name].make(split, range(20), None):
+        for example in SETS[name].examples(split, range(20)):
             assert example.source == name
             assert any(isinstance(s, Text) and s.loss and s.text for s in example.segments)
             for segment in example.segments:
@@ -53,7 +53,7 @@ def test_segments_are_well_formed(name):
 @pytest.mark.parametrize("name", SCORED)
 def test_the_true_answer_gets_the_full_score(name):
     for split in ("validation", "test"):
-        for example in SETS[name].make(split, range(60), None):
+        for example in SETS[name].examples(split, range(60)):
             assert score_answer(example.metadata["answer"], example) == 1, example.metadata
 
 
@@ -61,8 +61,8 @@ def test_sets_cover_every_category_and_sum_to_what_two_minutes_can_draw():
     assert {p.category for p in PREPARATIONS} == {
         "encoder", "text", "general", "text_rich", "knowledge", "refer_ground", "multi_image",
     }  # fmt: skip
-    assert 100_000 <= sum(p.count("train") for p in PREPARATIONS) <= 250_000
-    assert all(p.count("test") == p.count("validation") == 512 for p in PREPARATIONS)
+    assert 100_000 <= sum(s.count("train") for s in SETS.values()) <= 250_000
+    assert all(s.count("test") == s.count("validation") == 512 for s in SETS.values())
     assert [p.name for p in PREPARATIONS if p.ordered] == ["mini_ocr"]
 
 
@@ -74,7 +74,7 @@ def test_an_unknown_split_is_refused():
 @pytest.mark.parametrize("name", sorted(set(SETS) - {"mini_glyphs"}))
 def test_splits_share_no_word(name):
     for split in ("train", "validation", "test"):
-        for example in SETS[name].make(split, range(100), None):
+        for example in SETS[name].examples(split, range(100)):
             kind = example.metadata["kind"]
             if kind in ("backwards", "document", "arrows"):
                 continue  # a word written backwards is an answer, not a word of the list
@@ -113,7 +113,7 @@ def test_the_curriculum_goes_from_letters_to_words_to_pages():
     generated = SETS["mini_ocr"]
 
     def kinds(start):
-        return [e.metadata["kind"] for e in generated.make("train", range(start, start + 60), None)]
+        return [e.metadata["kind"] for e in generated.examples("train", range(start, start + 60))]
 
     later = {"page", "line", "cell", "chart"}
     starts = range(0, 47_900, 6_600)
@@ -122,7 +122,7 @@ def test_the_curriculum_goes_from_letters_to_words_to_pages():
     assert set(kinds(0)) == {"1 letters"} and longest[-1] == "5 letters"
     assert "number" in kinds(47_900) and not later & set(kinds(47_900))
     assert later < set(kinds(48_000)) and later < set(kinds(63_900))
-    assert later < {e.metadata["kind"] for e in generated.make("test", range(60), None)}
+    assert later < {e.metadata["kind"] for e in generated.examples("test", range(60))}
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_dense_labels_are_one_token_a_patch(tokenizer):
     symbols = {tokenizer.encode(symbol)[0] for symbol in LABEL_SYMBOLS}
     assert len(symbols) == len(LABEL_SYMBOLS)
     for split in ("train", "validation"):
-        for example in SETS["mini_glyphs"].make(split, range(100), None):
+        for example in SETS["mini_glyphs"].examples(split, range(100)):
             ids = tokenizer.encode(texts(example)[0])
             assert len(ids) == 36 and set(ids) <= symbols
 

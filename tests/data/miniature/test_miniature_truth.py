@@ -53,7 +53,7 @@ def box_of(mask):
 
 def examples(name, count=80):
     for split in SPLITS:
-        yield from SETS[name].make(split, range(count), None)
+        yield from SETS[name].examples(split, range(count))
 
 
 def test_grounding_boxes_are_tight_and_the_colour_is_inside():

@@ -7,12 +7,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mm15_jax.data.open_corpus import common, documents, handbook, pdf
+from mm15_jax.data.open_corpus import documents, handbook, pdf
 from mm15_jax.inputs.example import Text
 from tests.data.open_corpus import corpus_fixtures as fixtures
 from tests.data.open_corpus.read_corpus import (
-    BY_NAME,
     answer_of,
+    count,
     every,
     examples,
     images,
@@ -82,7 +82,7 @@ def test_a_broken_document_is_named_and_left_out(tmp_path, caplog):
     fixtures.add_documents(tmp_path)
     fixtures.write(tmp_path / "usr/share/doc/debian/FAQ/debian-faq.en.pdf.gz", b"not gzip")
     fixtures.write(tmp_path / "usr/share/doc/maint-guide/maint-guide.en.pdf", b"%PDF-1.4 nothing")
-    total = sum(BY_NAME["open_paragraphs"].examples_in(s, tmp_path) for s in common.SPLITS)
+    total = count("open_paragraphs", tmp_path)
     assert total == 20 * documents.PARAGRAPH_CROPS
     assert "debian-faq.en.pdf.gz is not a readable PDF" in caplog.text
     assert "maint-guide.en.pdf is not a readable PDF" in caplog.text

@@ -4,16 +4,21 @@ import hashlib
 import io
 import itertools
 
+import fsspec
 import PIL.Image
 import pytest
 
 from mm15_jax.data.open_corpus import common, documents
+from mm15_jax.data.preparation import Part
+from mm15_jax.data.prepare import prepare
+from mm15_jax.data.source import Source
 from mm15_jax.evaluation.metrics import METRICS
 from mm15_jax.inputs.example import Text
 from tests.data.open_corpus.read_corpus import (
     BY_NAME,
     DOCUMENT_SETS,
     answer_of,
+    count,
     every,
     examples,
     images,
@@ -23,8 +28,7 @@ from tests.data.open_corpus.read_corpus import (
 @pytest.mark.parametrize("name", BY_NAME)
 def test_every_example_is_whole_and_counted(corpus, name):
     found = every(name, corpus)
-    counts = sum(BY_NAME[name].examples_in(s, corpus) for s in common.SPLITS)
-    assert len(found) == counts > 0
+    assert len(found) == count(name, corpus) > 0
     assert len({e.key for _, e in found}) == len(found)
     for _, example in found:
         assert example.source == name
@@ -63,24 +67,25 @@ def test_a_page_is_in_the_same_split_of_all_document_sets(corpus):
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_range_gives_the_same_examples_as_the_whole(corpus, name):
-    whole = examples(name, "train", corpus)
+    whole, source = examples(name, "train", corpus), Source(corpus)
     n = len(whole)
-    cut = tuple(
-        e
-        for part in (range(n // 3), range(n // 3, n))
-        for e in BY_NAME[name].make("train", part, corpus)
-    )
-    assert cut == whole
+    parts = [Part("", n // 3, (), 0, n // 3), Part("", n - n // 3, (), n // 3, n)]
+    cut = [made for part in parts for made in BY_NAME[name].convert("train", part, source)]
+    assert tuple(cut) == whole
 
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_missing_source_says_how_to_obtain_it(tmp_path, name):
     with pytest.raises(ValueError, match=f"{name}: .*get_open_corpus.sh"):
-        BY_NAME[name].examples_in("train", tmp_path)
-    with pytest.raises(ValueError, match=f"{name} needs --source"):
-        BY_NAME[name].count("train")
-    with pytest.raises(ValueError, match="train, validation, test"):
-        BY_NAME[name].count_in_source("dev", tmp_path)
+        BY_NAME[name].parts("train", Source(tmp_path))
+    with pytest.raises(ValueError, match=f"{name}.*--source.*get_open_corpus.sh"):
+        prepare(BY_NAME[name], tmp_path / "out")
+
+
+def test_a_bucket_is_refused():
+    fsspec.filesystem("memory").pipe("/corpus/file", b"")
+    with pytest.raises(ValueError, match="local folder"):
+        BY_NAME["open_stamps"].parts("train", Source("memory://corpus"))
 
 
 def test_split_shares_are_eight_one_one():

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import PIL.Image
 import pytest
 
 from mm15_jax.data.open_corpus import common, kgm, maps
+from mm15_jax.data.preparation import BadRecord, DataError
 from mm15_jax.inputs.coordinates import parse_boxes, parse_points
 from mm15_jax.inputs.example import Text
 from tests.data.open_corpus import corpus_fixtures as fixtures
 from tests.data.open_corpus.read_corpus import (
-    BY_NAME,
     answer_of,
+    converted,
+    count,
     every,
     examples,
 )
@@ -58,22 +62,13 @@ def test_unreadable_stamps_are_named(tmp_path, caplog):
     for i in range(20):  # enough for one to be in train
         fixtures.write(folder / f"cut{chr(97 + i)}.png", fixtures.png((90, 90))[: -40 - i])
         fixtures.write(folder / f"cut{chr(97 + i)}.txt", "Broken.")
-    items = common_items("open_stamps", tmp_path)
+    made = converted("open_stamps", "train", tmp_path)
     assert "food/latin.txt holds no English caption" in caplog.text
-    bad = next(i for i, key in enumerate(items) if key.startswith("food/cut"))
-    with pytest.raises(common.DataError, match=r"open_stamps food/cut.*stamps/food/cut.\.png"):
-        next(BY_NAME["open_stamps"].make("train", range(bad, bad + 1), tmp_path))
-
-
-def common_items(name, source):
-    """Keys of the train split, also of those that cannot be built."""
-    keys = []
-    for i in range(BY_NAME[name].examples_in("train", source)):
-        try:
-            keys += [e.key for e in BY_NAME[name].make("train", range(i, i + 1), source)]
-        except common.DataError as error:
-            keys.append(str(error).split()[1].rstrip(","))
-    return keys
+    bad = [record for record in made if isinstance(record, BadRecord)]
+    assert 0 < len(bad) < len(made)
+    for record in bad:
+        assert re.match(r"food/cut(.):\w+ \(from .*stamps/food/cut\1\.png\)", record.key)
+        assert "is not a readable picture" in record.reason
 
 
 # Pictures.
@@ -103,7 +98,7 @@ def test_paths_do_not_lead_out_of_their_folder(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/link.png").symlink_to(tmp_path / "secret.png")
     for path in ("../secret.png", "link.png", str(tmp_path / "secret.png")):
-        with pytest.raises(common.DataError, match="leads out"):
+        with pytest.raises(DataError, match="leads out"):
             common.inside(tmp_path / "in", path)
 
 
@@ -175,7 +170,7 @@ def test_a_broken_map_is_named_and_left_out(tmp_path, caplog, text, message):
     fixtures.add_map(tmp_path, "landa", "Land")
     fixtures.write(tmp_path / "secret.png", fixtures.png())
     fixtures.write(tmp_path / "usr/share/kgeography/bad.kgm", text)
-    total = sum(BY_NAME["open_maps"].examples_in(s, tmp_path) for s in common.SPLITS)
+    total = count("open_maps", tmp_path)
     assert total in (3, 6)
     assert "kgeography/bad.kgm" in caplog.text
     assert message in caplog.text

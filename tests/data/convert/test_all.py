@@ -1,0 +1,169 @@
+"""What holds for every converter: its fixture is prepared as `mm15 prepare` does, and checked."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from mm15_jax import config as config_lib
+from mm15_jax.data import convert, registry
+from mm15_jax.data.prepare import prepare_many
+from mm15_jax.data.records import open_dataset
+from mm15_jax.inputs import formatting
+from mm15_jax.inputs.example import Image, Text
+from mm15_jax.inputs.tiles import decode_image
+from mm15_jax.inputs.tokenizer import load_tokenizer
+from tests.data.convert.fixtures import all_fixtures
+
+FIXTURES = all_fixtures()
+PREPARATIONS = {p.name: p for module in convert.MODULES for p in module.PREPARATIONS}
+BOTH = sorted(FIXTURES.keys() & PREPARATIONS.keys())
+ROOT = Path(__file__).parents[3]
+
+
+def prepared(name, out, source):
+    """What the command does, in this process, with any number of bad records."""
+    arguments = {"source": source, "workers": 1, "max_bad_fraction": 1.0}
+    return prepare_many([name], out, progress=lambda event: None, **arguments)
+
+
+def content(out):
+    """Hash of each file of a data set, but for the reports, which hold times."""
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name != "report.json"
+    }
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Makes and prepares the fixture of a data set once: (its folder, the reports by split)."""
+    root, done = tmp_path_factory.mktemp("converters"), {}
+
+    def make(name):
+        if name not in done:
+            folder = root / name
+            (folder / "in").mkdir(parents=True)
+            FIXTURES[name].make(folder / "in")
+            reports = prepared(name, folder / "out", folder / "in")
+            done[name] = folder, {report.split: report for report in reports}
+        return done[name]
+
+    return make
+
+
+def test_every_converter_has_a_fixture_and_every_fixture_a_converter():
+    assert sorted(PREPARATIONS) == sorted(FIXTURES)
+    assert PREPARATIONS.items() <= registry.all_preparations().items()
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_preparation_says_what_it_is(name):
+    preparation = PREPARATIONS[name]
+    assert preparation.requires_source and preparation.format != "generated"
+    assert preparation.description.strip() and preparation.licence.strip()
+    assert preparation.splits and preparation.version >= 1
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_fixture_gives_the_records_it_states(name, place):
+    _, reports = place(name)
+    good = {split: report.records for split, report in reports.items() if report.records}
+    bad = {split: report.bad for split, report in reports.items() if report.bad}
+    told = {report.split: report.as_dict()["bad_records"] for report in reports.values()}
+    assert good == {split: n for split, n in FIXTURES[name].records.items() if n}, told
+    assert bad == {split: n for split, n in FIXTURES[name].bad.items() if n}, told
+    assert max(good.values()) >= 2
+    for report in reports.values():
+        for record in report.bad_records:
+            assert record["key"] and record["reason"]
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_every_example_decodes_and_can_be_formatted(name, place):
+    folder, reports = place(name)
+    config = config_lib.load("mm15_nano_sft")
+    tokenizer = load_tokenizer(config.inputs.tokenizer)
+    sizes = {
+        "tokens_per_tile": config.model.connector.tokens,
+        "resolution": config.model.encoder.resolution,
+    }
+    keys = []
+    for split in reports:
+        for example in open_dataset(folder / "out" / name / split):
+            keys.append(example.key)
+            assert example.source == name and example.key and example.category
+            for segment in example.segments:
+                if isinstance(segment, Image):
+                    assert decode_image(segment.data).shape[:2] == (segment.height, segment.width)
+                else:
+                    assert isinstance(segment, Text)
+            formatted = formatting.format_example(example, tokenizer, config.inputs, **sizes)
+            tokens, tiles = formatting.measure(example, tokenizer, config.inputs, **sizes)
+            assert tokens == len(formatted.tokens)
+            assert tiles == sum(tiling.num_tiles for tiling in formatted.tilings)
+            if split == "train":
+                assert np.any(formatted.loss_weights), f"{example.key} teaches nothing"
+            if "answer" in example.metadata:
+                assert example.metadata["metric"]
+                formatting.format_example(
+                    example, tokenizer, config.inputs, **sizes, for_generation=True
+                )
+    assert len(set(keys)) == len(keys), "keys are not unique in the data set"
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_preparing_again_changes_nothing(name, place):
+    folder, _ = place(name)
+    times = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*")}
+    for report in prepared(name, folder / "out", folder / "in"):
+        assert report.shards_kept == report.shards
+    assert times == {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*")}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_bucket_gives_the_same_shards(name, place, tmp_path):
+    folder, reports = place(name)
+    memory, bucket = fsspec.filesystem("memory"), f"/{name}"
+    for path in (folder / "in").rglob("*"):
+        if path.is_file():
+            inside = path.relative_to(folder / "in").as_posix()
+            memory.pipe(f"{bucket}/{inside}", path.read_bytes())
+    try:
+        prepared(name, tmp_path, f"memory:/{bucket}")
+    finally:
+        memory.rm(bucket, recursive=True)
+    for split in reports:
+        here = open_dataset(folder / "out" / name / split).manifest
+        assert open_dataset(tmp_path / name / split).manifest.checksum == here.checksum
+
+
+# Another order of sets and another hash of words must not show.
+ELSEWHERE = """
+import pathlib, sys
+sys.path[:0] = [sys.argv[1]]
+from tests.data.convert.test_all import prepared
+for name in sys.argv[3:]:
+    folder = pathlib.Path(sys.argv[2]) / name
+    prepared(name, folder / "elsewhere", folder / "in")
+"""
+
+
+def test_another_process_makes_the_same_files(place):
+    folders = {name: place(name)[0] for name in BOTH}
+    if not folders:
+        pytest.skip("there are no converters")
+    root = next(iter(folders.values())).parent
+    subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(ROOT), str(root), *folders],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        check=True,
+    )
+    for folder in folders.values():
+        assert content(folder / "out") == content(folder / "elsewhere")
