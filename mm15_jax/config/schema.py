@@ -138,7 +138,7 @@ class DataConfig:
     mixture: str = "sft_all"  # a name of experiments/mixtures.py
     allow_missing: bool = False  # leave out data sets that are not prepared, with their weight
     window: int = 1024  # examples planned together by the packer; larger fills better
-    decode_threads: int = 4
+    decode_threads: int = 0  # 0: one for each CPU that the process may use, up to sixteen
     prefetch: int = 4  # batches ready in host memory
     max_bad_fraction: float = 0.001  # records that may be skipped before the run stops
 

@@ -35,7 +35,6 @@ _POSITIVE = (
     "checkpoint.keep",
     "inputs.sequence_length",
     "data.window",
-    "data.decode_threads",
     "data.prefetch",
     "eval.batch_size",
     "eval.examples",
@@ -99,10 +98,9 @@ def validate(config: ExperimentConfig) -> None:
         )
     if config.train.loss_chunk < 0:
         raise ValueError(f"train.loss_chunk is {config.train.loss_chunk}; expected 0 or more")
-    if config.inputs.tiles_per_row < 0:
-        raise ValueError(
-            f"inputs.tiles_per_row is {config.inputs.tiles_per_row}; expected 0 or more"
-        )
+    for key in ("inputs.tiles_per_row", "data.decode_threads"):
+        if _get(config, key) < 0:
+            raise ValueError(f"{key} is {_get(config, key)}; expected 0 or more")
 
 
 def _validate_moe(config: ExperimentConfig) -> None:

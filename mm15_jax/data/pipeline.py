@@ -24,6 +24,7 @@ from mm15_jax.data import batch as batch_lib
 from mm15_jax.data.batch import Batch, BatchShape, BatchStats, Count, Decoded
 from mm15_jax.data.index import Progress, load_index
 from mm15_jax.data.pack_plan import PackPlan, PlanSource, Row
+from mm15_jax.data.processes import decode_threads
 from mm15_jax.data.records import Dataset, dataset_counts, open_dataset
 from mm15_jax.inputs.example import Example, Image
 from mm15_jax.inputs.formatting import format_example
@@ -132,7 +133,9 @@ class Pipeline:
         self._ready: queue.Queue[_Produced | BaseException] = queue.Queue(data.prefetch)
         self._closed = threading.Event()
         self._failure: BaseException | None = None
-        self._pool = concurrent.futures.ThreadPoolExecutor(data.decode_threads, "decode")
+        self._pool = concurrent.futures.ThreadPoolExecutor(
+            decode_threads(data.decode_threads), "decode"
+        )
         self._producer = threading.Thread(
             target=self._produce, args=(cursor,), name="batches", daemon=True
         )

@@ -12,6 +12,7 @@ import simplejpeg
 from PIL import Image, ImageOps
 
 from mm15_jax.inputs.image_splitting import OVERVIEW_CELL, Tiling, fit_size
+from mm15_jax.inputs.resizing import SPARE, power_of_two, resize_into
 
 # CLIP's mean colour in 8 bits, (.48145466, .4578275, .40821073) * 255 = (122.77, 116.75, 104.09)
 # rounded: after normalisation the padding is zero to within half a grey level.
@@ -23,9 +24,10 @@ MAX_PIXELS = 89_478_485
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_GREY, _PNG_RGB = 0, 2  # colour types without palette and alpha
 _PNG_EXTRAS = (b"tRNS", b"acTL", b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # texts may hold EXIF, XMP
-_ORIENTATION_TAG = 0x0112
+# What Pillow may open. Of its other plugins some start a program (EPS) or take any bytes (TGA).
+_FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+_TIFF_WIDTH, _TIFF_HEIGHT, _ORIENTATION_TAG = 0x0100, 0x0101, 0x0112
 _SWAPPED_ORIENTATIONS = (5, 6, 7, 8)  # turned by a quarter: height and width change places
-_BLUR = 0.4  # fits Pillow's antialiased bicubic best between scales 1.2 and 3
 
 # The loader decodes several pictures at once; threads inside each resize would only compete.
 cv2.setNumThreads(1)
@@ -38,7 +40,7 @@ def decode_image(data: bytes) -> np.ndarray:
     high byte), transparency is laid on white, an animation gives its first frame.
 
     Args:
-      data: the encoded picture, in any format that Pillow reads.
+      data: the encoded picture: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, PPM or ICO.
 
     Returns:
       uint8[height, width, 3].
@@ -46,7 +48,7 @@ def decode_image(data: bytes) -> np.ndarray:
     Raises:
       ValueError: if the bytes are not a readable picture, or claim more than `MAX_PIXELS` pixels.
     """
-    return _decode(data, 1, 1)[0]
+    return _decode(data, None)[0]
 
 
 def image_size(data: bytes) -> tuple[int, int]:
@@ -67,6 +69,8 @@ def image_size(data: bytes) -> tuple[int, int]:
         return size
     picture = _open(data)
     width, height = picture.size
+    if picture.format == "TIFF":  # its size is the turned one already, in some releases of Pillow
+        width, height = picture.tag_v2[_TIFF_WIDTH], picture.tag_v2[_TIFF_HEIGHT]
     return (width, height) if _orientation(picture) in _SWAPPED_ORIENTATIONS else (height, width)
 
 
@@ -89,8 +93,8 @@ def render_tiles(image: np.ndarray, tiling: Tiling) -> np.ndarray:
     assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3, image.shape
     r = tiling.resolution
     rows, columns = tiling.grid
-    fitted = _resize(image, *fit_size(tiling.height, tiling.width, rows, columns, r))
-    canvas = _pad(fitted, rows * r, columns * r)
+    canvas = np.empty((rows * r, columns * r, 3), np.uint8)
+    fitted = _fit(image, canvas, fit_size(tiling.height, tiling.width, rows, columns, r))
     if tiling.num_tiles == 1:
         return canvas[np.newaxis]
     tiles = np.empty((tiling.num_tiles, r, r, 3), np.uint8)
@@ -99,8 +103,7 @@ def render_tiles(image: np.ndarray, tiling: Tiling) -> np.ndarray:
             # From whichever is smaller, the picture or what is left of it in the grid: a large
             # photograph is shrunk once, a small one is not enlarged first.
             source = fitted if fitted.size < image.size else image
-            whole = _resize(source, *fit_size(tiling.height, tiling.width, 1, 1, r))
-            tile[...] = _pad(whole, r, r)
+            _fit(source, tile, fit_size(tiling.height, tiling.width, 1, 1, r))
         else:
             tile[...] = canvas[(row - 1) * r : row * r, (column - 1) * r : column * r]
     return tiles
@@ -124,7 +127,7 @@ def load_tiles(data: bytes, tiling: Tiling) -> np.ndarray:
     """
     rows, columns = tiling.grid
     need = fit_size(tiling.height, tiling.width, rows, columns, tiling.resolution)
-    image, size = _decode(data, *need)
+    image, size = _decode(data, need)
     if size != (tiling.height, tiling.width):
         raise ValueError(
             f"The picture has {size[0]} x {size[1]} pixels (height x width); its record says"
@@ -133,45 +136,22 @@ def load_tiles(data: bytes, tiling: Tiling) -> np.ndarray:
     return render_tiles(image, tiling)
 
 
-def _pad(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The picture at the top left of a canvas: uint8[height, width, 3]."""
-    if image.shape[:2] == (height, width):
-        return image
-    canvas = np.empty((height, width, 3), np.uint8)
-    canvas[: image.shape[0], : image.shape[1]] = image
-    canvas[image.shape[0] :] = PAD_COLOUR
-    canvas[: image.shape[0], image.shape[1] :] = PAD_COLOUR
-    return canvas
+def _fit(image: np.ndarray, canvas: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes a picture into the top left of a canvas, fills the rest; the picture's part of it."""
+    height, width = size
+    canvas[height:] = PAD_COLOUR
+    canvas[:height, width:] = PAD_COLOUR
+    resize_into(image, canvas[:height, :width])
+    return canvas[:height, :width]
 
 
-def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Antialiased bicubic: within 40 dB of Pillow's on photographs, several times faster."""
-    scale = max(image.shape[0] / height, image.shape[1] / width)
-    if scale >= 4:  # average whole blocks first, down to a scale between 2 and 4
-        factor = int(scale / 2)
-        image = cv2.resize(
-            image,
-            (-(-image.shape[1] // factor), -(-image.shape[0] // factor)),
-            interpolation=cv2.INTER_AREA,
-        )
-        scale = max(image.shape[0] / height, image.shape[1] / width)
-    if image.shape[:2] == (height, width):
-        return image
-    if scale > 1:
-        # A Gaussian of this width takes out what the smaller picture cannot hold.
-        image = cv2.GaussianBlur(image, (0, 0), max(_BLUR * (scale * scale - 1) ** 0.5, 0.01))
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
-
-
-def _decode(data: bytes, min_height: int, min_width: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Pixels, perhaps at a reduced size not under the minimum, and the full (height, width)."""
+def _decode(data: bytes, need: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int]]:
+    """Pixels, at a reduced size if much fewer are needed, and the full (height, width)."""
     size = _jpeg_size(data) or _png_size(data)
     if size is not None:
         _check_pixels(*size)
         pixels = (
-            _decode_jpeg(data, size, min_height, min_width)
-            if data.startswith(b"\xff\xd8")
-            else _decode_png(data)
+            _decode_jpeg(data, size, need) if data.startswith(b"\xff\xd8") else _decode_png(data)
         )
         if pixels is not None:
             return pixels, size
@@ -219,14 +199,11 @@ def _exif_orientation(segment: bytes) -> int:
 
 
 def _decode_jpeg(
-    data: bytes, size: tuple[int, int], min_height: int, min_width: int
+    data: bytes, size: tuple[int, int], need: tuple[int, int] | None
 ) -> np.ndarray | None:
     # Halving in the decoder saves time at 1/2, 1/4 and 1/8 only.
-    factor = 1
-    while factor < 8 and size[0] >= 2 * factor * min_height and size[1] >= 2 * factor * min_width:
-        factor *= 2
-    if min_height == min_width == 1:
-        factor = 1
+    scale = min(size[0] / need[0], size[1] / need[1]) if need else 1
+    factor = min(8, power_of_two(scale / SPARE))
     try:
         if factor == 1:
             return simplejpeg.decode_jpeg(data, "RGB")
@@ -265,7 +242,7 @@ def _open(data: bytes) -> Image.Image:
     if not data:
         raise ValueError("The picture is empty: 0 bytes; expected an image such as PNG or JPEG.")
     try:
-        picture = Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data), formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"The picture is too large: {error}") from error
     except Exception as error:  # Pillow's plugins raise many types for malformed headers
@@ -296,6 +273,11 @@ def _check_pixels(height: int, width: int) -> None:
 
 def _decode_with_pillow(data: bytes) -> np.ndarray:
     picture = _open(data)
+    if picture.mode == "F":
+        raise ValueError(
+            f"The picture ({picture.format}) has floating-point pixels, which have no agreed range;"
+            " convert it to 8 or 16 bits."
+        )
     try:
         picture.load()
         if _orientation(picture) != 1:
@@ -312,8 +294,6 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would clip at 255
         values = np.clip(np.asarray(picture).astype(np.int64), 0, 65535) >> 8
         return np.repeat(values.astype(np.uint8)[..., np.newaxis], 3, axis=2)
-    if picture.mode == "F":
-        raise ValueError("floating-point pixels have no agreed range; convert it to 8 or 16 bits")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))

@@ -5,6 +5,10 @@ import sys
 import textwrap
 import time
 
+import pytest
+
+from mm15_jax.data import processes
+
 PARENT = """
     import os, pathlib, signal, sys, time
     sys.path.insert(0, {tests!r})
@@ -57,3 +61,23 @@ def test_workers_end_with_a_killed_parent(tmp_path):
 
 def test_workers_end_with_a_terminated_parent(tmp_path):
     run_parent(tmp_path, "SIGTERM")
+
+
+@pytest.mark.parametrize(
+    ("quota", "cpus"),
+    [("max 100000", 8), ("200000 100000", 2), ("50000 100000", 1), ("9999999 100000", 8), ("", 8)],
+)
+def test_cpus_are_those_of_the_affinity_and_the_containers_quota(
+    quota, cpus, tmp_path, monkeypatch
+):
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(processes, "_CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(processes.os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert processes.available_cpus() == cpus
+
+
+def test_decode_threads_fit_the_host_unless_a_number_is_given(monkeypatch):
+    for cpus, threads in ((1, 1), (6, 6), (208, 16)):
+        monkeypatch.setattr(processes, "available_cpus", lambda cpus=cpus: cpus)
+        assert processes.decode_threads(0) == threads
+    assert processes.decode_threads(40) == 40

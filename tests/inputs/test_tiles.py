@@ -7,6 +7,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from mm15_jax.config.schema import SplittingConfig
@@ -87,6 +88,17 @@ def test_cmyk_jpeg(image):
     assert psnr(decode_image(data), smooth) > 30
 
 
+def test_ycck_jpeg(image):
+    """Adobe's YCCK: the inverted picture in YCbCr, and black; Pillow writes CMYK alone."""
+    smooth = cv2.GaussianBlur(image, (0, 0), 3)
+    ycc = np.asarray(Image.fromarray(255 - smooth).convert("YCbCr"))
+    stored = np.dstack([ycc, np.full(ycc.shape[:2], 255, np.uint8)])
+    data = bytearray(encode(Image.fromarray(255 - stored, "CMYK"), "JPEG", quality=95))
+    data[data.index(b"Adobe") + 11] = 2  # the transform: of CMYK 0, of YCCK 2
+    assert simplejpeg.decode_jpeg_header(bytes(data))[2] == "YCCK"
+    assert psnr(decode_image(bytes(data)), smooth) > 30
+
+
 def test_one_bit_and_palette(image):
     black_white = Image.fromarray(image[..., 0] > 128)
     decoded = decode_image(encode(black_white, "PNG"))
@@ -107,6 +119,22 @@ def test_sixteen_bit_colour():
     values = (np.arange(8 * 8 * 3, dtype=np.uint16) * 341).reshape(8, 8, 3)
     _, data = cv2.imencode(".png", values[..., ::-1])
     np.testing.assert_array_equal(decode_image(data.tobytes()), values >> 8)
+
+
+def test_sixteen_bit_colour_with_alpha_and_thirty_two_bit_grey():
+    values = np.full((4, 4, 4), 40_000, np.uint16)
+    values[:2, :, 3] = 0
+    _, data = cv2.imencode(".png", values)
+    decoded = decode_image(data.tobytes())
+    assert (decoded[:2] == 255).all()
+    grey = decode_image(encode(Image.fromarray(np.full((4, 4), 40_000, np.int32)), "TIFF"))
+    assert (grey == 40_000 >> 8).all()
+
+
+def test_floating_point_pixels_are_refused():
+    data = encode(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF")
+    with pytest.raises(ValueError, match=r"TIFF\) has floating-point pixels.*convert it"):
+        decode_image(data)
 
 
 def test_transparency_is_laid_on_white():
@@ -143,14 +171,15 @@ def test_an_animation_gives_its_first_frame():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"])
 def test_exif_orientation_turns_picture_and_size(orientation, file_format):
     quadrants = np.zeros((32, 64, 3), np.uint8)
     quadrants[:16, :32] = 255  # the bright corner is at the top left before turning
     exif = Image.Exif()
     exif[0x0112] = orientation
-    decoded = decode_image(encode(quadrants, file_format, exif=exif))
-    assert image_size(encode(quadrants, file_format, exif=exif)) == decoded.shape[:2]
+    data = encode(quadrants, file_format, exif=exif)
+    decoded = decode_image(data)
+    assert image_size(data) == decoded.shape[:2]
     assert decoded.shape[:2] == ((32, 64) if orientation <= 4 else (64, 32))
     corner = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1)}
     row, column = corner.get(orientation, (-1, 0))
@@ -191,6 +220,50 @@ def test_a_picture_that_claims_too_many_pixels_is_refused():
                 image_size(data)
 
 
+def headers_that_claim(height, width):
+    """Small pictures whose headers were overwritten, by format."""
+    picture = Image.new("RGB", (8, 8))
+    jpeg, gif, bmp = (bytearray(encode(picture, name)) for name in ("JPEG", "GIF", "BMP"))
+    frame = jpeg.index(b"\xff\xc0")
+    if max(height, width) < 2**16:
+        jpeg[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+        yield "JPEG", bytes(jpeg)
+        gif[6:10] = struct.pack("<HH", width, height)
+        frame = gif.index(b",\0\0\0\0")
+        gif[frame + 5 : frame + 9] = struct.pack("<HH", width, height)
+        yield "GIF", bytes(gif)
+    bmp[18:26] = struct.pack("<ii", width, height)
+    yield "BMP", bytes(bmp)
+
+
+@pytest.mark.parametrize("side", [60_000, 10_000, 0])
+def test_headers_that_claim_too_much_or_nothing_are_refused(side):
+    for name, data in headers_that_claim(side, side):
+        for call in (image_size, decode_image):
+            with pytest.raises(
+                ValueError, match=r"too large|limit|no pixels|not readable"
+            ) as caught:
+                call(data)
+            assert "\n" not in str(caught.value), name
+
+
+def test_formats_that_start_programs_are_refused():
+    with pytest.raises(ValueError, match=r"not readable .*expected an encoded image"):
+        decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n")
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 20_000), (20_000, 1), (1, 1), (3, 5_000)])
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "BMP"])
+def test_slivers_are_pictures_too(height, width, file_format):
+    data = encode(np.full((height, width, 3), (200, 100, 50), np.uint8), file_format)
+    assert image_size(data) == (height, width)
+    for fields in ({"mode": "none"}, {"n_min": 1, "n_max": 9}):
+        rendered = load_tiles(data, plan(height, width, **fields))
+        np.testing.assert_allclose(rendered[0, 0, 0], (200, 100, 50), atol=2)
+        is_picture = (np.abs(rendered.astype(int) - (200, 100, 50)) <= 2).all(-1)
+        assert (is_picture | (rendered == PAD_COLOUR).all(-1)).all()
+
+
 def test_a_picture_that_fits_is_copied_not_resampled():
     image = photo(144, 96, seed=1)
     rendered = render_tiles(image, plan(144, 96, mode="static", static_grid=(3, 2)))
@@ -227,15 +300,6 @@ def test_small_pictures_are_enlarged_to_fill_a_side():
     assert (tile[16:] == PAD_COLOUR).all()
 
 
-@pytest.mark.parametrize("scale", [1.05, 1.3, 2, 2.7, 4, 5.5, 9])
-def test_shrinking_agrees_with_pillows_antialiased_bicubic(scale):
-    side = round(96 * scale)
-    image = photo(side, side, seed=2)
-    (tile,) = render_tiles(image, plan(side, side, resolution=96, mode="none"))
-    expected = Image.fromarray(image).resize((96, 96), Image.Resampling.BICUBIC)
-    assert psnr(tile, np.asarray(expected)) > 35
-
-
 @pytest.mark.parametrize("scale", [1.5, 3, 7])
 def test_the_overview_of_a_large_picture_agrees_with_pillow_too(scale):
     height, width = round(192 * scale), round(160 * scale)
@@ -245,7 +309,7 @@ def test_the_overview_of_a_large_picture_agrees_with_pillow_too(scale):
     assert psnr(overview[:, :80], np.asarray(expected)) > 35
 
 
-@pytest.mark.parametrize("side", [800, 410, 200])
+@pytest.mark.parametrize("side", [800, 200, 150, 50])
 def test_loading_at_reduced_size_agrees_with_loading_in_full(side):
     data = encode(photo(900, 1200, seed=3), "JPEG", quality=90)
     tiling = plan(900, 1200, resolution=side // 2, mode="static")
@@ -254,10 +318,10 @@ def test_loading_at_reduced_size_agrees_with_loading_in_full(side):
     assert reduced.shape == full.shape == (5, side // 2, side // 2, 3)
     assert psnr(reduced, full) > 35
     height, width = fit_size(900, 1200, 2, 2, side // 2)
-    decoded, size = tiles._decode(data, height, width)
+    decoded, size = tiles._decode(data, (height, width))
     assert size == (900, 1200)
-    assert decoded.shape[0] >= height
-    assert (decoded.shape[0] < 900) == (height <= 450)
+    assert decoded.shape[0] >= 3 * height or decoded.shape[0] == 900
+    assert (decoded.shape[0] < 900) == (height <= 150)
 
 
 def test_loading_turns_as_decoding_does():
