@@ -55,7 +55,7 @@ def main(arguments, flags) -> int:
     from mm15_jax.data import registry
 
     out = flags.out or common.DATA_DIR
-    arguments, options = _divide(arguments)
+    arguments, options = divide(arguments)
     if flags.list:
         _print_list(registry.expand(arguments) or registry.all_preparations(), out, flags.json)
         return 0
@@ -89,7 +89,7 @@ def main(arguments, flags) -> int:
     return 0
 
 
-def _divide(arguments: list[str]) -> tuple[list[str], list[str]]:
+def divide(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Names of data sets, and Beam's options, which come behind them and after "--"."""
     first = next((i for i, word in enumerate(arguments) if word.startswith("-")), len(arguments))
     return arguments[:first], arguments[first:]
@@ -101,10 +101,9 @@ def _print_list(names, data_dir: str, as_json: bool) -> None:
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
-        state = "source" if row["layout"] else "generated"
-        if row["present"]:
-            state = ", ".join(f"{split} {count:,}" for split, count in row["records"].items())
-        print(f"{row['name']:<28} {row['category']:<13} {row['format']:<12} {state}")
+        counts = ", ".join(f"{split} {count:,}" for split, count in row["records"].items())
+        state = f"prepared: {counts}" if counts else "needs --source" if row["layout"] else ""
+        print(f"{row['name']:<28} {row['category']:<13} {row['format']:<12} {state}".rstrip())
         print(f"    {row['description']}")
 
 

@@ -9,7 +9,7 @@ import pytest
 from absl import flags as absl_flags
 
 from mm15_jax import config as config_lib
-from mm15_jax.cli import main
+from mm15_jax.cli import main, prepare_command
 from mm15_jax.data import registry
 from mm15_jax.data.miniature import SETS
 from mm15_jax.evaluation import benchmarks
@@ -72,7 +72,9 @@ def test_a_documented_command_is_understood(page, line, tmp_path, monkeypatch):
         (experiment,) = arguments
         config_lib.load(experiment, flags.set)
     elif name == "prepare":
-        assert registry.expand(arguments) or flags.list
+        names, options = prepare_command.divide(arguments)
+        assert not options or flags.runner == "beam"
+        assert registry.expand(set(names) - {"NAME"}) or flags.list or names == ["NAME"]
     elif name == "eval":
         config_lib.load("mm15_nano_sft", flags.set)
         if flags.benchmarks:
