@@ -41,8 +41,9 @@ def resize_into(image: np.ndarray, out: np.ndarray) -> None:
     if factor > 1:  # average whole blocks: a filter as wide as the scale would take long
         size = -(-image.shape[1] // factor), -(-image.shape[0] // factor)
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    down = _smoothing_taps(round(image.shape[0] / height, 2))
-    across = _smoothing_taps(round(image.shape[1] / width, 2))
+    # A side that does not shrink is smoothed as well, by what undoes the sharpening.
+    down = _smoothing_taps(max(1.0, round(image.shape[0] / height, 2)))
+    across = _smoothing_taps(max(1.0, round(image.shape[1] / width, 2)))
     smooth = cv2.sepFilter2D(image, -1, across, down, borderType=cv2.BORDER_REPLICATE)
     _cubic_into(smooth, out)
     cv2.sepFilter2D(out, -1, _SHARPEN, _SHARPEN, dst=out, borderType=cv2.BORDER_REPLICATE)
@@ -64,14 +65,12 @@ def _smoothing_taps(scale: float) -> np.ndarray:
     """The filter g for which g, OpenCV's cubic and the sharpening are nearest to Pillow's kernel.
 
     Args:
-      scale: pixels of the picture for each of the result; 1 and less need no filter.
+      scale: pixels of the picture for each of the result, 1 or more.
 
     Returns:
       float32[2 n + 1], least squares; none negative, multiples of 1/256 that sum to 1, so that
       OpenCV's integers hold them and white stays white.
     """
-    if scale <= 1:
-        return np.ones(1, np.float32)
     reach = math.ceil(scale)
     x = np.arange(-3 * scale - reach, 3 * scale + reach, 1 / 32)
     kernels = sum(
