@@ -23,6 +23,7 @@ def experiment(steps: int):
             "checkpoint.every": 2,
             "optimizer.name": "adamw",
             "optimizer.schedule": "constant",
+            "optimizer.warmup_steps": 0,  # else a longer run has another warm-up
             "mesh": MeshConfig(data=2, fsdp=4),
         }
     )
