@@ -11,26 +11,21 @@ to benchmarks/data/results.jsonl.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import pathlib
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
 import cv2
 import numpy as np
+import pictures
 import PIL
 import simplejpeg
-from PIL import Image
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import pictures
 
 from mm15_jax.config.schema import SplittingConfig
-from mm15_jax.inputs.image_splitting import OVERVIEW_CELL, Tiling, fit_size, plan_tiling
-from mm15_jax.inputs.tiles import PAD_COLOUR, image_size, load_tiles
+from mm15_jax.inputs.image_splitting import Tiling, plan_tiling
+from mm15_jax.inputs.tiles import image_size, load_tiles
 
 RESULTS = pathlib.Path(__file__).with_name("results.jsonl")
 COPIES = 6  # different pictures of each kind
@@ -41,28 +36,6 @@ KINDS: dict[str, Callable[[int], bytes]] = {
     "A4 200 dpi": lambda seed: pictures.page(200, seed),
     "A4 300 dpi": lambda seed: pictures.page(300, seed),
 }
-
-
-def pillow_tiles(data: bytes, tiling: Tiling) -> np.ndarray:
-    """The same tiles by Pillow alone: its decoder, its antialiased bicubic."""
-    r = tiling.resolution
-    picture = Image.open(io.BytesIO(data)).convert("RGB")
-
-    def fitted(rows: int, columns: int) -> Image.Image:
-        height, width = fit_size(tiling.height, tiling.width, rows, columns, r)
-        canvas = Image.new("RGB", (columns * r, rows * r), PAD_COLOUR)
-        canvas.paste(picture.resize((width, height), Image.Resampling.BICUBIC))
-        return canvas
-
-    grid, overview = fitted(*tiling.grid), fitted(1, 1)
-    tiles = np.empty((tiling.num_tiles, r, r, 3), np.uint8)
-    for tile, (row, column) in zip(tiles, tiling.cells, strict=True):
-        if (row, column) == OVERVIEW_CELL:
-            tile[...] = overview
-        else:
-            x, y = (column - 1) * r, (row - 1) * r
-            tile[...] = grid.crop((x, y, x + r, y + r))
-    return tiles
 
 
 def pace(load: Callable[[bytes, Tiling], np.ndarray], work: list, seconds: float) -> float:
@@ -87,9 +60,10 @@ def measure(kind: str, resolution: int, rounds: int, seconds: float) -> dict:
         )
         work.append((data, tiling))
     errors = [
-        np.mean((load_tiles(*item).astype(np.float32) - pillow_tiles(*item)) ** 2) for item in work
+        np.mean((load_tiles(*item).astype(np.float32) - pictures.pillow_tiles(*item)) ** 2)
+        for item in work
     ]
-    loads = {"ours": load_tiles, "pillow": pillow_tiles}
+    loads = {"ours": load_tiles, "pillow": pictures.pillow_tiles}
     paces: dict[str, list[float]] = {name: [] for name in loads}
     for _ in range(rounds):
         for name, load in loads.items():

@@ -1,4 +1,4 @@
-"""Pictures to measure loaders with, made by code: photographs and printed pages, as JPEG.
+"""Pictures to measure loaders with, made by code, as JPEG; and Pillow's way from them to tiles.
 
 A photograph is noise with the spectrum of natural pictures (amplitude 1/f) over a gradient, with a
 few hard edges; a page is words in two columns, a heading and a ruled table. Both come out at the
@@ -10,8 +10,10 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
+
+from mm15_jax.inputs.image_splitting import OVERVIEW_CELL, Tiling, fit_size
+from mm15_jax.inputs.tiles import PAD_COLOUR
 
 A4_INCHES = 11.69, 8.27  # height, width
 
@@ -45,6 +47,8 @@ def photo(height: int, width: int, seed: int) -> bytes:
 
 def page(dots_per_inch: int, seed: int) -> bytes:
     """A printed page of A4, a JPEG of quality 85."""
+    from matplotlib import font_manager  # for its fonts; the peers' environments do without
+
     rng = np.random.default_rng(seed)
     height, width = (round(side * dots_per_inch) for side in A4_INCHES)
     picture = Image.new("RGB", (width, height), "white")
@@ -65,6 +69,28 @@ def page(dots_per_inch: int, seed: int) -> bytes:
         draw.line((margin, y, width - margin, y), fill="black")
         draw.text((margin, y), f"row {i}   {rng.integers(0, 9999)}", font=body, fill="black")
     return _jpeg(picture, 85)
+
+
+def pillow_tiles(data: bytes, tiling: Tiling) -> np.ndarray:
+    """What `load_tiles` gives, by Pillow alone: its decoder, its antialiased bicubic."""
+    r = tiling.resolution
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+
+    def fitted(rows: int, columns: int) -> Image.Image:
+        height, width = fit_size(tiling.height, tiling.width, rows, columns, r)
+        canvas = Image.new("RGB", (columns * r, rows * r), PAD_COLOUR)
+        canvas.paste(picture.resize((width, height), Image.Resampling.BICUBIC))
+        return canvas
+
+    grid, overview = fitted(*tiling.grid), fitted(1, 1)
+    tiles = np.empty((tiling.num_tiles, r, r, 3), np.uint8)
+    for tile, (row, column) in zip(tiles, tiling.cells, strict=True):
+        if (row, column) == OVERVIEW_CELL:
+            tile[...] = overview
+        else:
+            x, y = (column - 1) * r, (row - 1) * r
+            tile[...] = grid.crop((x, y, x + r, y + r))
+    return tiles
 
 
 def _jpeg(picture: Image.Image, quality: int) -> bytes:
