@@ -201,16 +201,16 @@ class Pipeline:
             try:
                 example = row.examples[i] if row.examples else dataset[record]
                 key = example.key
-                examples.append(
-                    decode(
-                        example,
-                        self._tokenizer,
-                        self._inputs,
-                        tokens_per_tile=self.shape.tokens_per_tile,
-                        resolution=self.shape.resolution,
-                        piece=piece,
-                    )
+                decoded = decode(
+                    example,
+                    self._tokenizer,
+                    self._inputs,
+                    tokens_per_tile=self.shape.tokens_per_tile,
+                    resolution=self.shape.resolution,
+                    piece=piece,
                 )
+                # The data set's own name, whatever its examples say that they are from.
+                examples.append(dataclasses.replace(decoded, source=dataset.name))
             except ValueError as error:
                 bad.append((dataset.name, key, str(error)))
         laid = batch_lib.fill_row(

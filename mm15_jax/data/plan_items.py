@@ -75,11 +75,11 @@ def piece_start(piece, budget: int):
 
 
 def items_of(counts: np.ndarray, budgets: Budgets) -> np.ndarray:
-    """int32[n]: how many items each record makes, from its counts; 0 if it is left out."""
+    """int32[...]: how many items each record makes, from its counts; 0 if it is left out."""
     tokens, tiles = counts["tokens"], counts["tiles"]
     items = ((tokens >= 0) & (tokens <= budgets.tokens) & (tiles <= budgets.tiles)).astype(np.int32)
     if budgets.cut_documents and budgets.tokens > 1:
-        long = np.flatnonzero((tokens > budgets.tokens) & (tiles == DOCUMENT))
+        long = (tokens > budgets.tokens) & (tiles == DOCUMENT)
         items[long] = -((1 - tokens[long]) // (budgets.tokens - 1))
     return items
 
@@ -134,7 +134,8 @@ class Items:
         before = np.cumsum(items, axis=1) - items  # items of the block before each record
         rest = (positions - starts[blocks[inverse]])[:, np.newaxis]
         # The last record that begins at or before the item and makes one.
-        place = _BLOCK - 1 - ((before <= rest) & (items > 0))[inverse][:, ::-1].argmax(axis=1)
+        begun = (before[inverse] <= rest) & (items[inverse] > 0)
+        place = _BLOCK - 1 - begun[:, ::-1].argmax(axis=1)
         pieces = rest[:, 0] - before[inverse, place]
         return members[inverse, place], pieces.astype(np.int32), counts[inverse, place]
 
