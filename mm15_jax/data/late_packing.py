@@ -28,12 +28,14 @@ from mm15_jax.data.bad_records import BadRecords
 from mm15_jax.data.index import COUNTS, DOCUMENT, is_document
 from mm15_jax.data.mixture import Mixture, MixtureSource
 from mm15_jax.data.pack_plan import Row
+from mm15_jax.data.permutation import derive_seed, shuffled
 from mm15_jax.data.plan_items import Budgets, items_of, piece_start
 from mm15_jax.inputs.example import Example
 
 log = logging.getLogger(__name__)
 
 _OPEN_ROWS = 64  # rows that are filled at once; their examples are held encoded
+_HOPELESS = 100_000  # so many examples in a row that fit no row end the run
 _UNBOUNDED = 2**40  # the size of a stream, as far as the mixture is concerned
 
 
@@ -103,7 +105,7 @@ class LatePlan:
             window=window,
             seed=seed,
         )
-        self._measure = measure
+        self._measure, self._seed = measure, seed
         self._max_bad = max_bad_fraction
         facts: list = ["late", budgets, window, seed, _OPEN_ROWS]
         facts += [(s.name, float(s.weight), s.ordered, s.checksum) for s in sources]
@@ -141,33 +143,25 @@ class LatePlan:
         lengths = {"tokens": self.sequence_length}
         if self.tiles_per_row:
             lengths["tiles"] = self.tiles_per_row
-        packed = grain.experimental.FirstFitPackIterDataset(
-            _Numbered(self._tickets, waiting, tuple(lengths)),
-            length_struct=lengths,
-            num_packing_bins=_OPEN_ROWS,
-            shuffle_bins=False,
-        )
-        for row in packed:
-            numbers = row["tokens"]
-            first = np.flatnonzero(np.diff(numbers, prepend=0) * (numbers > 0))
-            tickets = [waiting.pop(int(number)) for number in numbers[first]]
-
-            def column(name: str, kind: type, tickets=tickets) -> np.ndarray:
-                return np.array([getattr(ticket, name) for ticket in tickets], kind)
-
-            yield Row(
-                column("source", np.int32),
-                column("record", np.int64),
-                column("piece", np.int32),
-                column("tokens", np.int32),
-                column("tiles", np.int32),
-                tuple(ticket.example for ticket in tickets),
+        packed = iter(
+            grain.experimental.FirstFitPackIterDataset(
+                _Numbered(self._tickets, waiting, tuple(lengths)),
+                length_struct=lengths,
+                num_packing_bins=_OPEN_ROWS,
+                shuffle_bins=False,
             )
+        )
+        for group in itertools.count():
+            # Rows that were filled side by side: the first hold other examples than the last.
+            rows = [row["tokens"] for row in itertools.islice(packed, _OPEN_ROWS)]
+            for i in shuffled(len(rows), derive_seed("rows", self._seed, group)):
+                first = np.flatnonzero(np.diff(rows[i], prepend=0) * (rows[i] > 0))
+                yield _row([waiting.pop(int(number)) for number in rows[i][first]])
 
     def _tickets(self) -> Iterator[_Ticket]:
         """Examples of the mixture, measured; what no row can hold is left out, and said to be."""
         streams: dict[int, Iterator[Example]] = {}
-        bad_records = BadRecords(self._max_bad)
+        bad_records, fruitless = BadRecords(self._max_bad), 0
         for source, record in self._drawn():
             name, key = self.sources[source].name, f"record {record}"
             try:
@@ -180,8 +174,15 @@ class LatePlan:
             bad_records.add(1, [])
             counts = np.array([(tokens, DOCUMENT if is_document(example) else tiles)], COUNTS)
             pieces = int(items_of(counts, self.budgets)[0])
+            fruitless = 0 if pieces else fruitless + 1
             if not pieces:
                 self._leave_out(name, key, tokens)
+            if fruitless >= _HOPELESS:
+                raise ValueError(
+                    f"none of the last {fruitless} examples fits a row of {self.sequence_length} "
+                    f"tokens and {self.tiles_per_row} tiles; expected larger "
+                    "inputs.sequence_length or inputs.tiles_per_row"
+                )
             for piece in range(pieces):
                 length = min(
                     tokens - piece_start(piece, self.sequence_length), self.sequence_length
@@ -217,6 +218,20 @@ class LatePlan:
         count = self.left_out[name, reason]
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ...
             log.warning("%s: %d examples have %s and are left out: %s", name, count, reason, key)
+
+
+def _row(tickets: Sequence[_Ticket]) -> Row:
+    def column(name: str, kind: type) -> np.ndarray:
+        return np.array([getattr(ticket, name) for ticket in tickets], kind)
+
+    return Row(
+        column("source", np.int32),
+        column("record", np.int64),
+        column("piece", np.int32),
+        column("tokens", np.int32),
+        column("tiles", np.int32),
+        tuple(ticket.example for ticket in tickets),
+    )
 
 
 class _Numbered(grain.IterDataset):
