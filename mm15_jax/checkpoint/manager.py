@@ -15,8 +15,8 @@ class Checkpoints:
     """The checkpoints of one run.
 
     A step's three items are separate, so that a later stage reads the parameters alone:
-    `params`, `opt_state`, and `data`: {"cursor": the data state, one integer; "plan": a fingerprint
-    of what the cursor counts}.
+    `params`, `opt_state`, and `data`: the data state of `data/history.py`, one integer and what it
+    counts.
     A save that was cut short leaves no step behind; the one before stays valid.
     """
 

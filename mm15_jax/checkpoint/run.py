@@ -15,6 +15,7 @@ from mm15_jax.model import mllm
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
+DATA_LOG = "data_log.jsonl"  # which data the run has read, from which step on
 STARTS = "starts.json"  # where the first parameters came from, a sentence each
 
 # Fields that may differ between a run and its continuation: they change when a run ends, what it
@@ -25,12 +26,21 @@ _FREE_FIELDS = (
     "eval",
     "data.decode_threads",
     "data.prefetch",
+    "data.on_change",
     "mesh",
     "meshes",
     "train.accumulation",
     "train.loss_chunk",
     "model.encoder.remat",
     "model.decoder.remat",
+)
+# And those that data.on_change=continue lets differ: the change is recorded (data/history.py).
+_DATA_FIELDS = (
+    "data.mixture",
+    "data.allow_missing",
+    "data.weigh_by",
+    "data.window",
+    "data.long_documents",
 )
 
 
@@ -47,7 +57,8 @@ def open_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
                 f"{run_dir} is a run of {earlier.name}, not of {config.name}; "
                 "name another directory with --run_dir"
             )
-        key = _first_difference(to_dict(earlier), to_dict(config))
+        free = _FREE_FIELDS + (_DATA_FIELDS if config.data.on_change == "continue" else ())
+        key = _first_difference(to_dict(earlier), to_dict(config), free)
         if key:
             raise ValueError(
                 f"{run_dir} was started with another {key}; continue it with the values in its "
@@ -70,13 +81,15 @@ def read_config(run_dir: pathlib.Path) -> ExperimentConfig:
         raise ValueError(f"{path} cannot be read as a config: {error}") from None
 
 
-def _first_difference(earlier: dict, now: dict, prefix: str = "") -> str | None:
+def _first_difference(
+    earlier: dict, now: dict, free: tuple[str, ...], prefix: str = ""
+) -> str | None:
     for key, value in now.items():
         name = prefix + key
-        if name in _FREE_FIELDS:
+        if name in free:
             continue
         if isinstance(value, dict) and isinstance(earlier.get(key), dict):
-            found = _first_difference(earlier[key], value, name + ".")
+            found = _first_difference(earlier[key], value, free, name + ".")
             if found:
                 return found
         elif earlier.get(key) != value:

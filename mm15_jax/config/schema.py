@@ -137,7 +137,17 @@ class DataConfig:
 
     mixture: str = "sft_all"  # a name of experiments/mixtures.py
     allow_missing: bool = False  # leave out data sets that are not prepared, with their weight
+    weigh_by: str = "examples"  # what the mixture's weights count: "examples", "tokens"
+    # "planned": rows are planned from an index of lengths. "late": lengths become known as examples
+    # are read (streams); fills worse, and a run that goes on reads again all it has read.
+    packing: str = "planned"
     window: int = 1024  # examples planned together by the packer; larger fills better
+    # Plain text longer than a row: "split" into pieces, "drop". Dialogues and pages with pictures
+    # that are longer are always dropped.
+    long_documents: str = "split"
+    # A run that goes on with other data sets or weights than it had: "stop" refuses it, "continue"
+    # goes on with them from where each data set was read to, and records it.
+    on_change: str = "stop"
     decode_threads: int = 0  # 0: one for each CPU that the process may use, up to sixteen
     prefetch: int = 4  # batches ready in host memory
     max_bad_fraction: float = 0.001  # records that may be skipped before the run stops

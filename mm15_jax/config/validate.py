@@ -21,6 +21,10 @@ _CHOICES = {
     "inputs.splitting.policy": ("equation", "smallest_cover"),
     "inputs.splitting.overview": ("after", "before", "none"),
     "inputs.splitting.indicator": ("none", "index", "seps"),
+    "data.weigh_by": ("examples", "tokens"),
+    "data.packing": ("planned", "late"),
+    "data.long_documents": ("split", "drop"),
+    "data.on_change": ("stop", "continue"),
     "optimizer.name": ("adafactor", "adamw", "muon"),
     "optimizer.schedule": ("cosine", "constant", "wsd"),
     "train.compute_dtype": ("auto", "bfloat16", "float32"),
@@ -85,6 +89,11 @@ def validate(config: ExperimentConfig) -> None:
             f"model.decoder.heads {decoder.heads} is not a multiple of kv_heads {decoder.kv_heads}"
         )
     _validate_moe(config)
+    if config.data.packing == "late" and config.data.weigh_by == "tokens":
+        raise ValueError(
+            "data.weigh_by=tokens needs the lengths of an index, and data.packing=late has none; "
+            "expected data.weigh_by=examples"
+        )
     splitting = config.inputs.splitting
     if not 1 <= splitting.n_min <= splitting.n_max:
         raise ValueError(

@@ -3,18 +3,21 @@
 The counts are what the packer plans with. They are cached beside the data under a hash of all they
 depend on: the records, the tokenizer, the splitting, the objective, the vision tokens of a tile,
 the resolution, and the source text of the code that formats an example.
+
+An index has 6 bytes a record and is not read into memory: a data set of 2 billion pairs has 12 GB
+of it. What is looked up is mapped for as long as the look-up takes.
 """
 
 from __future__ import annotations
 
+import collections
 import functools
 import hashlib
-import io
 import json
 import logging
 import os
-import zipfile
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,13 +25,16 @@ import numpy as np
 
 from mm15_jax.config.schema import InputsConfig
 from mm15_jax.data.processes import spawn_pool
-from mm15_jax.data.records import Dataset, open_dataset, write_atomically
+from mm15_jax.data.records import Dataset, open_dataset
 from mm15_jax.inputs import formatting, image_splitting
+from mm15_jax.inputs.example import Example, Text
 from mm15_jax.inputs.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
 
 UNUSABLE = -1  # token count of a record that is damaged or cannot be formatted
+DOCUMENT = -1  # tile count of plain text, which has no tile and may be cut into pieces
+COUNTS = np.dtype([("tokens", "<i4"), ("tiles", "<i2")])  # of a record; image tokens included
 _CHUNK = 2048  # records a task
 _PARALLEL_FROM = 100_000  # below this many records, starting processes costs more than it saves
 Progress = Callable[[int, int], None]  # (records done, records in all)
@@ -36,11 +42,35 @@ Progress = Callable[[int, int], None]  # (records done, records in all)
 
 @dataclass(frozen=True)
 class Index:
-    """Counts of each record of a data set, in its order."""
+    """Counts of each record of a data set, in its order; on disk, or in memory if need be."""
 
-    tokens: np.ndarray  # int32[n], image tokens included; UNUSABLE for a bad record
-    tiles: np.ndarray  # int32[n]
+    counts: Path | np.ndarray  # COUNTS[n]; the path of a .npy file
     checksum: str  # of all the counts depend on
+
+    @classmethod
+    def of(cls, tokens, tiles, checksum: str = "") -> Index:
+        """An index in memory, from two arrays."""
+        counts = np.empty(len(tokens), COUNTS)
+        counts["tokens"], counts["tiles"] = tokens, tiles
+        return cls(counts, checksum)
+
+    def __len__(self) -> int:
+        return len(self._array())
+
+    def __getitem__(self, records) -> np.ndarray:
+        """COUNTS of a slice of the records, or of an array of their numbers; a copy."""
+        # Mapped anew each time: pages that were touched would else stay in this process's memory.
+        return np.array(self._array()[records])
+
+    def chunks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """(first record, COUNTS of at most `size` records), from the first to the last."""
+        for start in range(0, len(self), size):
+            yield start, self[start : start + size]
+
+    def _array(self) -> np.ndarray:
+        if isinstance(self.counts, np.ndarray):
+            return self.counts
+        return np.load(self.counts, mmap_mode="r")
 
 
 @functools.cache
@@ -67,22 +97,31 @@ def _checksum(
 def _measure_range(
     directory: str, start: int, stop: int, inputs: InputsConfig, tokens_per_tile: int, side: int
 ) -> np.ndarray:
-    """int32[2, stop - start]: tokens and tiles; runs in a worker process as well."""
+    """COUNTS[stop - start]; runs in a worker process."""
     dataset, tokenizer = open_dataset(directory), load_tokenizer(inputs.tokenizer)
     return _measure(dataset, start, stop, inputs, tokenizer, tokens_per_tile, side)
 
 
 def _measure(dataset, start, stop, inputs, tokenizer, tokens_per_tile, side) -> np.ndarray:
-    counts = np.zeros((2, stop - start), np.int32)
+    counts = np.zeros(stop - start, COUNTS)
     for i in range(start, stop):
         try:
-            counts[:, i - start] = formatting.measure(
-                dataset[i], tokenizer, inputs, tokens_per_tile=tokens_per_tile, resolution=side
+            example = dataset[i]
+            tokens, tiles = formatting.measure(
+                example, tokenizer, inputs, tokens_per_tile=tokens_per_tile, resolution=side
             )
+            # A picture book of 40,000 pictures fits no row, whatever its number.
+            tiles = DOCUMENT if is_document(example) else min(tiles, np.iinfo(np.int16).max)
+            counts[i - start] = tokens, tiles
         except ValueError as error:
             log.warning("record %d of %s cannot be used: %s", i, dataset.name, error)
-            counts[:, i - start] = UNUSABLE, 0
+            counts[i - start] = UNUSABLE, 0
     return counts
+
+
+def is_document(example: Example) -> bool:
+    """Whether an example is plain text alone, neither pictures nor turns: it may be cut."""
+    return all(isinstance(s, Text) and s.role == "document" for s in example.segments)
 
 
 def load_index(
@@ -109,57 +148,72 @@ def load_index(
     """
     sizes = {"tokens_per_tile": tokens_per_tile, "resolution": resolution}
     checksum = _checksum(dataset, inputs, **sizes)
-    path = dataset.directory / f"index-{checksum[:16]}.npz"
-    cached = _read(path, checksum, len(dataset))
-    if cached is not None:
-        return cached
-    counts = _count(dataset, inputs, tokens_per_tile, resolution, workers, progress)
-    index = Index(counts[0], counts[1], checksum)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, tokens=index.tokens, tiles=index.tiles, checksum=checksum)
-    try:
-        write_atomically(path, buffer.getvalue())
-    except OSError as error:  # a data directory that may only be read: count anew every time
-        log.warning("the index of %s is not kept: %s", dataset.name, error)
-    return index
+    path = dataset.directory / f"index-{checksum[:16]}.npy"
+    if not _is_whole(path, len(dataset)):
+        parts = _count(dataset, inputs, tokens_per_tile, resolution, workers, progress)
+        try:
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".index-")
+        except OSError as error:  # a data directory that may only be read: count every time
+            log.warning("the index of %s is not kept: %s", dataset.name, error)
+            return Index(np.concatenate([np.zeros(0, COUNTS), *parts]), checksum)
+        try:
+            _write(handle, parts, len(dataset))
+            os.chmod(temporary, 0o644)  # temporary files are private
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    return Index(path, checksum)
 
 
-def _read(path: Path, checksum: str, records: int) -> Index | None:
+def _write(handle: int, parts: Iterable[np.ndarray], records: int) -> None:
+    """Writes a .npy file part by part."""
+    with open(handle, "wb") as file:
+        header = {"descr": COUNTS.descr, "fortran_order": False, "shape": (records,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(part.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _is_whole(path: Path, records: int) -> bool:
+    """Whether the file has counts of so many records; its name says of which."""
     if not path.is_file():
-        return None
+        return False
     try:
-        with np.load(path) as arrays:
-            index = Index(arrays["tokens"], arrays["tiles"], str(arrays["checksum"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
         log.warning("%s cannot be read (%s): counting again", path, error)
-        return None
-    whole = index.checksum == checksum and len(index.tokens) == len(index.tiles) == records
-    return index if whole else None
+        return False
+    return found.dtype == COUNTS and found.shape == (records,)
 
 
-def _count(dataset, inputs, tokens_per_tile, side, workers, progress) -> np.ndarray:
+def _count(dataset, inputs, tokens_per_tile, side, workers, progress) -> Iterator[np.ndarray]:
+    """COUNTS of the records, a part at a time."""
     records = len(dataset)
-    starts = range(0, records, _CHUNK)
-    bounds = [(start, min(start + _CHUNK, records)) for start in starts]
-    parts: list[np.ndarray] = []
-
-    def collect(counts: np.ndarray) -> None:
-        parts.append(counts)
-        if progress is not None:
-            progress(bounds[len(parts) - 1][1], records)
-
+    bounds = [(a, min(a + _CHUNK, records)) for a in range(0, records, _CHUNK)]
     workers = min(workers or os.cpu_count() or 1, len(bounds))
     if records < _PARALLEL_FROM or workers < 2:
         tokenizer = load_tokenizer(inputs.tokenizer)
-        for start, stop in bounds:
-            collect(_measure(dataset, start, stop, inputs, tokenizer, tokens_per_tile, side))
+        parts = (_measure(dataset, *b, inputs, tokenizer, tokens_per_tile, side) for b in bounds)
     else:
-        with spawn_pool(workers) as pool:
-            directory = str(dataset.directory)
-            tasks = [
-                pool.submit(_measure_range, directory, *bound, inputs, tokens_per_tile, side)
-                for bound in bounds
-            ]
-            for task in tasks:
-                collect(task.result())
-    return np.concatenate(parts, axis=1) if parts else np.zeros((2, 0), np.int32)
+        parts = _in_processes(dataset.directory, bounds, inputs, tokens_per_tile, side, workers)
+    for (_, stop), part in zip(bounds, parts, strict=True):
+        yield part
+        if progress is not None:
+            progress(stop, records)
+
+
+def _in_processes(directory, bounds, inputs, tokens_per_tile, side, workers):
+    """`_measure_range` of all bounds in order, a few of them ahead: results take no memory."""
+    with spawn_pool(workers) as pool:
+        under_way: collections.deque = collections.deque()
+        for bound in bounds:
+            if len(under_way) == 4 * workers:
+                yield under_way.popleft().result()
+            under_way.append(
+                pool.submit(_measure_range, str(directory), *bound, inputs, tokens_per_tile, side)
+            )
+        while under_way:
+            yield under_way.popleft().result()

@@ -1,10 +1,11 @@
 """Which record of which data set comes next, at any position, without a state.
 
-Weights count EXAMPLES, not tokens: a source of weight 0.3 gives 30% of the examples. The stream of
-ids is the Webster (Sainte-Lague) apportionment of positions to sources: a source's k-th id falls
-due at (k - 1/2) / weight, and the first t ids are the t that fall due first. That is the sequence
-in which no prefix can be rounded better, so the ratios are exact in the long run for any weights:
-after t ids a source has given weight x t of them, plus or minus a bound that does not grow with t
+Weights count EXAMPLES here: a source of weight 0.3 gives 30% of the examples. (A mixture by tokens
+is converted beforehand, by `config.mixtures.dataset_weights`.) The stream of ids is the Webster
+(Sainte-Lague) apportionment of positions to sources: a source's k-th id falls due at
+(k - 1/2) / weight, and the first t ids are the t that fall due first. That is the sequence in which
+no prefix can be rounded better, so the ratios are exact in the long run for any weights: after t
+ids a source has given weight x t of them, plus or minus a bound that does not grow with t
 (1/2 + weight x sources / 2). Exact integers decide; floating point never does.
 """
 
@@ -29,6 +30,7 @@ class MixtureSource:
     size: int  # records, numbered from 0
     weight: float  # its share of the examples, relative to the others'; 0 leaves it out
     ordered: bool = False  # read as written, over and over; otherwise shuffled anew every epoch
+    start: int = 0  # position in its own endless stream at which the mixture takes it up
 
 
 class Mixture:
@@ -133,12 +135,17 @@ class Mixture:
         stop = self.counts((window + 1) * self.window)
         taken = np.subtract(stop, start)
         sources = np.repeat(np.arange(len(taken), dtype=np.int32), taken)
-        positions = np.concatenate([np.arange(a, b) for a, b in zip(start, stop, strict=True)])
+        positions = np.concatenate(
+            [
+                np.arange(a, b) + source.start
+                for a, b, source in zip(start, stop, self.sources, strict=True)
+            ]
+        )
         order = shuffled(self.window, derive_seed("window", self.seed, window))
         sources, positions = sources[order], positions[order]
         return sources, self.records(sources, positions)
 
-    def epochs(self, window: int) -> dict[str, float]:
-        """How often each source has been read through when `window` windows are done."""
+    def positions(self, window: int) -> dict[str, int]:
+        """Where each source stands in its own endless stream when `window` windows are done."""
         counts = self.counts(window * self.window)
-        return {s.name: c / s.size for s, c in zip(self.sources, counts, strict=True) if s.size}
+        return {s.name: s.start + c for s, c in zip(self.sources, counts, strict=True)}

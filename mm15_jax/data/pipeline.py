@@ -1,4 +1,4 @@
-"""From a pack plan to batches in host memory: read, format, decode and tile, late and in threads.
+"""From a plan of rows to batches in host memory: read, format, decode and tile, late, in threads.
 
 Only the rows that this host needs are read. Threads, not processes: image codecs and resizing
 release the interpreter lock, a process costs seconds and hundreds of megabytes. Each row of a batch
@@ -10,33 +10,28 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import logging
+import dataclasses
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mm15_jax import config as config_lib
-from mm15_jax.config.mixtures import dataset_names, dataset_weights
 from mm15_jax.config.schema import DataConfig, ExperimentConfig, InputsConfig
 from mm15_jax.data import batch as batch_lib
+from mm15_jax.data import history
+from mm15_jax.data.bad_records import BadRecords
 from mm15_jax.data.batch import Batch, BatchShape, BatchStats, Count, Decoded
-from mm15_jax.data.index import Progress, load_index
-from mm15_jax.data.pack_plan import PackPlan, PlanSource, Row
+from mm15_jax.data.pack_plan import PackPlan, Plan, Row
+from mm15_jax.data.plan_items import piece_start
+from mm15_jax.data.planning import plan_mixture
 from mm15_jax.data.processes import decode_threads
-from mm15_jax.data.records import Dataset, dataset_counts, open_dataset
+from mm15_jax.data.records import Dataset
 from mm15_jax.inputs.example import Example, Image
 from mm15_jax.inputs.formatting import format_example
 from mm15_jax.inputs.tiles import load_tiles
 from mm15_jax.inputs.tokenizer import Tokenizer, load_tokenizer
-
-log = logging.getLogger(__name__)
-
-# A share of bad records is judged over at least so many examples: one bad record among the first
-# ten says nothing.
-_JUDGED_OVER = 10_000
-_NAMED = 5  # keys of dropped records that are named for each source and reason
 
 
 def decode(
@@ -46,8 +41,9 @@ def decode(
     *,
     tokens_per_tile: int,
     resolution: int,
+    piece: int = 0,
 ) -> Decoded:
-    """Tokens and tiles of one example.
+    """Tokens and tiles of one example, or of one piece of a document longer than a row.
 
     Raises:
       ValueError: if a picture cannot be read, or has not the size that its record says.
@@ -60,14 +56,16 @@ def decode(
         load_tiles(image.data, tiling)
         for image, tiling in zip(images, formatted.tilings, strict=True)
     ]
+    if len(formatted.tokens) > inputs.sequence_length:
+        start = piece_start(piece, inputs.sequence_length)
+        part = slice(start, start + inputs.sequence_length)
+        formatted = dataclasses.replace(
+            formatted,
+            tokens=formatted.tokens[part],
+            loss_weights=formatted.loss_weights[part],
+            vision_index=formatted.vision_index[part],
+        )
     return Decoded(formatted, tiles, example.category, example.source)
-
-
-@dataclass(frozen=True)
-class _BadRecord:
-    source: str
-    key: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Pipeline:
 
     def __init__(
         self,
-        plan: PackPlan,
+        plan: Plan,
         datasets: Sequence[Dataset],
         inputs: InputsConfig,
         data: DataConfig,
@@ -102,7 +100,7 @@ class Pipeline:
 
         Args:
           plan: rows of the mixture.
-          datasets: one for each of `plan.sources`.
+          datasets: those that the plan's rows number.
           inputs: of the index that the plan was made from.
           data: threads, batches read ahead, bad records allowed.
           rows: of the global batch, those of all hosts together.
@@ -111,10 +109,11 @@ class Pipeline:
           cursor: where to begin; 0 or what an earlier run came to.
           host_rows: which of them this host reads, in the order of its batches; None for all.
         """
-        assert len(plan.sources) == len(datasets)
         self._host_rows = range(rows) if host_rows is None else list(host_rows)
         assert all(0 <= row < rows for row in self._host_rows), (host_rows, rows)
         self.plan = plan
+        self.state: dict[str, Any] = {"cursor": cursor}  # the data state that it began with
+        self.sources = [dataset.name for dataset in datasets]
         self.categories = sorted({name for d in datasets for name in d.manifest.categories})
         self.shape = BatchShape(
             len(self._host_rows),
@@ -128,7 +127,7 @@ class Pipeline:
         self._inputs, self._data = inputs, data
         self._tokenizer = load_tokenizer(inputs.tokenizer)
         self._global_rows = rows
-        self._seen = self._bad = 0
+        self._bad_records = BadRecords(data.max_bad_fraction)
         plan.batch(cursor, 1)  # a cursor of another plan is an error here, not in a thread
         self._ready: queue.Queue[_Produced | BaseException] = queue.Queue(data.prefetch)
         self._closed = threading.Event()
@@ -197,24 +196,26 @@ class Pipeline:
 
     def _fill(
         self, batch: Batch, index: int, row: Row
-    ) -> tuple[list[tuple[str, str, Count]], list[_BadRecord]]:
+    ) -> tuple[list[tuple[str, str, Count]], list[tuple[str, str, str]]]:
         examples, bad = [], []
-        for source, record in zip(row.sources.tolist(), row.records.tolist(), strict=True):
+        places = zip(row.sources.tolist(), row.records.tolist(), row.pieces.tolist(), strict=True)
+        for i, (source, record, piece) in enumerate(places):
             dataset, key = self._datasets[source], f"record {record}"
             try:
-                example = dataset[record]
+                example = row.examples[i] if row.examples else dataset[record]
                 key = example.key
-                examples.append(
-                    decode(
-                        example,
-                        self._tokenizer,
-                        self._inputs,
-                        tokens_per_tile=self.shape.tokens_per_tile,
-                        resolution=self.shape.resolution,
-                    )
+                decoded = decode(
+                    example,
+                    self._tokenizer,
+                    self._inputs,
+                    tokens_per_tile=self.shape.tokens_per_tile,
+                    resolution=self.shape.resolution,
+                    piece=piece,
                 )
+                # The data set's own name, whatever its examples say that they are from.
+                examples.append(dataclasses.replace(decoded, source=dataset.name))
             except ValueError as error:
-                bad.append(_BadRecord(dataset.name, key, str(error)))
+                bad.append((dataset.name, key, str(error)))
         laid = batch_lib.fill_row(
             batch,
             index,
@@ -231,104 +232,16 @@ class Pipeline:
             row_laid, row_bad = task.result()
             laid += row_laid
             bad += row_bad
-        self._seen += len(laid) + len(bad)
-        self._bad += len(bad)
-        for record in bad:
-            log.warning("left out %s of %s: %s", record.key, record.source, record.reason)
-        allowed = self._data.max_bad_fraction * max(self._seen, _JUDGED_OVER)
-        if self._bad > allowed:
-            raise ValueError(
-                f"{self._bad} of {self._seen} examples could not be read, more than "
-                f"data.max_bad_fraction {self._data.max_bad_fraction:g} allows; the last is "
-                f"{bad[-1].key} of {bad[-1].source}: {bad[-1].reason}"
-            )
+        self._bad_records.add(len(laid), bad)
         return batch_lib.batch_stats(laid, self.shape, len(bad))
-
-    def describe_dropped(self) -> list[str]:
-        """A line for each source and reason for which records never enter a row."""
-        return describe_dropped(self.plan, self._datasets)
-
-
-def describe_dropped(plan: PackPlan, datasets: Sequence[Dataset]) -> list[str]:
-    """A line for each source and reason for which records of it never enter a row of a plan."""
-    lines = []
-    for dataset in datasets:
-        dropped = plan.dropped[dataset.name]
-        for records, reason in (
-            (dropped.too_long, f"have more than {plan.sequence_length} tokens"),
-            (dropped.too_many_tiles, f"have more than {plan.tiles_per_row} tiles"),
-            (dropped.unusable, "cannot be read or formatted"),
-        ):
-            if len(records):
-                names = ", ".join(_key(dataset, int(r)) for r in records[:_NAMED])
-                more = ", ..." if len(records) > _NAMED else ""
-                lines.append(
-                    f"{dataset.name}: {len(records)} of {len(dataset)} examples {reason} and are "
-                    f"left out: {names}{more}"
-                )
-    return lines
-
-
-def _key(dataset: Dataset, record: int) -> str:
-    try:
-        return dataset[record].key
-    except ValueError:
-        return f"record {record}"
-
-
-def make_plan(
-    weights: dict[str, float],
-    data_dir: Path | str,
-    config: ExperimentConfig,
-    *,
-    split: str = "train",
-    progress: Progress | None = None,
-) -> tuple[PackPlan, list[Dataset]]:
-    """The pack plan of prepared data sets under an experiment's model, inputs and data config.
-
-    Args:
-      weights: share of the examples of each data set; one of weight 0 is not opened.
-      data_dir: where data sets are.
-      config: of the experiment.
-      split: such as "train".
-      progress: called with (records done, in all) of each data set that is counted anew.
-
-    Raises:
-      ValueError: if a data set is missing, or none of its examples fits a row.
-    """
-    datasets, sources = [], []
-    for name, weight in weights.items():
-        if weight == 0:
-            continue
-        dataset = open_dataset(Path(data_dir) / name / split)
-        index = load_index(
-            dataset,
-            config.inputs,
-            tokens_per_tile=config.model.connector.tokens,
-            resolution=config.model.encoder.resolution,
-            progress=progress,
-        )
-        datasets.append(dataset)
-        sources.append(
-            PlanSource(
-                name, index.tokens, index.tiles, weight, dataset.manifest.ordered, index.checksum
-            )
-        )
-    plan = PackPlan(
-        sources,
-        sequence_length=config.inputs.sequence_length,
-        tiles_per_row=config.inputs.tiles_per_row,
-        window=config.data.window,
-        seed=config.train.seed,
-    )
-    return plan, datasets
 
 
 def open_pipeline(
     config: ExperimentConfig,
     data_dir: Path | str,
     *,
-    cursor: int = 0,
+    state: Mapping[str, Any] | None = None,
+    step: int = 0,
     split: str = "train",
     host_rows: Sequence[int] | None = None,
 ) -> Pipeline:
@@ -337,25 +250,24 @@ def open_pipeline(
     Args:
       config: of the experiment.
       data_dir: where `mm15 prepare` put the data sets.
-      cursor: 0, or the data state of a checkpoint.
+      state: None, or the data state of a checkpoint; `pipeline.state` is what goes on from it.
+      step: of that checkpoint.
       split: such as "train".
       host_rows: which rows of the global batch this process reads; None for all.
 
     Raises:
-      ValueError: if the data directory is empty, a data set is missing (and may not be, see
-        `data.allow_missing`), or the cursor is not of this data.
+      ValueError: as of `plan_mixture`, or if the data is not that of the state (and may not be
+        other, see `data.on_change`).
     """
-    groups = config_lib.mixture(config)
-    counts = dataset_counts(
-        dataset_names(groups), data_dir, split, allow_missing=config.data.allow_missing
-    )
-    missing = [name for name in dataset_names(groups) if name not in counts]
-    if missing:
-        log.warning("not prepared, left out with their weight: %s", ", ".join(missing))
-    plan, datasets = make_plan(dataset_weights(groups, counts), data_dir, config, split=split)
-    for line in describe_dropped(plan, datasets):
-        log.warning("%s", line)
-    return Pipeline(
+    plan, datasets = plan_mixture(config, data_dir, split=split)
+    now = {"cursor": 0, **(state or {})}
+    if not isinstance(plan, PackPlan):
+        now = _resume_late(now, plan)
+    elif "plan" in now:
+        now, plan = history.resume(now, plan, step=step, on_change=config.data.on_change)
+    else:
+        now = history.begin(plan, now["cursor"])
+    pipeline = Pipeline(
         plan,
         datasets,
         config.inputs,
@@ -363,6 +275,20 @@ def open_pipeline(
         rows=config.train.batch_rows,
         tokens_per_tile=config.model.connector.tokens,
         resolution=config.model.encoder.resolution,
-        cursor=cursor,
+        cursor=now["cursor"],
         host_rows=host_rows,
     )
+    pipeline.state = now
+    return pipeline
+
+
+def _resume_late(state: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """The data state of a run that packs late: its data cannot change on the way."""
+    fingerprint = plan.fingerprint
+    if state.get("plan", fingerprint) != fingerprint:
+        raise ValueError(
+            "the data sets or their weights are not those that this run was started with, and with "
+            "data.packing=late a run cannot go on with others: start another run with --run_dir"
+        )
+    entry = {"from_step": 0, "plan": fingerprint, "packing": "late"}
+    return {"plan": fingerprint, "history": [entry], **state}

@@ -359,10 +359,31 @@ def dataset_counts(
     """
     names = list(names)
     data_dir = check_data_dir(data_dir, names)
-    counts = {}
-    for name in names:
-        directory = data_dir / name / split
-        if allow_missing and not (directory / MANIFEST).is_file():
-            continue
-        counts[name] = read_manifest(directory).records
-    return counts
+    present = [name for name in names if (data_dir / name / split / MANIFEST).is_file()]
+    if not allow_missing and len(present) < len(names):
+        raise ValueError(_missing_sentence(names, present, data_dir, split))
+    return {name: read_manifest(data_dir / name / split).records for name in present}
+
+
+def _missing_sentence(
+    names: Sequence[str], present: Sequence[str], data_dir: Path, split: str
+) -> str:
+    """What is missing, and the commands that prepare it."""
+    from mm15_jax.data.registry import all_preparations  # it imports this module
+
+    missing = [name for name in names if name not in present]
+    known = all_preparations()
+    made = [name for name in missing if name in known and not known[name].requires_source]
+    converted = [name for name in missing if name not in made]
+    commands = [f"mm15 prepare {name} --source DIR --out {data_dir}" for name in converted[:3]]
+    if made:
+        commands.insert(0, f"mm15 prepare {' '.join(made)} --out {data_dir}")
+    sentence = (
+        f"{len(missing)} of {len(names)} data sets are not prepared in {data_dir} ({split}): "
+        f"{', '.join(missing)}; run " + ", ".join(f"`{command}`" for command in commands)
+    )
+    if len(converted) > 3:
+        sentence += " and so on"
+    if present:
+        sentence += ", or leave them out, with their weight, by --set data.allow_missing=true"
+    return sentence

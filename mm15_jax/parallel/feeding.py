@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +13,12 @@ from jax.sharding import Mesh
 from mm15_jax.parallel.mesh import batch_sharding
 
 
-def process_rows(mesh: Mesh, batch_rows: int, process: int | None = None) -> list[int]:
+def process_rows(
+    mesh: Mesh,
+    batch_rows: int,
+    process: int | None = None,
+    process_of: Callable[[jax.Device], int] = lambda device: device.process_index,
+) -> list[int]:
     """Numbers of the global batch's rows that a process's devices hold, rising.
 
     Processes whose devices share rows (`tensor` across processes) get the same numbers.
@@ -20,11 +27,12 @@ def process_rows(mesh: Mesh, batch_rows: int, process: int | None = None) -> lis
       mesh: over the devices of all processes.
       batch_rows: of the global batch.
       process: None for this one.
+      process_of: the process of a device; another one plays several processes in one.
     """
     process = jax.process_index() if process is None else process
     rows: set[int] = set()
     for device, (index,) in batch_sharding(mesh).devices_indices_map((batch_rows,)).items():
-        if device.process_index == process:
+        if process_of(device) == process:
             rows.update(range(*index.indices(batch_rows)))
     return sorted(rows)
 
@@ -47,6 +55,45 @@ def to_devices(
         return jax.make_array_from_callback((batch_rows, *x.shape[1:]), sharding, part)
 
     return {name: put(x) for name, x in batch.items()}
+
+
+class DeviceBatches:
+    """Batches on the devices, one ahead: it is put there while the step before runs.
+
+    Steps are dispatched and run by themselves, so the time between dispatch and end is free for the
+    next batch. A batch is counted as waited for only if the devices were idle when it came.
+    """
+
+    def __init__(self, batches: Iterator, put: Callable[[Mapping[str, np.ndarray]], Any]):
+        """`batches`: of tuples that begin with a batch in host memory; `put`: to the devices."""
+        self._batches, self._put = batches, put
+        self._ahead: tuple | None = None
+        self._waited = 0.0
+
+    def next(self) -> tuple:
+        """The next tuple, its batch on the devices."""
+        if self._ahead is None:
+            self.read_ahead()
+        ready, self._ahead = self._ahead, None
+        assert ready is not None
+        return ready
+
+    def read_ahead(self, running: jax.Array | None = None) -> None:
+        """Fetches the tuple that `next` will give.
+
+        Args:
+          running: a result of the step under way; None where the devices have nothing to do.
+        """
+        began = time.monotonic()
+        batch, *rest = next(self._batches)
+        if running is None or running.is_ready():
+            self._waited += time.monotonic() - began
+        self._ahead = (self._put(batch), *rest)
+
+    def waited(self) -> float:
+        """Seconds, since it was last asked, in which devices may have stood idle for a batch."""
+        waited, self._waited = self._waited, 0.0
+        return waited
 
 
 def replicate(tree, shardings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
 import pathlib
 import time
@@ -17,8 +18,9 @@ from mm15_jax.checkpoint.initial import Start, initial_params
 from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.config import ExperimentConfig
 from mm15_jax.data.pipeline import open_pipeline
-from mm15_jax.parallel.feeding import process_rows, replicate, to_devices
+from mm15_jax.parallel.feeding import DeviceBatches, process_rows, replicate, to_devices
 from mm15_jax.parallel.mesh import config_for, make_mesh
+from mm15_jax.train.data_window import DataWindow
 from mm15_jax.train.metrics import MetricsWriter, ProgressLine, moe_row
 from mm15_jax.train.schedule import learning_rate
 from mm15_jax.train.state import (
@@ -30,6 +32,8 @@ from mm15_jax.train.state import (
 )
 from mm15_jax.train.step import build_step
 from mm15_jax.train.stop import StopRequest
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,29 +78,33 @@ def train(
 
     with (
         jax.set_mesh(mesh),
-        open_pipeline(config, data_dir, cursor=data_state["cursor"], host_rows=rows) as pipeline,
+        open_pipeline(
+            config, data_dir, state=data_state, step=first_step, host_rows=rows
+        ) as pipeline,
         StopRequest() as stop,
     ):
-        if data_state.setdefault("plan", pipeline.plan.fingerprint) != pipeline.plan.fingerprint:
-            raise ValueError(
-                f"the data sets in {data_dir} are not those that {run_dir} was started with: "
-                "prepare them as they were, or start another run with --run_dir"
-            )
+        data_state = dict(pipeline.state)
+        if main:
+            _write_data_log(run_dir, data_state)
         categories = pipeline.categories
         step_fn = build_step(config, mesh, len(categories))
         schedule = learning_rate(config.optimizer, config.train.steps)
         writer = MetricsWriter(run_dir, resume_step=first_step) if main else None
         progress = ProgressLine(config.name, config.train.steps)
-        window = _Window()
+        window = DataWindow(pipeline.sources, categories)
+        # While a step runs, the batch of the next one is put on the devices.
+        batches = DeviceBatches(
+            pipeline, lambda batch: to_devices(batch, mesh, config.train.batch_rows, rows)
+        )
         step = first_step
         while step < config.train.steps and not stop.signal:
-            waiting = time.monotonic()
-            batch, stats, data_state["cursor"] = next(pipeline)
-            window.waited += time.monotonic() - waiting
-            placed = to_devices(batch, mesh, config.train.batch_rows, rows)
-            state, metrics = step_fn(state, placed)
+            batch, stats, data_state["cursor"] = batches.next()
+            state, metrics = step_fn(state, batch)
             step += 1
             window.add(stats)
+            if step < config.train.steps:
+                batches.read_ahead(running=metrics["loss"])
+            window.waited += batches.waited()
             stop.agree(step)
             if step % config.train.log_every == 0 or step in (1, config.train.steps):
                 row = _row(config, step, jax.device_get(metrics), categories, schedule, window)
@@ -113,7 +121,7 @@ def train(
                         (config.train.steps - step) * row["seconds_per_step"],
                         final=step == config.train.steps,
                     )
-                window = _Window()
+                window = DataWindow(pipeline.sources, categories)
             if step % config.checkpoint.every == 0 or step == config.train.steps or stop.signal:
                 checkpoints.save(step, state.params, state.opt_state, dict(data_state))
         if writer:
@@ -124,7 +132,7 @@ def train(
 
 
 def _initial_state(config, starts, checkpoints, step, mesh):
-    """(state, divided over the mesh; data state: the cursor and the plan that it counts)."""
+    """(state, divided over the mesh; data state as of `data/history.py`)."""
     abstract = abstract_state(config, mesh)
     done = replicate(np.int32(step), abstract.step.sharding)
     if step:
@@ -137,39 +145,19 @@ def _initial_state(config, starts, checkpoints, step, mesh):
     )
     shardings = jax.tree.map(lambda x: x.sharding, abstract.opt_state)
     opt_state = jax.jit(optimizer_of(config).init, out_shardings=shardings)(params)
-    return TrainState(done, params, opt_state), {"cursor": 0}
+    return TrainState(done, params, opt_state), {}
 
 
-class _Window:
-    """What happened since the last log step."""
-
-    def __init__(self):
-        self.began = time.monotonic()
-        self.steps = self.tokens = self.tiles = self.examples = 0
-        self.waited = self.token_fill = self.tile_fill = 0.0
-
-    def add(self, stats) -> None:
-        self.steps += 1
-        self.tokens += stats.tokens
-        self.tiles += stats.tiles
-        self.examples += stats.examples
-        self.token_fill += stats.token_fill
-        self.tile_fill += stats.tile_fill
-
-    def over_processes(self) -> _Window:
-        """The window with the sums of all processes' rows; they all call it at the same step."""
-        if jax.process_count() > 1:
-            sums = ("tokens", "tiles", "examples", "token_fill", "tile_fill")
-            mine = np.array([getattr(self, name) for name in sums], np.float64)
-            whole = multihost_utils.process_allgather(mine).sum(axis=0)
-            for name, value in zip(sums, whole, strict=True):
-                setattr(self, name, float(value))  # float32 is no JSON
-            self.token_fill /= jax.process_count()
-            self.tile_fill /= jax.process_count()
-        return self
+def _write_data_log(run_dir: pathlib.Path, data_state: dict) -> None:
+    """`data_log.jsonl`: a line for each plan of the run; a change of the data is told as well."""
+    *_, latest = data_state["history"]
+    for change in latest.get("changes", ()):
+        log.warning("data changed at step %d: %s", latest["from_step"], change)
+    text = "".join(json.dumps(entry) + "\n" for entry in data_state["history"])
+    (run_dir / run.DATA_LOG).write_text(text)
 
 
-def _row(config, step, metrics, categories, schedule, window: _Window) -> dict:
+def _row(config, step, metrics, categories, schedule, window: DataWindow) -> dict:
     """One row of metrics.jsonl. Losses are of this very step; speeds, of the window."""
     window = window.over_processes()
     seconds = time.monotonic() - window.began
@@ -184,9 +172,10 @@ def _row(config, step, metrics, categories, schedule, window: _Window) -> dict:
         "tiles_per_second": window.tiles / seconds,
         "examples_per_second": window.examples / seconds,
         "seconds_per_step": seconds / window.steps,
-        "input_wait": window.waited / seconds,
+        "input_wait_share": window.waited / seconds,
         "token_fill": window.token_fill / window.steps,
         "tile_fill": window.tile_fill / window.steps,
+        **window.ratios(),
     }
     for index, category in enumerate(categories):
         weight = float(metrics["weight"][index])

@@ -34,12 +34,13 @@ def counted(monkeypatch):
 
 def test_counts_are_those_of_formatting(dataset, config):
     index = load_index(dataset, config.inputs, **SIZES)
+    counts = index[:]
     tokenizer = load_tokenizer(config.inputs.tokenizer)
     for i, example in enumerate(dataset):
         formatted = format_example(example, tokenizer, config.inputs, **SIZES)
-        assert index.tokens[i] == len(formatted.tokens)
-        assert index.tiles[i] == sum(tiling.num_tiles for tiling in formatted.tilings)
-    assert len(set(index.tiles.tolist())) > 1  # some pictures are split, some are not
+        assert counts[i]["tokens"] == len(formatted.tokens)
+        assert counts[i]["tiles"] == sum(tiling.num_tiles for tiling in formatted.tilings)
+    assert len(set(counts["tiles"].tolist())) > 1  # some pictures are split, some are not
 
 
 def test_pixels_are_not_decoded(dataset, config, monkeypatch):
@@ -51,7 +52,7 @@ def test_a_second_time_reads_the_cache(dataset, config, counted):
     first = load_index(dataset, config.inputs, **SIZES)
     second = load_index(dataset, config.inputs, **SIZES)
     assert counted == [1]
-    assert np.array_equal(first.tokens, second.tokens) and first.checksum == second.checksum
+    assert np.array_equal(first[:], second[:]) and first.checksum == second.checksum
 
 
 def test_row_sizes_play_no_part_but_everything_else_does(dataset, config, counted):
@@ -68,23 +69,27 @@ def test_other_records_are_counted_anew(dataset, config, counted):
     load_index(dataset, config.inputs, **SIZES)
     write_dataset(dataset.directory, list(dataset)[:9])
     index = load_index(open_dataset(dataset.directory), config.inputs, **SIZES)
-    assert len(counted) == 2 and len(index.tokens) == 9
+    assert len(counted) == 2 and len(index) == 9
 
 
 def test_a_damaged_cache_is_counted_anew(dataset, config, counted):
-    first = load_index(dataset, config.inputs, **SIZES)
-    (path,) = dataset.directory.glob("index-*.npz")
+    whole = load_index(dataset, config.inputs, **SIZES)[:]
+    (path,) = dataset.directory.glob("index-*.npy")
     path.write_bytes(path.read_bytes()[:50])
-    assert np.array_equal(load_index(dataset, config.inputs, **SIZES).tokens, first.tokens)
+    assert np.array_equal(load_index(dataset, config.inputs, **SIZES)[:], whole)
     assert len(counted) == 2
 
 
 def test_a_directory_that_cannot_be_written_does_not_matter(dataset, config, monkeypatch):
-    def refuse(*_):
+    def refuse(**_):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(index_lib, "write_atomically", refuse)
-    assert len(load_index(dataset, config.inputs, **SIZES).tokens) == len(dataset)
+    kept = load_index(dataset, config.inputs, **SIZES)[:]
+    for path in dataset.directory.glob("index-*"):
+        path.unlink()
+    monkeypatch.setattr(index_lib.tempfile, "mkstemp", refuse)
+    assert np.array_equal(load_index(dataset, config.inputs, **SIZES)[:], kept)
+    assert not list(dataset.directory.glob("index-*"))
 
 
 def test_records_that_cannot_be_formatted_are_marked_and_named(tmp_path, config, caplog):
@@ -93,13 +98,13 @@ def test_records_that_cannot_be_formatted_are_marked_and_named(tmp_path, config,
     write_dataset(tmp_path / "texts" / "train", [good, bad, good])
     with caplog.at_level(logging.WARNING):
         index = load_index(open_dataset(tmp_path / "texts" / "train"), config.inputs, **SIZES)
-    assert (index.tokens < 0).tolist() == [False, True, False]
+    assert (index[:]["tokens"] < 0).tolist() == [False, True, False]
     assert "record 1 of texts cannot be used" in caplog.text
 
 
 def test_processes_count_what_one_process_counts(dataset, config, monkeypatch):
-    alone = load_index(dataset, config.inputs, **SIZES)
-    for path in dataset.directory.glob("index-*.npz"):
+    alone = load_index(dataset, config.inputs, **SIZES)[:]
+    for path in dataset.directory.glob("index-*.npy"):
         os.unlink(path)
     monkeypatch.setattr(index_lib, "_PARALLEL_FROM", 0)
     monkeypatch.setattr(index_lib, "_CHUNK", 25)
@@ -107,8 +112,7 @@ def test_processes_count_what_one_process_counts(dataset, config, monkeypatch):
     together = load_index(
         dataset, config.inputs, **SIZES, workers=2, progress=lambda *a: seen.append(a)
     )
-    assert np.array_equal(alone.tokens, together.tokens)
-    assert np.array_equal(alone.tiles, together.tiles)
+    assert np.array_equal(alone, together[:])
     assert seen == [(25, 60), (50, 60), (60, 60)]
 
 
@@ -118,5 +122,21 @@ def test_dense_labels_are_one_tile(tmp_path, config, labelled_picture):
     dataset = open_dataset(tmp_path / "labels" / "train")
     as_text = load_index(dataset, config.inputs, **SIZES)
     index = load_index(dataset, inputs, **SIZES)
-    assert as_text.tokens.tolist() != index.tokens.tolist()  # one cache does not serve both
-    assert index.tokens.tolist() == [5] * 4 and index.tiles.tolist() == [1] * 4
+    # One cache does not serve both.
+    assert as_text[:]["tokens"].tolist() != index[:]["tokens"].tolist()
+    assert index[:].tolist() == [(5, 1)] * 4
+
+
+def test_plain_text_is_told_from_dialogue(tmp_path, config):
+    turns = Text("hello", role="user"), Text("hello", role="assistant", loss=True)
+    plain = Example((Text("hello", loss=True),), "texts", "1", "text", {})
+    talk = Example(turns, "texts", "2", "text", {})
+    write_dataset(tmp_path / "texts" / "train", [plain, talk])
+    index = load_index(open_dataset(tmp_path / "texts" / "train"), config.inputs, **SIZES)
+    assert index[:]["tiles"].tolist() == [index_lib.DOCUMENT, 0]
+
+
+def test_an_index_comes_in_chunks():
+    index = index_lib.Index.of(range(10), [0] * 10)
+    chunks = [(start, counts["tokens"].tolist()) for start, counts in index.chunks(4)]
+    assert chunks == [(0, [0, 1, 2, 3]), (4, [4, 5, 6, 7]), (8, [8, 9])]

@@ -1,108 +1,122 @@
+import collections
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm15_jax.data.pack_plan import PackPlan, PlanSource, first_fit_decreasing
+from mm15_jax.data.index import DOCUMENT, Index
+from mm15_jax.data.pack_plan import PackPlan, PlanSource
+from mm15_jax.data.plan_items import Budgets, load_items
+
+BUDGETS = Budgets(tokens=64, tiles=6, cut_documents=True)
 
 
-def naive_first_fit_decreasing(tokens, tiles, max_tokens, max_tiles):
-    def size(i):
-        return max(
-            tokens[i] / max_tokens if max_tokens else 0, tiles[i] / max_tiles if max_tiles else 0
-        )
-
-    rows = []
-    for item in sorted(range(len(tokens)), key=lambda i: -size(i)):
-        for row in rows:
-            if (
-                sum(tokens[i] for i in row) + tokens[item] <= max_tokens
-                and sum(tiles[i] for i in row) + tiles[item] <= max_tiles
-            ):
-                row.append(item)
-                break
-        else:
-            rows.append([item])
-    return rows
+def arrays_source(name, tokens, tiles, weight=1.0, *, budgets=BUDGETS, **changes):
+    return PlanSource(name, load_items(Index.of(tokens, tiles), budgets), weight, **changes)
 
 
-# Powers of two, so that the naive version's divisions are exact.
-@settings(max_examples=150, deadline=None)
-@given(
-    items=st.lists(st.tuples(st.integers(0, 64), st.integers(0, 8)), max_size=40),
-)
-def test_equals_the_naive_first_fit_decreasing(items):
-    tokens = np.array([t for t, _ in items], np.int32)
-    tiles = np.array([n for _, n in items], np.int32)
-    rows = first_fit_decreasing(tokens, tiles, max_tokens=64, max_tiles=8)
-    assert [row.tolist() for row in rows] == naive_first_fit_decreasing(tokens, tiles, 64, 8)
-
-
-@settings(max_examples=80, deadline=None)
-@given(tokens=st.lists(st.integers(1, 100), max_size=60), seed=st.integers(0, 100))
-def test_budgets_hold_and_nothing_is_lost(tokens, seed):
-    tokens = np.array(tokens, np.int32)
-    tiles = np.random.default_rng(seed).integers(0, 6, len(tokens)).astype(np.int32)
-    rows = first_fit_decreasing(tokens, tiles, max_tokens=100, max_tiles=5)
-    assert all(tokens[row].sum() <= 100 and tiles[row].sum() <= 5 for row in rows)
-    assert sorted(i for row in rows for i in row.tolist()) == list(range(len(tokens)))
-
-
-def test_text_alone_needs_no_tile():
-    tokens = np.array([5, 6, 4], np.int32)
-    rows = first_fit_decreasing(tokens, np.zeros(3, np.int32), max_tokens=10, max_tiles=0)
-    assert [row.tolist() for row in rows] == [[1, 2], [0]]
-
-
-def source(name, n, seed, *, weight=1.0, longest=50, most=4, **changes):
+def source(name, n, seed, *, weight=1.0, longest=50, most=4, budgets=BUDGETS, **changes):
     rng = np.random.default_rng(seed)
-    tokens = rng.integers(1, longest + 1, n).astype(np.int32)
-    tiles = rng.integers(0, most + 1, n).astype(np.int32)
-    return PlanSource(name, tokens, tiles, weight, **changes)
+    tokens, tiles = rng.integers(1, longest + 1, n), rng.integers(0, most + 1, n)
+    return arrays_source(name, tokens, tiles, weight, budgets=budgets, **changes)
 
 
-def make(sources=None, *, seed=0, window=48, **changes):
-    sources = sources or [source("a", 70, 1), source("b", 90, 2, weight=0.5)]
-    settings = {"sequence_length": 64, "tiles_per_row": 6, **changes}
-    return PackPlan(sources, window=window, seed=seed, **settings)
+def make(sources=None, *, seed=0, window=48, budgets=BUDGETS):
+    sources = sources or [
+        source("a", 70, 1, budgets=budgets),
+        source("b", 90, 2, weight=0.5, budgets=budgets),
+    ]
+    return PackPlan(sources, budgets, window=window, seed=seed)
 
 
 def as_lists(rows):
-    return [(row.sources.tolist(), row.records.tolist()) for row in rows]
+    columns = ("sources", "records", "pieces", "tokens", "tiles")
+    return [tuple(getattr(row, name).tolist() for name in columns) for row in rows]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), window=st.integers(1, 60), index=st.integers(0, 10**6))
 def test_rows_hold_a_window_of_the_mixture_within_both_budgets(seed, window, index):
     plan = make(seed=seed, window=window)
     rows = plan.rows(index)
     for row in rows:
-        tokens = sum(
-            plan.sources[s].tokens[r] for s, r in zip(row.sources, row.records, strict=True)
-        )
-        tiles = sum(plan.sources[s].tiles[r] for s, r in zip(row.sources, row.records, strict=True))
-        assert 0 < tokens <= 64 and tiles <= 6
-    laid = sorted((s, r) for row in as_lists(rows) for s, r in zip(*row, strict=True))
+        assert 0 < row.tokens.sum() <= 64 and row.tiles.sum() <= 6
+    laid = sorted((s, r) for row in as_lists(rows) for s, r in zip(*row[:2], strict=True))
     ids = sorted(zip(*(x.tolist() for x in plan.mixture.ids(index)), strict=True))
     assert laid == ids
 
 
-def test_records_that_no_row_can_hold_are_named_and_never_come():
-    tokens = np.array([10, 65, 20, -1, 64, 200], np.int32)
-    tiles = np.array([0, 0, 7, 0, 6, 9], np.int32)
-    plan = make([PlanSource("a", tokens, tiles, 1.0)], window=8)
-    dropped = plan.dropped["a"]
-    assert dropped.too_long.tolist() == [1, 5]
-    assert dropped.too_many_tiles.tolist() == [2]
-    assert dropped.unusable.tolist() == [3]
-    assert dropped.total == 4
+documents = st.lists(st.integers(1, 300), min_size=1, max_size=25)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    lengths=documents,
+    pictures=st.lists(st.tuples(st.integers(1, 90), st.integers(0, 9)), min_size=1, max_size=25),
+    seed=st.integers(0, 1000),
+    window=st.integers(1, 40),
+)
+def test_every_example_comes_once_an_epoch_whole_or_in_all_its_pieces(
+    lengths, pictures, seed, window
+):
+    usable = [i for i, (t, n) in enumerate(pictures) if t <= 64 and n <= 6]
+    if not usable:
+        return
+    sources = [
+        arrays_source("documents", lengths, [DOCUMENT] * len(lengths), 2.0),
+        arrays_source("pictures", *zip(*pictures, strict=True), 1.0),
+    ]
+    plan = make(sources, seed=seed, window=window)
+    items = [len(s.items) for s in sources]
+    windows = 2 * max(items[0], 2 * items[1]) // window + 2
+    seen = [collections.Counter(), collections.Counter()]
+    for number in range(windows):
+        for row in plan.rows(number):
+            for s, r, p in zip(row.sources, row.records, row.pieces, strict=True):
+                seen[s][int(r), int(p)] += 1
+    for counts, total in zip(seen, items, strict=True):
+        assert len(counts) == total  # all of them have come
+        assert max(counts.values()) - min(counts.values()) <= 1  # none twice before all once
+    assert {r for r, _ in seen[1]} == set(usable)
+    for record, length in enumerate(lengths):
+        pieces = sorted(p for r, p in seen[0] if r == record)
+        assert pieces == list(range(max(1, -(-(length - 1) // 63))))
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 1000), skipped=st.integers(0, 20))
+def test_the_global_order_is_the_same_for_any_number_of_hosts_and_any_restart(seed, skipped):
+    rows, steps, window = 64, 3, 150
+    plan = make(seed=seed, window=window)
+    _, cursor = plan.batch(0, skipped + 1)
+    straight, end = [], cursor
+    for _ in range(steps):
+        batch, end = plan.batch(end, rows)
+        straight.append(as_lists(batch))
+    for hosts in (1, 2, 4, 8, 64):
+        own = rows // hosts
+        at = cursor
+        for step in range(steps):
+            if step in (0, 2):  # hosts start, and start again
+                plans = [make(seed=seed, window=window) for _ in range(min(hosts, 2))]
+            joined = []
+            for host in range(hosts):
+                batch, after = plans[host % len(plans)].batch(at, rows)
+                joined += as_lists(batch[host * own : (host + 1) * own])
+            assert joined == straight[step]
+            at = after
+        assert at == end
+
+
+def test_records_that_no_row_can_hold_never_come():
+    plan = make([arrays_source("a", [10, 65, 20, -1, 64, 200], [0, 0, 7, 0, 6, 9])], window=8)
     seen = {r for w in range(5) for row in plan.rows(w) for r in row.records.tolist()}
     assert seen == {0, 4}
 
 
 def test_dropped_records_do_not_change_the_ratio_of_those_that_train():
-    tokens = np.array([10] * 5 + [999] * 95, np.int32)
-    first = PlanSource("a", tokens, np.zeros(100, np.int32), 0.5)
+    first = arrays_source("a", [10] * 5 + [999] * 95, [0] * 100, 0.5)
     plan = make([first, source("b", 80, 3, weight=0.5)], window=100)
     sources = np.concatenate([row.sources for row in plan.rows(0)])
     assert np.bincount(sources).tolist() == [50, 50]
@@ -110,7 +124,7 @@ def test_dropped_records_do_not_change_the_ratio_of_those_that_train():
 
 def test_a_source_of_which_nothing_fits_is_refused():
     with pytest.raises(ValueError, match=r"'a' has weight 1.0 but no example that fits a row"):
-        make([PlanSource("a", np.array([99], np.int32), np.array([0], np.int32), 1.0)])
+        make([arrays_source("a", [99], [0])])
 
 
 def test_small_batches_and_large_ones_give_the_same_rows():
@@ -156,10 +170,21 @@ def test_a_cursor_of_another_plan_is_refused(cursor):
 
 
 def test_rows_are_shuffled_within_a_window():
-    plan = make()
-    loads = [sum(plan.sources[s].tokens[r] for s, r in zip(*row, strict=True))
-             for row in as_lists(plan.rows(0))]  # fmt: skip
+    loads = [int(row.tokens.sum()) for row in make().rows(0)]
     assert loads != sorted(loads, reverse=True)
+
+
+def test_sources_may_start_where_they_were_read_to():
+    plan = make(window=10)
+    read = collections.Counter()
+    for window in range(3):
+        for row in plan.rows(window):
+            read.update(zip(row.sources.tolist(), row.records.tolist(), strict=True))
+    later = plan.starting_at(plan.mixture.positions(3))
+    for row in later.rows(0):
+        for pair in zip(row.sources.tolist(), row.records.tolist(), strict=True):
+            assert pair not in read  # the same epoch goes on
+    assert later.fingerprint == plan.fingerprint
 
 
 def test_the_fingerprint_names_the_plan():
@@ -168,7 +193,8 @@ def test_the_fingerprint_names_the_plan():
     others = [
         make(seed=1),
         make(window=49),
-        make(tiles_per_row=7),
+        make(budgets=Budgets(64, 7, True)),
+        make(budgets=Budgets(64, 6, False)),
         make([source("a", 70, 1), source("b", 90, 2, weight=0.6)]),
         make([source("a", 70, 1, checksum="x"), source("b", 90, 2, weight=0.5)]),
     ]

@@ -15,16 +15,23 @@ import pytest
 from mm15_jax import config as config_lib
 from mm15_jax.config.mixtures import Group
 from mm15_jax.data import pipeline as pipeline_lib
-from mm15_jax.data.pipeline import Pipeline, decode, describe_dropped, make_plan, open_pipeline
+from mm15_jax.data.pipeline import Pipeline, decode, open_pipeline
+from mm15_jax.data.planning import budgets_of, count_dataset, describe_left_out, make_plan
 from mm15_jax.data.records import open_dataset, write_dataset
 from mm15_jax.inputs.example import Image, Text
 from mm15_jax.inputs.tokenizer import load_tokenizer
+from tests.data.conftest import plain_text
 
 WEIGHTS = {"pictures": 0.7, "texts": 0.3}
 
 
+def plan_of(weights, data_dir, config):
+    counted = {name: count_dataset(name, data_dir, config) for name in weights}
+    return make_plan(weights, counted, config), [found.dataset for found in counted.values()]
+
+
 def start(config, data_dir, weights=None, *, rows=4, **arguments):
-    plan, datasets = make_plan(weights or WEIGHTS, data_dir, config)
+    plan, datasets = plan_of(weights or WEIGHTS, data_dir, config)
     return Pipeline(
         plan,
         datasets,
@@ -49,7 +56,7 @@ def assert_equal_batches(a, b):
 
 
 def test_rows_hold_the_planned_examples_decoded(config, data_dir):
-    plan, datasets = make_plan(WEIGHTS, data_dir, config)
+    plan, datasets = plan_of(WEIGHTS, data_dir, config)
     rows, after = plan.batch(0, 4)
     ((batch, stats, cursor),) = take(config, data_dir, 1)
     assert cursor == after and stats.examples == sum(len(row.records) for row in rows)
@@ -251,20 +258,46 @@ def test_a_forgotten_pipeline_does_not_hang_the_program(config, data_dir):
     assert (done.returncode, done.stdout, done.stderr) == (0, "consumed\n", "")
 
 
-def test_examples_that_no_row_can_hold_are_named(config, tmp_path):
-    examples = []
-    for i, length in enumerate((5, 400, 6, 500)):
-        from tests.data.conftest import plain_text
-
-        examples.append(
-            dataclasses.replace(plain_text(i), segments=(Text("x" * length, loss=True),))
-        )
+@pytest.fixture
+def long_texts(tmp_path):
+    """Texts of 5, 400, 6 and 500 letters; a letter is at most one token, a row has 96."""
+    examples = [
+        dataclasses.replace(plain_text(i), segments=(Text("x" * length, loss=True),))
+        for i, length in enumerate((5, 400, 6, 500))
+    ]
     write_dataset(tmp_path / "texts" / "train", examples)
-    plan, datasets = make_plan({"texts": 1.0}, tmp_path, config)
-    (line,) = describe_dropped(plan, datasets)
+    return tmp_path
+
+
+def test_examples_that_no_row_can_hold_are_named(config, long_texts):
+    config = config_lib.replace_nested(config, {"data.long_documents": "drop"})
+    (line,) = describe_left_out(count_dataset("texts", long_texts, config), budgets_of(config))
     assert line == (
         "texts: 2 of 4 examples have more than 96 tokens and are left out: texts/1, texts/3"
     )
+
+
+def test_long_documents_come_in_pieces_that_predict_every_token_once(config, long_texts):
+    counted = count_dataset("texts", long_texts, config)
+    (line,) = describe_left_out(counted, budgets_of(config))
+    assert "2 of 4 texts have more than 96 tokens and are cut into pieces" in line
+    tokenizer = load_tokenizer(config.inputs.tokenizer)
+    whole = [
+        decode(e, tokenizer, config.inputs, tokens_per_tile=4, resolution=16)
+        for e in open_dataset(long_texts / "texts" / "train")
+    ]
+    expected = 0
+    for example in open_dataset(long_texts / "texts" / "train"):
+        expected += len(tokenizer.encode(example.segments[0].text)) + 1 - 1  # the end; the first
+    # An epoch: as many examples as there are items.
+    config = config_lib.replace_nested(config, {"data.window": len(counted.items)})
+    plan, _ = plan_of({"texts": 1.0}, long_texts, config)
+    rows = plan.rows(0)
+    ((batch, stats, _),) = take(config, long_texts, 1, weights={"texts": 1.0}, rows=len(rows))
+    assert stats.examples == len(counted.items) > 4
+    assert stats.loss_tokens == expected and stats.tokens == counted.items.totals.tokens
+    assert len(whole[1].formatted.tokens) == 96  # the first piece, where none is asked for
+    assert (batch["loss_weights"].sum(axis=1) > 0).all()
 
 
 def test_a_cursor_of_other_data_is_refused_at_once(config, data_dir):
@@ -293,7 +326,11 @@ def test_an_experiment_opens_its_mixture(config, data_dir, mixture, caplog):
 
 
 def test_a_missing_data_set_is_one_sentence(config, data_dir, tmp_path, mixture):
-    with pytest.raises(ValueError, match=r"no data set 'photos'.*`mm15 prepare photos`"):
+    with pytest.raises(
+        ValueError,
+        match=r"1 of 3 data sets are not prepared in .*: photos; run `mm15 prepare photos --source "
+        r"DIR --out .*`, or leave them out, with their weight, by --set data.allow_missing=true",
+    ):
         open_pipeline(config, data_dir)
     with pytest.raises(
         ValueError, match="is empty: run `mm15 prepare pictures photos texts` first"

@@ -165,7 +165,7 @@ def test_missing_data_sets_may_be_left_out_if_asked(directory):
     assert records.dataset_counts(["numbers"], data_dir) == {"numbers": 31}
     names = ["numbers", "letters"]
     assert records.dataset_counts(names, data_dir, allow_missing=True) == {"numbers": 31}
-    with pytest.raises(ValueError, match="no data set 'letters'"):
+    with pytest.raises(ValueError, match=r"1 of 2 .*: letters; run `mm15 prepare letters --source"):
         records.dataset_counts(names, data_dir)
 
 

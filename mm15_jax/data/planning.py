@@ -1,0 +1,198 @@
+"""From a mixture's name to a plan: which data sets are there, what they weigh, what fits a row."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm15_jax import config as config_lib
+from mm15_jax.config.mixtures import Mixture, dataset_names, dataset_weights, group_weights
+from mm15_jax.config.schema import ExperimentConfig
+from mm15_jax.data.index import Index, Progress, load_index
+from mm15_jax.data.pack_plan import PackPlan, Plan, PlanSource
+from mm15_jax.data.plan_items import Budgets, Items, load_items
+from mm15_jax.data.records import Dataset, dataset_counts, open_dataset
+from mm15_jax.inputs import formatting
+from mm15_jax.inputs.example import Example
+from mm15_jax.inputs.tokenizer import load_tokenizer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A prepared data set with its index, and the items it makes under the budgets of a row."""
+
+    dataset: Dataset
+    index: Index
+    items: Items
+
+
+def budgets_of(config: ExperimentConfig) -> Budgets:
+    """The budgets of a row in an experiment."""
+    cut = config.data.long_documents == "split" and config.inputs.objective == "next_token"
+    return Budgets(config.inputs.sequence_length, config.inputs.tiles_per_row, cut)
+
+
+def count_dataset(
+    name: str,
+    data_dir: Path | str,
+    config: ExperimentConfig,
+    *,
+    split: str = "train",
+    progress: Progress | None = None,
+) -> Counted:
+    """Opens `<data_dir>/<name>/<split>` with its items; ValueError if it is not prepared."""
+    dataset = open_dataset(Path(data_dir) / name / split)
+    index = load_index(dataset, config.inputs, **_sizes(config), progress=progress)
+    return Counted(dataset, index, load_items(index, budgets_of(config)))
+
+
+def _sizes(config: ExperimentConfig) -> dict[str, int]:
+    return {
+        "tokens_per_tile": config.model.connector.tokens,
+        "resolution": config.model.encoder.resolution,
+    }
+
+
+def make_plan(
+    weights: Mapping[str, float], counted: Mapping[str, Counted], config: ExperimentConfig
+) -> PackPlan:
+    """The pack plan of data sets under an experiment's budgets.
+
+    Args:
+      weights: share of the examples of each data set, above 0.
+      counted: those data sets.
+      config: of the experiment.
+
+    Raises:
+      ValueError: if none of a data set's examples fits a row.
+    """
+    sources = [
+        PlanSource(
+            name,
+            counted[name].items,
+            weight,
+            counted[name].dataset.manifest.ordered,
+            counted[name].index.checksum,
+        )
+        for name, weight in weights.items()
+    ]
+    return PackPlan(sources, budgets_of(config), window=config.data.window, seed=config.train.seed)
+
+
+def plan_mixture(
+    config: ExperimentConfig, data_dir: Path | str, *, split: str = "train"
+) -> tuple[Plan, list[Dataset]]:
+    """The plan of an experiment's mixture, and its data sets in the plan's order.
+
+    What the mixture lacks, what it then weighs, and which records no row can hold is logged.
+
+    Raises:
+      ValueError: if the data directory is empty, or a data set is missing and may not be
+        (`data.allow_missing`).
+    """
+    groups = config_lib.mixture(config)
+    names = dataset_names(groups)
+    counts = dataset_counts(names, data_dir, split, allow_missing=config.data.allow_missing)
+    weights = dataset_weights(groups, counts)
+    for line in describe_missing(groups, counts):
+        log.warning("%s", line)
+    if config.data.packing == "late":
+        return _plan_late(weights, data_dir, config, split)
+    counted = {n: count_dataset(n, data_dir, config, split=split) for n, w in weights.items() if w}
+    if config.data.weigh_by == "tokens":
+        lengths = {name: found.items.mean_tokens for name, found in counted.items()}
+        present = {name: count for name, count in counts.items() if lengths.get(name)}
+        weights = dataset_weights(groups, present, lengths)
+        for line in describe_conversion(weights, lengths):
+            log.info("%s", line)
+    weights = {name: weight for name, weight in weights.items() if weight}
+    plan = make_plan(weights, counted, config)
+    for name in weights:
+        for line in describe_left_out(counted[name], plan.budgets):
+            log.warning("%s", line)
+    return plan, [counted[name].dataset for name in weights]
+
+
+def _plan_late(weights, data_dir, config, split) -> tuple[Plan, list[Dataset]]:
+    from mm15_jax.data.late_packing import LatePlan, LateSource  # Grain takes a second to import
+
+    log.warning(
+        "data.packing=late: rows are packed as examples are read; they fill worse, and a run that "
+        "goes on reads again what it has read"
+    )
+    datasets = [open_dataset(Path(data_dir) / name / split) for name, w in weights.items() if w]
+    sources = [
+        LateSource(d.name, d, weights[d.name], d.manifest.ordered, d.manifest.checksum)
+        for d in datasets
+    ]
+    tokenizer = load_tokenizer(config.inputs.tokenizer)
+
+    def measure(example: Example) -> tuple[int, int]:
+        return formatting.measure(example, tokenizer, config.inputs, **_sizes(config))
+
+    plan = LatePlan(
+        sources,
+        budgets_of(config),
+        measure,
+        window=config.data.window,
+        seed=config.train.seed,
+        max_bad_fraction=config.data.max_bad_fraction,
+    )
+    return plan, datasets
+
+
+def describe_missing(groups: Mixture, counts: Mapping[str, int]) -> list[str]:
+    """What a mixture lacks, and the weights that its categories have without it; none if whole."""
+    missing = [name for name in dataset_names(groups) if name not in counts]
+    if not missing:
+        return []
+    lines = [f"not prepared, left out with their weight: {', '.join(missing)}"]
+    for category, (whole, present) in group_weights(groups, counts).items():
+        lines.append(f"weight of {category}: {present:.2%}, {whole:.2%} in the whole mixture")
+    return lines
+
+
+def describe_conversion(weights: Mapping[str, float], lengths: Mapping[str, float]) -> list[str]:
+    """A line a data set: its share of the tokens, and of the examples, in a mixture by tokens."""
+    total = sum(weight * lengths[name] for name, weight in weights.items())
+    return [
+        f"mixture by tokens: {name} {weight * lengths[name] / total:.2%} of the tokens, "
+        f"{lengths[name]:,.1f} tokens an example by its index, so {weight:.2%} of the examples"
+        for name, weight in weights.items()
+    ]
+
+
+def describe_left_out(counted: Counted, budgets: Budgets) -> list[str]:
+    """A line for each reason for which records of a data set never enter a row, or are cut."""
+    dataset, totals = counted.dataset, counted.items.totals
+    lines = []
+    for reason, words in (
+        ("too_long", f"have more than {budgets.tokens} tokens"),
+        ("too_many_tiles", f"have more than {budgets.tiles} tiles"),
+        ("unusable", "cannot be read or formatted"),
+    ):
+        found = totals.left_out.get(reason)
+        if found and found.records:
+            names = ", ".join(_key(dataset, record) for record in found.first)
+            more = ", ..." if found.records > len(found.first) else ""
+            lines.append(
+                f"{dataset.name}: {found.records} of {len(dataset)} examples {words} and are left "
+                f"out: {names}{more}"
+            )
+    if totals.cut:
+        lines.append(
+            f"{dataset.name}: {totals.cut} of {len(dataset)} texts have more than {budgets.tokens} "
+            "tokens and are cut into pieces (data.long_documents)"
+        )
+    return lines
+
+
+def _key(dataset: Sequence, record: int) -> str:
+    try:
+        return dataset[record].key
+    except ValueError:
+        return f"record {record}"

@@ -1,0 +1,157 @@
+import itertools
+import logging
+
+import pytest
+
+from mm15_jax.config import replace_nested
+from mm15_jax.data import late_packing
+from mm15_jax.data.late_packing import LatePlan, LateSource
+from mm15_jax.data.pipeline import open_pipeline
+from mm15_jax.data.plan_items import Budgets
+from mm15_jax.data.records import open_dataset
+from mm15_jax.inputs.example import Example, Text
+from tests.data.test_pipeline import assert_equal_batches, mixture  # noqa: F401  (a fixture)
+
+
+def stream(name, lengths):
+    """A function that begins a stream of texts; their length is their number of letters."""
+
+    def begin():
+        for i, length in enumerate(lengths):
+            text = Text("x" * length, role="user" if i % 2 else "document", loss=True)
+            yield Example((text,), name, f"{name}/{i}", "text", {})
+
+    return begin
+
+
+def measure(example):
+    length = len(example.segments[0].text)
+    if length == 13:
+        raise ValueError("thirteen")
+    return length, length % 3
+
+
+def make(*sources, max_bad_fraction=0.01, budgets=Budgets(100, 8, True)):
+    sources = sources or (
+        LateSource("a", stream("a", [20, 7, 33, 50, 3, 21, 60]), 2.0),
+        LateSource("b", stream("b", [11, 40, 5]), 1.0),
+    )
+    return LatePlan(sources, budgets, measure, window=16, seed=1, max_bad_fraction=max_bad_fraction)
+
+
+def as_lists(rows):
+    return [(r.sources.tolist(), r.records.tolist(), [e.key for e in r.examples]) for r in rows]
+
+
+def test_rows_keep_both_budgets_and_the_mixture():
+    rows, cursor = make().batch(0, 300)
+    assert cursor == 300
+    assert all(row.tokens.sum() <= 100 and row.tiles.sum() <= 8 for row in rows)
+    drawn = [s for row in rows for s in row.sources.tolist()]
+    assert drawn.count(0) / len(drawn) == pytest.approx(2 / 3, abs=0.03)
+    for row in rows:
+        for example, tokens in zip(row.examples, row.tokens.tolist(), strict=True):
+            assert len(example.segments[0].text) == tokens
+
+
+def test_a_stream_comes_in_its_order_and_begins_again():
+    rows, _ = make(LateSource("a", stream("a", [20, 7, 33]), 1.0)).batch(0, 100)
+    # Rows are filled side by side: the order is that of the records' running numbers.
+    pairs = sorted(
+        (r, e.key) for row in rows for r, e in zip(row.records.tolist(), row.examples, strict=True)
+    )
+    assert {key for _, key in pairs} == {"a/0", "a/1", "a/2"}
+
+
+def test_a_restart_reads_again_and_gives_the_same_rows(caplog):
+    straight, _ = make().batch(0, 80)
+    plan = make()
+    _, cursor = plan.batch(0, 30)
+    with caplog.at_level(logging.WARNING):
+        going_on, _ = plan.batch(cursor, 50)
+        assert not caplog.text
+        resumed, _ = make().batch(cursor, 50)
+    assert "reading again the 30 rows" in caplog.text
+    assert as_lists(going_on) == as_lists(resumed) == as_lists(straight[30:])
+
+
+def test_long_documents_are_cut_and_long_dialogues_left_out(caplog):
+    source = LateSource("a", stream("a", [250, 250, 20, 20]), 1.0)
+    plan = make(source)
+    with caplog.at_level(logging.WARNING):
+        rows, _ = plan.batch(0, 100)
+    pieces = {
+        (e.key, p, t)
+        for row in rows
+        for e, p, t in zip(row.examples, row.pieces.tolist(), row.tokens.tolist(), strict=True)
+        if e.key == "a/0"
+    }
+    assert pieces == {("a/0", 0, 100), ("a/0", 1, 100), ("a/0", 2, 52)}
+    assert "1 examples have more than 100 tokens and are left out: a/1" in caplog.text
+    assert plan.left_out["a", "more than 100 tokens"] > 1
+
+
+def test_bad_examples_are_named_and_too_many_end_it(caplog):
+    source = LateSource("a", stream("a", [20, 13, 20]), 1.0)
+    with caplog.at_level(logging.WARNING):
+        make(source, max_bad_fraction=0.5).batch(0, 5)
+    assert "left out a/1 of a: thirteen" in caplog.text
+    with pytest.raises(ValueError, match=r"more than data\.max_bad_fraction 0 allows"):
+        make(source, max_bad_fraction=0.0).batch(0, 200)
+
+
+def test_sources_of_which_nothing_fits_are_an_error(monkeypatch):
+    monkeypatch.setattr(late_packing, "_HOPELESS", 50)
+    source = LateSource("a", stream("a", [250]), 1.0)
+    with pytest.raises(ValueError, match="none of the last 50 examples fits a row"):
+        make(source, budgets=Budgets(100, 8, False)).batch(0, 1)
+
+
+def test_an_empty_stream_is_an_error():
+    with pytest.raises(ValueError, match="the stream has no example"):
+        make(LateSource("a", lambda: iter(()), 1.0), max_bad_fraction=0.0).batch(0, 1)
+
+
+def test_text_alone_needs_no_tiles():
+    rows, _ = LatePlan(
+        [LateSource("a", stream("a", [20, 30]), 1.0)],
+        Budgets(100, 0, False),
+        lambda example: (len(example.segments[0].text), 0),
+        window=8,
+        seed=0,
+        max_bad_fraction=0.0,
+    ).batch(0, 20)
+    assert all(0 < row.tokens.sum() <= 100 for row in rows)
+
+
+def test_prepared_data_without_an_index(config, data_dir, mixture, tmp_path):  # noqa: F811
+    import shutil
+
+    for name in ("pictures", "texts"):
+        shutil.copytree(data_dir / name, tmp_path / name, ignore=shutil.ignore_patterns("index-*"))
+    config = replace_nested(config, {"data.allow_missing": True, "data.packing": "late"})
+
+    def take(count, **arguments):
+        with open_pipeline(config, tmp_path, **arguments) as pipeline:
+            return list(itertools.islice(pipeline, count)), pipeline.state
+
+    whole, state = take(16)
+    assert not list(tmp_path.rglob("index-*"))
+    assert state["history"] == [{"from_step": 0, "plan": state["plan"], "packing": "late"}]
+    halves = [take(16, host_rows=rows)[0] for rows in (range(0, 2), range(2, 4))]
+    for step, (batch, _, cursor) in enumerate(whole):
+        for half, rows in zip(halves, (slice(0, 2), slice(2, 4)), strict=True):
+            assert_equal_batches(half[step][0], {k: v[rows] for k, v in batch.items()})
+        assert cursor == (step + 1) * 4
+    resumed, _ = take(11, state={**state, "cursor": whole[4][2]}, step=5)
+    for (a, _, _), (b, _, _) in zip(whole[5:], resumed, strict=True):
+        assert_equal_batches(a, b)
+    counts = dict.fromkeys(("pictures", "texts"), 0)
+    for _, stats, _ in whole:
+        for name, count in stats.by_source.items():
+            counts[name] += count.examples
+    assert counts["pictures"] / sum(counts.values()) == pytest.approx(0.75, abs=0.06)
+    keys = {e.key for e in open_dataset(tmp_path / "texts" / "train")}
+    assert len(keys) == 45
+    with pytest.raises(ValueError, match=r"data.packing=late a run cannot go on with others"):
+        take(1, state={"cursor": 0, "plan": "another"})
