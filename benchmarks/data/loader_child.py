@@ -11,6 +11,7 @@ import json
 import pathlib
 import sys
 import time
+import types
 from collections.abc import Iterator
 
 import corpus
@@ -74,7 +75,7 @@ def webdataset_loader(folder: pathlib.Path, codec: str) -> Iterator[int]:
 
     tars = sorted(str(path) for path in folder.glob("*.tar"))
     dataset = (
-        webdataset.WebDataset(tars, shardshuffle=len(tars), nodesplitter=webdataset.split_by_worker)
+        webdataset.WebDataset(tars, shardshuffle=len(tars))
         .shuffle(100)
         .map(work)
         .batched(BATCH, collation_fn=_collated)
@@ -84,8 +85,21 @@ def webdataset_loader(folder: pathlib.Path, codec: str) -> Iterator[int]:
     )
 
 
+def _do_without_torchvision() -> None:
+    """No build of it fits a torch for the CPU; streaming wants it for data sets of its own."""
+    import transformers.feature_extraction_utils  # noqa: F401 (looks for torchvision as well)
+
+    for name, attribute in (("datasets", "VisionDataset"), ("transforms.functional", "to_tensor")):
+        module = types.ModuleType(f"torchvision.{name}")
+        setattr(module, attribute, type(attribute, (), {}))
+        sys.modules[module.__name__] = module
+    for name in ("torchvision", "torchvision.transforms"):
+        sys.modules[name] = types.ModuleType(name)
+
+
 def streaming_loader(folder: pathlib.Path, codec: str) -> Iterator[int]:
     """mosaicml-streaming over MDS shards, written first."""
+    _do_without_torchvision()
     import streaming
     import torch.utils.data
 
@@ -126,11 +140,8 @@ def energon_loader(folder: pathlib.Path, codec: str) -> Iterator[int]:
     if not (folder / ".nv-meta").exists():
         command = [str(pathlib.Path(sys.executable).with_name("energon")), "prepare", str(folder)]
         options = ["--non-interactive", "--split-ratio", "1,0,0"]
-        options += ["--dataset-yaml-name", "dataset.yaml"]
+        options += ["--sample-type", "CrudeWebdataset"]
         subprocess.run([*command, *options], check=True, stdout=sys.stderr)
-        (folder / ".nv-meta" / "dataset.yaml").write_text(
-            "__module__: megatron.energon\n__class__: CrudeWebdataset\n"
-        )
 
     @energon.stateless
     def cook(sample: dict):
