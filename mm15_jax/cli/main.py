@@ -55,6 +55,13 @@ def main(argv: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        from mm15_jax.data.storage import StorageError
+
+        if not isinstance(error, StorageError) or os.environ.get("MM15_TRACEBACK"):
+            raise
+        print(f"mm15: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
 
 
 def _dispatch(name: str, argv: list[str]) -> int:

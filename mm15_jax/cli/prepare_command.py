@@ -21,7 +21,10 @@ def define_flags(flags) -> None:
     """From where to where, and how much of it at a time."""
     common.define_json(flags)
     common.define_string(
-        flags, "out", None, f"folder of prepared data sets; {common.DATA_DIR}/ where not given"
+        flags,
+        "out",
+        None,
+        f"where to: a folder, gs:// or s3://; {common.DATA_DIR}/ where not given",
     )
     common.define_string(flags, "source", None, "folder of the published files")
     absl_flags.DEFINE_integer(
@@ -74,14 +77,13 @@ def expand(names: list[str]) -> list[str]:
 
 
 def _print_list(data_dir: str, as_json: bool) -> None:
-    import pathlib
-
     from mm15_jax.data.records import MANIFEST
     from mm15_jax.data.registry import all_preparations
+    from mm15_jax.data.storage import to_path
 
     rows = []
     for preparation in all_preparations().values():
-        folder = pathlib.Path(data_dir) / preparation.name
+        folder = to_path(data_dir) / preparation.name
         rows.append(
             {
                 "name": preparation.name,

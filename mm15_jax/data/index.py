@@ -21,8 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from mm15_jax.config.schema import InputsConfig
+from mm15_jax.data.cache import local_file
 from mm15_jax.data.processes import spawn_pool
-from mm15_jax.data.records import Dataset, open_dataset, write_atomically
+from mm15_jax.data.records import Dataset, open_dataset
+from mm15_jax.data.storage import write_atomically
 from mm15_jax.inputs import formatting, image_splitting
 from mm15_jax.inputs.tokenizer import load_tokenizer
 
@@ -125,11 +127,11 @@ def load_index(
 
 
 def _read(path: Path, checksum: str, records: int) -> Index | None:
-    if not path.is_file():
-        return None
     try:
-        with np.load(path) as arrays:
+        with np.load(local_file(path)) as arrays:
             index = Index(arrays["tokens"], arrays["tiles"], str(arrays["checksum"]))
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         log.warning("%s cannot be read (%s): counting again", path, error)
         return None

@@ -25,6 +25,7 @@ from mm15_jax.data.batch import Batch, BatchShape, BatchStats, Count, Decoded
 from mm15_jax.data.index import Progress, load_index
 from mm15_jax.data.pack_plan import PackPlan, PlanSource, Row
 from mm15_jax.data.records import Dataset, dataset_counts, open_dataset
+from mm15_jax.data.storage import to_path
 from mm15_jax.inputs.example import Example, Image
 from mm15_jax.inputs.formatting import format_example
 from mm15_jax.inputs.tiles import load_tiles
@@ -297,7 +298,7 @@ def make_plan(
     for name, weight in weights.items():
         if weight == 0:
             continue
-        dataset = open_dataset(Path(data_dir) / name / split)
+        dataset = open_dataset(to_path(data_dir) / name / split)
         index = load_index(
             dataset,
             config.inputs,

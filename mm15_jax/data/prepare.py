@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mm15_jax.config.names import unknown
-from mm15_jax.data import records
+from mm15_jax.data import records, storage
 from mm15_jax.data.preparation import Preparation
 from mm15_jax.data.processes import spawn_pool
 from mm15_jax.data.progress import Event, Progress, ProgressLine
@@ -133,7 +133,14 @@ def prepare(
     workers = workers or os.cpu_count() or 1
     return [
         _prepare_split(
-            preparation, Path(data_dir), split, workers, source, limit, max_bad_fraction, progress
+            preparation,
+            storage.to_path(data_dir),
+            split,
+            workers,
+            source,
+            limit,
+            max_bad_fraction,
+            progress,
         )
         for split in splits
     ]
@@ -262,7 +269,8 @@ def _receipt_path(shard: Path) -> Path:
 def _valid_receipts(directory: Path, tasks: Sequence[_Task]) -> dict[str, _Receipt]:
     """By file name, the receipts of shards that are there, whole, and what is asked for."""
     found: dict[str, _Receipt] = {}
-    texts = [path.read_text() for path in sorted(directory.glob("*.json"))]
+    names = sorted(name for name in storage.sizes(directory) if name.endswith(".json"))
+    texts = [(directory / name).read_text() for name in names]
     for text in texts:
         try:
             fields = json.loads(text)
@@ -276,14 +284,13 @@ def _valid_receipts(directory: Path, tasks: Sequence[_Task]) -> dict[str, _Recei
         for task in tasks
         if (kept := found.get(task.path.name)) is not None
         and kept.identity == task.identity
-        and task.path.is_file()
-        and records.file_sha256(task.path) == kept.shard.sha256
+        and records.is_whole(task.path, kept.shard)
     }
 
 
 def _reopen(directory: Path, receipts: dict[str, _Receipt]) -> None:
     """Takes the manifest back, but not the receipts that it holds."""
-    directory.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(directory)
     for receipt in receipts.values():
         _write_receipt(directory / receipt.shard.file, receipt)
     (directory / MANIFEST).unlink(missing_ok=True)
@@ -291,15 +298,14 @@ def _reopen(directory: Path, receipts: dict[str, _Receipt]) -> None:
 
 def _write_receipt(shard: Path, receipt: _Receipt) -> None:
     text = json.dumps(dataclasses.asdict(receipt))
-    records.write_atomically(_receipt_path(shard), text.encode())
+    storage.write_atomically(_receipt_path(shard), text.encode())
 
 
 def _sweep(directory: Path, manifest: Manifest) -> None:
     """Removes what a whole data set does not need: receipts, other shards, stale indices."""
     wanted = {shard.file for shard in manifest.shards} | {MANIFEST}
-    for path in directory.iterdir():
-        if path.is_file() and path.name not in wanted:
-            path.unlink()
+    for name in storage.sizes(directory).keys() - wanted:
+        (directory / name).unlink()
 
 
 def _make_all(
