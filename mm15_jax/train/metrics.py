@@ -36,7 +36,10 @@ class MetricsWriter:
         self._growing.sync()
         self._file = path.open("a")
         self._board = tensorboardX.SummaryWriter(
-            str(self._growing.folder / "tensorboard"), purge_step=resume_step + 1
+            str(self._growing.folder / "tensorboard"),
+            purge_step=resume_step + 1,
+            # Its names tell the second and the host: a quick second start would write over it.
+            filename_suffix=f".{resume_step}",
         )
 
     def write(self, row: dict) -> None:

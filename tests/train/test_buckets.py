@@ -131,6 +131,7 @@ print(result.first_step, result.last_step, result.stopped_by, "tensorflow" in sy
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # three processes, and an evaluation
 def test_a_run_in_a_bucket_is_stopped_and_goes_on_as_a_run_on_a_disk(tiny_run, gs_prefix, capsys):
     data_dir, run_dir = f"{gs_prefix}/datasets", f"{gs_prefix}/runs/sft"
     tiny.prepare_data(data_dir)
