@@ -46,6 +46,8 @@ def test_all_of_the_page_runs(gs_prefix, capsys):
 
 def test_what_is_not_there_is_told_in_a_sentence(prefix, capsys):
     assert main.main(["eval", "--run_dir", f"{prefix}/runs/no"]) == 2
-    assert main.main(["train", "mm15_nano_sft", "--data_dir", f"{prefix}/no"]) == 2
-    for line in capsys.readouterr().err.splitlines():
-        assert line.startswith("mm15: ") and "does not exist" in line
+    data_dir = ["--data_dir", f"{prefix}/no"]
+    assert main.main(["train", "mm15_nano_sft", "--init_from", "none", *data_dir]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("mm15: ") and "does not exist" in line for line in lines)

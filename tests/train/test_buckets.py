@@ -112,8 +112,15 @@ def train_in_a_process(run_dir, data_dir, stop_after: int | None = None) -> list
     """What the process says: its first and last step, the signal, and whether it has TensorFlow."""
     code = f"""
 import os, signal, sys
+from mm15_jax.data.storage import to_path
 from mm15_jax.train import loop
+from mm15_jax.train.metrics import read_rows
 from tests import tiny
+save = loop.Checkpoints.save
+def save_behind_its_rows(self, step, *state):
+    assert read_rows(to_path({run_dir!r}) / "metrics.jsonl")[-1]["step"] == step
+    save(self, step, *state)
+loop.Checkpoints.save = save_behind_its_rows
 write = loop.MetricsWriter.write
 def write_and_stop(self, row):
     write(self, row)
