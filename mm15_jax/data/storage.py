@@ -27,6 +27,7 @@ from typing import Any, cast
 log = logging.getLogger(__name__)
 
 _CLIENTS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}  # scheme to package and our extra
+_CLIENT_PACKAGES = {"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "s3fs"}
 _ADDRESSES = "a folder, gs://BUCKET/PATH or s3://BUCKET/PATH"
 _COPY_EVERY = 15.0  # seconds between copies of files that grow
 _COPY_SHARE = 0.05  # most of the time that copying may take
@@ -34,6 +35,12 @@ _COPY_SHARE = 0.05  # most of the time that copying may take
 
 class StorageError(OSError):
     """An object store did not answer as it should: the network, a permission, damaged data."""
+
+
+def is_of_store(error: Exception) -> bool:
+    """Whether an error comes from an object store or the network, not from our own code."""
+    package = type(error).__module__.partition(".")[0]
+    return isinstance(error, StorageError) or package in _CLIENT_PACKAGES
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:

@@ -44,6 +44,19 @@ def test_all_of_the_page_runs(gs_prefix, capsys):
     assert len(run(gs_prefix, "prepare", "train", "eval", "report", "generate")) == 6
 
 
+def test_a_store_that_does_not_answer_is_told_in_a_sentence(capsys, monkeypatch):
+    pytest.importorskip("s3fs")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
+    monkeypatch.setattr("s3fs.S3FileSystem._cache", {})  # a client of its own
+    assert main.main(["prepare", "--list", "--out", "s3://bucket/datasets"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("mm15: ") and captured.err.count("\n") == 1, captured.err
+
+
 def test_what_is_not_there_is_told_in_a_sentence(prefix, capsys):
     assert main.main(["eval", "--run_dir", f"{prefix}/runs/no"]) == 2
     data_dir = ["--data_dir", f"{prefix}/no"]
