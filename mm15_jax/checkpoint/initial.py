@@ -15,6 +15,7 @@ from mm15_jax.checkpoint import run, shipped
 from mm15_jax.checkpoint.manager import compare_shapes, flat_shapes
 from mm15_jax.checkpoint.upcycle import upcycle_decoder, wants_upcycling
 from mm15_jax.config import ExperimentConfig, ModelConfig, load
+from mm15_jax.data import storage
 from mm15_jax.model import mllm
 from mm15_jax.model.resize import resize_position_tables
 
@@ -47,12 +48,13 @@ def find_starts(
     if init_from == "none" or (init_from is None and not config.init_from):
         return (), ""
     if init_from is not None:
-        source = run.read_config(pathlib.Path(init_from))
+        source_dir = storage.to_path(init_from)
+        source = run.read_config(source_dir)
         parts = next(
             (start.parts for start in config.init_from if start.experiment == source.name),
             ("encoder", "connector", "decoder"),
         )
-        return (Start(source.name, parts, pathlib.Path(init_from)),), ""
+        return (Start(source.name, parts, source_dir),), ""
     starts, missing = [], []
     for wanted in config.init_from:
         found = _find_run(wanted.experiment, run_dir)
@@ -82,7 +84,7 @@ def find_starts(
 
 
 def _find_run(experiment: str, run_dir: pathlib.Path) -> pathlib.Path | None:
-    above = run_dir.absolute().parent
+    above = storage.absolute(run_dir).parent
     places = [above / experiment, *sorted(above.glob(f"*/{experiment}"))]
     return next((place for place in places if run.is_complete(place)), None)
 

@@ -9,6 +9,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from mm15_jax.config import CheckpointConfig
+from mm15_jax.data import storage
 
 
 class Checkpoints:
@@ -21,7 +22,11 @@ class Checkpoints:
     """
 
     def __init__(self, directory: pathlib.Path, config: CheckpointConfig | None = None):
-        """Opens `directory`; with `config` for writing, without for reading only."""
+        """Opens `directory`; with `config` for writing, without for reading only.
+
+        Raises ValueError for a place where Orbax keeps no checkpoints.
+        """
+        check_place(directory)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=config.keep if config else None, create=config is not None
         )
@@ -32,7 +37,7 @@ class Checkpoints:
             "data": ocp.JsonCheckpointHandler(),
         }
         self._manager = ocp.CheckpointManager(
-            directory.absolute(), options=options, item_handlers=handlers
+            storage.absolute(directory), options=options, item_handlers=handlers
         )
         self._directory = directory
 
@@ -86,6 +91,15 @@ class Checkpoints:
     def close(self) -> None:
         """Frees the manager's threads; `wait` first where a save may be under way."""
         self._manager.close()
+
+
+def check_place(path: pathlib.Path) -> None:
+    """ValueError for a path that Orbax cannot keep checkpoints under."""
+    if storage.is_remote(path) and not str(path).startswith("gs://"):
+        raise ValueError(
+            f"{path} cannot hold a run: Orbax keeps checkpoints in a folder or under gs://; data "
+            "sets alone may be elsewhere"
+        )
 
 
 def flat_shapes(tree) -> dict[str, tuple[int, ...]]:

@@ -7,9 +7,11 @@ import pathlib
 from typing import Any
 
 import jax
+import orbax.checkpoint as ocp
 
-from mm15_jax.checkpoint.manager import Checkpoints
+from mm15_jax.checkpoint.manager import Checkpoints, check_place
 from mm15_jax.config import ExperimentConfig, ModelConfig, from_dict, to_dict
+from mm15_jax.data import storage
 from mm15_jax.model import mllm
 
 CONFIG = "config.json"
@@ -49,6 +51,8 @@ def open_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
 
     Raises ValueError where it belongs to another experiment, or to other values of this one.
     """
+    run_dir = storage.to_path(run_dir)
+    check_place(run_dir)
     path = run_dir / CONFIG
     if path.exists():
         earlier = read_config(run_dir)
@@ -66,14 +70,15 @@ def open_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
             )
     elif run_dir.exists() and not run_dir.is_dir():
         raise ValueError(f"--run_dir {run_dir} is a file; expected a directory")
-    run_dir.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(to_dict(config), indent=1) + "\n")
+    storage.write_atomically(path, (json.dumps(to_dict(config), indent=1) + "\n").encode())
 
 
 def read_config(run_dir: pathlib.Path) -> ExperimentConfig:
     """The config a run was started with; ValueError if the directory is no run."""
-    path = pathlib.Path(run_dir) / CONFIG
-    if not path.is_file():
+    path = storage.to_path(run_dir) / CONFIG
+    with storage.telling(path):
+        there = path.is_file()
+    if not there:
         raise ValueError(f"{run_dir} is not a run directory: it has no {CONFIG}")
     try:
         return from_dict(ExperimentConfig, json.loads(path.read_text()))
@@ -115,25 +120,25 @@ def load_params(
 
     Raises ValueError where there is no checkpoint, or where it does not fit `config`.
     """
-    run_dir = pathlib.Path(run_dir)
+    run_dir = storage.to_path(run_dir)
     config = config or read_config(run_dir)
-    if not (run_dir / CHECKPOINTS).is_dir():
+    if not has_checkpoint(run_dir):
         raise ValueError(f"{run_dir} has no checkpoint yet; train it first")
     checkpoints = Checkpoints(run_dir / CHECKPOINTS)
     try:
-        if checkpoints.latest_step is None:
-            raise ValueError(f"{run_dir} has no checkpoint yet; train it first")
+        step = checkpoints.latest_step
+        assert step is not None, run_dir
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         if abstract is None:
             abstract = abstract_params(config.model, device)
-        return checkpoints.restore_params(checkpoints.latest_step, abstract)
+        return checkpoints.restore_params(step, abstract)
     finally:
         checkpoints.close()
 
 
 def has_checkpoint(run_dir: pathlib.Path) -> bool:
-    """Whether any step of a run is on disk; saves that were cut short have other names."""
-    return any(path.name.isdigit() for path in (run_dir / CHECKPOINTS).glob("*"))
+    """Whether any step of a run is whole; one whose save was cut short is not."""
+    return bool(_steps(run_dir))
 
 
 def is_complete(run_dir: pathlib.Path) -> bool:
@@ -142,4 +147,9 @@ def is_complete(run_dir: pathlib.Path) -> bool:
         config = read_config(run_dir)
     except ValueError:
         return False
-    return (pathlib.Path(run_dir) / CHECKPOINTS / str(config.train.steps)).is_dir()
+    return config.train.steps in _steps(run_dir)
+
+
+def _steps(run_dir: pathlib.Path) -> list[int]:
+    """Steps that are whole: of a name of their own on a disk, with a last file in a bucket."""
+    return ocp.utils.checkpoint_steps(storage.to_path(run_dir) / CHECKPOINTS)

@@ -33,7 +33,10 @@ def define_string(flags: absl_flags.FlagValues, name: str, default: str | None, 
 def define_data_dir(flags: absl_flags.FlagValues) -> None:
     """Adds --data_dir, None where it is not given: the default folder is filled on demand."""
     define_string(
-        flags, "data_dir", None, f"folder of prepared data sets; {DATA_DIR}/ where not given"
+        flags,
+        "data_dir",
+        None,
+        f"prepared data sets: a folder, gs:// or s3://; {DATA_DIR}/ where not given",
     )
 
 
@@ -55,11 +58,14 @@ def load_experiment(
 def run_config(run_dir: str | None) -> tuple[pathlib.Path, ExperimentConfig]:
     """A run directory, or the last stage inside a chain's, and its config."""
     from mm15_jax.checkpoint import run
+    from mm15_jax.data.storage import telling, to_path
 
     if run_dir is None:
         raise ValueError("name the run with --run_dir RUN_DIR")
-    path = pathlib.Path(run_dir)
-    if not path.is_dir():
+    path = to_path(run_dir)
+    with telling(path):
+        there = path.is_dir()
+    if not there:
         places = [str(p.parent) for p in pathlib.Path(RUNS_DIR).glob("**/config.json")]
         hint = f"; did you mean {nearest(run_dir, places, 1)[0]}?" if places else ""
         raise ValueError(f"--run_dir {run_dir} does not exist{hint}")

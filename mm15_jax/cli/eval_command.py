@@ -7,7 +7,6 @@ separated by commas. Resumes: an answer that the same parameters gave is not ask
 from __future__ import annotations
 
 import json
-import pathlib
 import sys
 import time
 
@@ -15,6 +14,7 @@ from absl import flags as absl_flags
 
 from mm15_jax.cli import common
 from mm15_jax.config import apply_overrides, validate
+from mm15_jax.data.storage import to_path
 from mm15_jax.evaluation.benchmarks import resolve
 
 
@@ -45,7 +45,7 @@ def main(arguments, flags) -> int:
     if not names:
         raise ValueError(f"{config.name} names no benchmarks; choose some with --benchmarks")
     resolve(names)  # a mistyped name is told before parameters are read
-    data_dir = pathlib.Path(flags.data_dir or common.DATA_DIR)
+    data_dir = to_path(flags.data_dir or common.DATA_DIR)
     results = evaluate_run(run_dir, config, data_dir, names, flags.split)
     if flags.json:
         print(json.dumps(results.to_json(), indent=1))

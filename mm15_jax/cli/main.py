@@ -28,7 +28,13 @@ COMMANDS = {
 }
 USER_ERROR = 2
 USAGE = "usage: mm15 COMMAND [ARGUMENTS] [--flags]"
-_FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+_FILE_ERRORS = (
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 _WIDTH = 100
 
 
@@ -55,6 +61,13 @@ def main(argv: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        from mm15_jax.data.storage import is_of_store
+
+        if not is_of_store(error) or os.environ.get("MM15_TRACEBACK"):
+            raise
+        print(f"mm15: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
 
 
 def _dispatch(name: str, argv: list[str]) -> int:

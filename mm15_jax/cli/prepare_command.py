@@ -13,13 +13,17 @@ import pathlib
 from absl import flags as absl_flags
 
 from mm15_jax.cli import common
+from mm15_jax.data.storage import to_path
 
 
 def define_flags(flags) -> None:
     """From where to where, and how much of it at a time."""
     common.define_json(flags)
     common.define_string(
-        flags, "out", None, f"folder of prepared data sets; {common.DATA_DIR}/ where not given"
+        flags,
+        "out",
+        None,
+        f"where to: a folder, gs:// or s3://; {common.DATA_DIR}/ where not given",
     )
     common.define_string(
         flags, "source", None, "folder or URL (gs://, s3://) of the published files"
@@ -96,7 +100,7 @@ def divide(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _print_list(names, data_dir: str, as_json: bool) -> None:
-    rows = [_row(name, pathlib.Path(data_dir)) for name in names]
+    rows = [_row(name, to_path(data_dir)) for name in names]
     if as_json:
         print(json.dumps(rows, indent=1))
         return

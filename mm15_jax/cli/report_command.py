@@ -12,6 +12,7 @@ import sys
 import time
 
 from mm15_jax.cli import common
+from mm15_jax.data.storage import absolute, to_path, write_atomically
 
 
 def define_flags(flags) -> None:
@@ -24,7 +25,7 @@ def main(arguments, flags) -> int:
     if arguments:
         raise ValueError(f"mm15 report takes --run_dir only, was given {' '.join(arguments)!r}")
     common.run_config(flags.run_dir)  # answers a wrong directory
-    print(write_report(pathlib.Path(flags.run_dir)))
+    print(write_report(to_path(flags.run_dir)))
     return 0
 
 
@@ -39,7 +40,7 @@ def evaluate_and_report(run_dir, data_dir, *, began: float) -> None:
     results = evaluate_run(path, config, data_dir, config.eval.benchmarks, out_dir=run_dir)
     print_scores(results)
     command = f"mm15 {shlex.join(sys.argv[1:])}"
-    (run_dir / "command.txt").write_text(command + "\n")
+    write_atomically(run_dir / "command.txt", f"{command}\n".encode())
     page = write_report(run_dir, timings={"Whole command": time.monotonic() - began})
     print(f"report: {page}")
 
@@ -62,6 +63,6 @@ def write_report(run_dir: pathlib.Path, timings: dict[str, float] | None = None)
         command=command.read_text().strip() if command.exists() else None,
         parameters=count_parameters(config.model),
         # Stages of this very chain go without saying.
-        started_from=[start for start in starts if f"({run_dir.absolute()}/" not in start],
+        started_from=[start for start in starts if f"({absolute(run_dir)}/" not in start],
         timings=timings,
     )

@@ -15,6 +15,7 @@ from absl import flags as absl_flags
 
 from mm15_jax import config as config_lib
 from mm15_jax.cli import common
+from mm15_jax.data.storage import to_path, write_atomically
 
 
 def define_flags(flags) -> None:
@@ -22,7 +23,10 @@ def define_flags(flags) -> None:
     common.define_set(flags)
     common.define_data_dir(flags)
     common.define_string(
-        flags, "run_dir", None, f"where the run lives; {common.RUNS_DIR}/EXPERIMENT where not given"
+        flags,
+        "run_dir",
+        None,
+        f"a folder or gs://, where the run lives; {common.RUNS_DIR}/EXPERIMENT where not given",
     )
     common.define_string(
         flags, "init_from", None, "run directory to take parameters from; 'none' for random ones"
@@ -45,7 +49,7 @@ def main(arguments, flags) -> int:
     """Trains, evaluates and reports as the flags ask; a stop by a signal exits with 128 + it."""
     config = common.load_experiment(arguments, flags, "train")
     data_dir = _data_dir(flags.data_dir, _stages(config) if flags.chain else [config])
-    run_dir = pathlib.Path(flags.run_dir or os.path.join(common.RUNS_DIR, config.name))
+    run_dir = to_path(flags.run_dir or os.path.join(common.RUNS_DIR, config.name))
     began = time.monotonic()
     if flags.report and _one_of_several():
         raise ValueError("--report is for one process; run mm15 eval and mm15 report afterwards")
@@ -92,7 +96,7 @@ def _join_metrics(run_dir: pathlib.Path, stages: list[str]) -> None:
         return
     paths = [run_dir / stage / "metrics.jsonl" for stage in stages]
     text = "".join(path.read_text() for path in paths if path.exists())
-    (run_dir / "metrics.jsonl").write_text(text)
+    write_atomically(run_dir / "metrics.jsonl", text.encode())
 
 
 def _train_stage(config, run_dir, data_dir, init_from) -> None:
@@ -141,7 +145,7 @@ def _check_inputs(config, data_dir) -> None:
 def _data_dir(given: str | None, configs: list) -> pathlib.Path:
     """Where the data is. In the default folder, missing generated data sets are made first."""
     if given is not None:
-        return pathlib.Path(given)
+        return to_path(given)
     data_dir = pathlib.Path(common.DATA_DIR)
     from mm15_jax.config.mixtures import dataset_names
     from mm15_jax.data.prepare import prepare_many

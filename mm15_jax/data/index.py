@@ -16,7 +16,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from mm15_jax.config.schema import InputsConfig
+from mm15_jax.data import storage
+from mm15_jax.data.cache import local_file
 from mm15_jax.data.processes import spawn_pool
 from mm15_jax.data.records import Dataset, open_dataset
 from mm15_jax.inputs import formatting, image_splitting
@@ -152,23 +153,18 @@ def load_index(
     if not _is_whole(path, len(dataset)):
         parts = _count(dataset, inputs, tokens_per_tile, resolution, workers, progress)
         try:
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".index-")
+            with storage.draft(path) as temporary:
+                _write(temporary, parts, len(dataset))
         except OSError as error:  # a data directory that may only be read: count every time
             log.warning("the index of %s is not kept: %s", dataset.name, error)
-            return Index(np.concatenate([np.zeros(0, COUNTS), *parts]), checksum)
-        try:
-            _write(handle, parts, len(dataset))
-            os.chmod(temporary, 0o644)  # temporary files are private
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    return Index(path, checksum)
+            counts = [*_count(dataset, inputs, tokens_per_tile, resolution, workers, progress)]
+            return Index(np.concatenate([np.zeros(0, COUNTS), *counts]), checksum)
+    return Index(local_file(path), checksum)
 
 
-def _write(handle: int, parts: Iterable[np.ndarray], records: int) -> None:
+def _write(path: Path, parts: Iterable[np.ndarray], records: int) -> None:
     """Writes a .npy file part by part."""
-    with open(handle, "wb") as file:
+    with open(path, "wb") as file:
         header = {"descr": COUNTS.descr, "fortran_order": False, "shape": (records,)}
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
@@ -179,10 +175,10 @@ def _write(handle: int, parts: Iterable[np.ndarray], records: int) -> None:
 
 def _is_whole(path: Path, records: int) -> bool:
     """Whether the file has counts of so many records; its name says of which."""
-    if not path.is_file():
-        return False
     try:
-        found = np.load(path, mmap_mode="r")
+        found = np.load(local_file(path), mmap_mode="r")
+    except FileNotFoundError:
+        return False
     except (OSError, ValueError, EOFError) as error:
         log.warning("%s cannot be read (%s): counting again", path, error)
         return False

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mm15_jax.data import records
+from mm15_jax.data import records, storage
 from mm15_jax.data.preparation import BadRecord, Part, Preparation
 from mm15_jax.data.records import Shard
 from mm15_jax.data.source import Source
@@ -56,7 +56,7 @@ class Task:
         fields["part"]["files"] = tuple(fields["part"]["files"])
         fields["part"] = Part(**fields["part"])
         fields["source"] = fields["source"] and _open_source(fields["source"])
-        fields["directory"] = Path(fields["directory"])
+        fields["directory"] = storage.to_path(fields["directory"])
         return cls(**fields)
 
 
@@ -168,18 +168,18 @@ def _counted(examples: Iterable[Example], tally: Tally) -> Iterator[Example]:
 def write_receipt(directory: Path, receipt: Receipt) -> None:
     """Puts a receipt beside its shard."""
     path = directory / f"{receipt.shard.file}{RECEIPT}"
-    records.write_atomically(path, receipt.as_json().encode())
+    storage.write_atomically(path, receipt.as_json().encode())
 
 
 def write_receipts(directory: Path, receipts: Sequence[Receipt]) -> None:
     """Puts the receipts of a whole data set into one file."""
     lines = "".join(f"{receipt.as_json()}\n" for receipt in receipts)
-    records.write_atomically(directory / RECEIPTS, lines.encode())
+    storage.write_atomically(directory / RECEIPTS, lines.encode())
 
 
 def write_tasks(path: Path, tasks: Sequence[Task]) -> None:
     """Puts tasks into a file, a line each."""
-    records.write_atomically(path, "".join(f"{task.as_json()}\n" for task in tasks).encode())
+    storage.write_atomically(path, "".join(f"{task.as_json()}\n" for task in tasks).encode())
 
 
 def read_tasks(path: Path | str) -> Iterator[Task]:
@@ -193,7 +193,9 @@ def valid_receipts(directory: Path, tasks: Sequence[Task]) -> dict[str, Receipt]
     found = _receipts_in(directory, records.file_names(directory))
     asked = [r for r in found if identities.get(r.part) == r.identity]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:  # hashing lets go of the GIL
-        held = pool.map(lambda receipt: records.holds_shard(directory, receipt.shard), asked)
+        held = pool.map(
+            lambda receipt: records.is_whole(directory / receipt.shard.file, receipt.shard), asked
+        )
         return {receipt.part: receipt for receipt, holds in zip(asked, held, strict=True) if holds}
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from mm15_jax.data.index import DOCUMENT, Index
-from mm15_jax.data.records import write_atomically
+from mm15_jax.data.storage import write_atomically
 
 log = logging.getLogger(__name__)
 

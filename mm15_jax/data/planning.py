@@ -14,6 +14,7 @@ from mm15_jax.data.index import Index, Progress, load_index
 from mm15_jax.data.pack_plan import PackPlan, Plan, PlanSource
 from mm15_jax.data.plan_items import Budgets, Items, load_items
 from mm15_jax.data.records import Dataset, dataset_counts, open_dataset
+from mm15_jax.data.storage import to_path
 from mm15_jax.inputs import formatting
 from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.tokenizer import load_tokenizer
@@ -45,7 +46,7 @@ def count_dataset(
     progress: Progress | None = None,
 ) -> Counted:
     """Opens `<data_dir>/<name>/<split>` with its items; ValueError if it is not prepared."""
-    dataset = open_dataset(Path(data_dir) / name / split)
+    dataset = open_dataset(to_path(data_dir) / name / split)
     index = load_index(dataset, config.inputs, **_sizes(config), progress=progress)
     return Counted(dataset, index, load_items(index, budgets_of(config)))
 
@@ -124,7 +125,7 @@ def _plan_late(weights, data_dir, config, split) -> tuple[Plan, list[Dataset]]:
         "data.packing=late: rows are packed as examples are read; they fill worse, and a run that "
         "goes on reads again what it has read"
     )
-    datasets = [open_dataset(Path(data_dir) / name / split) for name, w in weights.items() if w]
+    datasets = [open_dataset(to_path(data_dir) / name / split) for name, w in weights.items() if w]
     sources = [
         LateSource(d.name, d, weights[d.name], d.manifest.ordered, d.manifest.checksum)
         for d in datasets

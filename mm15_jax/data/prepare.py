@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mm15_jax.config.names import unknown
-from mm15_jax.data import parts, prepare_report, records
+from mm15_jax.data import parts, prepare_report, records, storage
 from mm15_jax.data.parts import RECEIPT, RECEIPTS, Receipt, Task
 from mm15_jax.data.preparation import Preparation
 from mm15_jax.data.prepare_report import REPORT, SplitReport, bad_allowed, too_many_bad
@@ -93,7 +93,9 @@ def prepare(
     progress = ProgressLine() if progress is None else progress
     with contextlib.ExitStack() as stack:
         runner = runner or stack.enter_context(in_processes(workers))
-        job = _Job(preparation, Path(data_dir), found, limit, max_bad_fraction, progress, runner)
+        job = _Job(
+            preparation, storage.to_path(data_dir), found, limit, max_bad_fraction, progress, runner
+        )
         made = [_prepare_split(job, split) for split in splits or preparation.splits]
     reports = [report for report in made if report is not None]
     if tokenizer is not None:

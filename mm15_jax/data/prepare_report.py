@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mm15_jax.data import records
+from mm15_jax.data import storage
 from mm15_jax.data.parts import RECEIPTS, Receipt
 from mm15_jax.data.records import Manifest
 from mm15_jax.data.tally import Tally
@@ -127,7 +127,7 @@ def _tokens_before(directory: Path, checksum: str) -> dict[str, int]:
 def write_report(report: SplitReport) -> None:
     """Puts the report beside the manifest."""
     text = json.dumps(report.as_dict(), indent=1, ensure_ascii=False)
-    records.write_atomically(Path(report.directory) / REPORT, text.encode())
+    storage.write_atomically(storage.to_path(report.directory) / REPORT, text.encode())
 
 
 def bad_allowed(fraction: float, seen: float) -> float:

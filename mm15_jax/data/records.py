@@ -8,11 +8,11 @@ ended, never a small data set.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import hashlib
+import itertools
 import json
-import os
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import Any
 import msgpack
 from array_record.python import array_record_data_source, array_record_module
 
+from mm15_jax.data import cache, storage
+from mm15_jax.data.storage import file_sha256, write_atomically
 from mm15_jax.inputs.example import Example, Image, Text
 
 RECORD_VERSION = 1  # of the serialised Example
@@ -104,33 +106,9 @@ class Manifest:
         return hashlib.sha256(" ".join(s.sha256 for s in self.shards).encode()).hexdigest()
 
 
-def _temporary(path: Path) -> Path:
-    """A name beside `path` that no other process, on any machine, writes to."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file, and its folder, so that a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def file_names(directory: Path) -> list[str]:
     """Names of the files in a data set's folder, hidden ones too, sorted; none if it is absent."""
-    if not directory.is_dir():
-        return []
-    return sorted(path.name for path in directory.iterdir() if path.is_file())
+    return sorted(storage.sizes(directory))
 
 
 def remove_files(directory: Path, names: Iterable[str]) -> None:
@@ -142,17 +120,9 @@ def remove_files(directory: Path, names: Iterable[str]) -> None:
 def rename_files(directory: Path, names: Mapping[str, str]) -> None:
     """Renames files, old name to new one; a new name may be the old one of another."""
     for old in names:
-        os.replace(directory / old, directory / f".{old}.tmp")
+        (directory / old).replace(directory / f".{old}.tmp")
     for old, new in names.items():
-        os.replace(directory / f".{old}.tmp", directory / new)
-
-
-def holds_shard(directory: Path, shard: Shard) -> bool:
-    """Whether a shard is there, with the bytes that it was written with."""
-    path = directory / shard.file
-    if not path.is_file() or path.stat().st_size != shard.bytes:
-        return False
-    return file_sha256(path) == shard.sha256
+        (directory / f".{old}.tmp").replace(directory / new)
 
 
 def shard_name(index: int, shards: int) -> str:
@@ -161,27 +131,32 @@ def shard_name(index: int, shards: int) -> str:
 
 
 def write_shard(path: Path, examples: Iterable[Example]) -> Shard:
-    """Writes one shard under a temporary name, then renames it.
+    """Writes one shard under a temporary name, then renames it, or uploads it whole to a bucket.
 
     The bytes depend on the examples alone, so a shard that is written again has the same checksum.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
     categories: Counter[str] = Counter()
-    writer = array_record_module.ArrayRecordWriter(str(temporary), _WRITER_OPTIONS)
-    try:
-        for example in examples:
-            writer.write(encode_example(example))
-            categories[example.category] += 1
-        writer.close()
-    except BaseException:
-        if writer.is_open():
+    with storage.draft(path) as temporary:
+        writer = array_record_module.ArrayRecordWriter(str(temporary), _WRITER_OPTIONS)
+        try:
+            for example in examples:
+                writer.write(encode_example(example))
+                categories[example.category] += 1
+        finally:
             writer.close()
-        temporary.unlink(missing_ok=True)
-        raise
-    size, checksum = temporary.stat().st_size, file_sha256(temporary)
-    os.replace(temporary, path)
+        size, checksum = temporary.stat().st_size, file_sha256(temporary)
     return Shard(path.name, categories.total(), size, checksum, dict(sorted(categories.items())))
+
+
+def is_whole(path: Path, shard: Shard) -> bool:
+    """Whether a shard that was written is still there as it was.
+
+    A local file is read and its checksum compared. Of an object in a bucket the size is: the store
+    keeps checksums of its own, and to read it again would be paid for.
+    """
+    if storage.is_remote(path):
+        return storage.sizes(path.parent).get(path.name) == shard.bytes
+    return path.is_file() and file_sha256(path) == shard.sha256
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
@@ -196,16 +171,24 @@ def read_manifest(directory: Path) -> Manifest:
     Raises:
       ValueError: if nothing, or only a part, of the data set is there.
     """
-    directory = Path(directory)
+    directory = storage.to_path(directory)
     name, split = directory.parent.name, directory.name
     command = f"run `mm15 prepare {name}` first"
-    if not directory.is_dir() or not any(directory.iterdir()):
-        raise ValueError(f"no data set {name!r} ({split}) at {directory}: {command}")
-    if not (directory / MANIFEST).is_file():
-        raise ValueError(f"the data set {name!r} ({split}) at {directory} is not whole: {command}")
     try:
-        fields = json.loads((directory / MANIFEST).read_text())
+        with storage.telling(directory):
+            text = (directory / MANIFEST).read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        if not storage.sizes(directory):
+            raise ValueError(f"no data set {name!r} ({split}) at {directory}: {command}") from None
+        raise ValueError(
+            f"the data set {name!r} ({split}) at {directory} is not whole: {command}"
+        ) from None
+    try:
+        fields = json.loads(text)
         shards = tuple(Shard(**shard) for shard in fields.pop("shards"))
+        for shard in shards:
+            if Path(shard.file).name != shard.file:
+                raise ValueError(f"the shard {shard.file!r} leads out of its folder")
         manifest = Manifest(**fields, shards=shards)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
@@ -228,30 +211,51 @@ def find_manifest(directory: Path) -> Manifest | None:
 
 
 class Dataset(Sequence[Example]):
-    """Random access to the examples of a prepared split; threads may share it."""
+    """Random access to the examples of a prepared split; threads may share it.
+
+    Of a bucket a shard is fetched, whole, when the first of its records is read: see `cache`.
+    """
 
     def __init__(self, directory: Path | str):
         """Opens `<data_dir>/<name>/<split>`; ValueError as of `open_dataset`."""
-        self.directory = Path(directory)
+        self.directory = storage.to_path(directory)
         self.manifest = read_manifest(self.directory)
         self.name = self.manifest.name
-        instructions = []
-        for shard in self.manifest.shards:
-            path = self.directory / shard.file
-            size = path.stat().st_size if path.is_file() else None
-            if size != shard.bytes:
-                state = "is missing" if size is None else f"has {size} bytes, not {shard.bytes}"
-                raise ValueError(
-                    f"the data set {self.name!r} ({self.manifest.split}) is not whole: {path} "
-                    f"{state}; run `mm15 prepare {self.name}` again"
-                )
-            if shard.records:
-                # The range spares the library from opening every file to count its records.
-                instructions.append(f"{path}[0:{shard.records}]")
+        self._check_sizes()
+        self._shards = [shard for shard in self.manifest.shards if shard.records]
+        self._ends = list(itertools.accumulate(shard.records for shard in self._shards))
+        paths = [self.directory / shard.file for shard in self._shards]
+        self._absent: set[int] = set()  # numbers of the shards that are not on a local disk yet
+        if storage.is_remote(self.directory):
+            paths = [
+                cache.place_of(path, shard.sha256)
+                for path, shard in zip(paths, self._shards, strict=True)
+            ]
+            self._absent = {
+                number
+                for number, (copy, shard) in enumerate(zip(paths, self._shards, strict=True))
+                if not cache.is_there(copy, shard.bytes)
+            }
+            cache.METER.expect(sum(self._shards[number].bytes for number in self._absent))
+        # The range spares the library from opening every file to count its records.
+        instructions = [
+            f"{path}[0:{shard.records}]" for path, shard in zip(paths, self._shards, strict=True)
+        ]
         self._source = (
             array_record_data_source.ArrayRecordDataSource(instructions) if instructions else ()
         )
         assert len(self._source) == self.manifest.records, self.directory
+
+    def _check_sizes(self) -> None:
+        found = storage.sizes(self.directory)
+        for shard in self.manifest.shards:
+            size = found.get(shard.file)
+            if size != shard.bytes:
+                state = "is missing" if size is None else f"has {size} bytes, not {shard.bytes}"
+                raise ValueError(
+                    f"the data set {self.name!r} ({self.manifest.split}) is not whole: "
+                    f"{self.directory / shard.file} {state}; run `mm15 prepare {self.name}` again"
+                )
 
     def __len__(self) -> int:
         return self.manifest.records
@@ -260,7 +264,16 @@ class Dataset(Sequence[Example]):
         """The serialised example at `index`, counted from 0."""
         if not 0 <= index < len(self):
             raise IndexError(f"record {index} of {len(self)} in {self.name!r}")
+        if self._absent:
+            self._fetch(bisect.bisect_right(self._ends, index))
         return self._source[int(index)]
+
+    def _fetch(self, number: int) -> None:
+        """Makes sure that a shard is on a local disk."""
+        if number in self._absent:
+            shard = self._shards[number]
+            cache.fetch(self.directory / shard.file, shard.bytes, shard.sha256)
+            self._absent.discard(number)  # only now: another thread waits inside `fetch`
 
     def __getitem__(self, index: int) -> Example:  # type: ignore[override]  # no slices
         """The example at `index`; ValueError if its record is damaged."""
@@ -307,7 +320,7 @@ def write_dataset(
     Returns:
       The manifest.
     """
-    directory, examples = Path(directory), list(examples)
+    directory, examples = storage.to_path(directory), list(examples)
     bounds = [len(examples) * i // shards for i in range(shards + 1)]
     written = tuple(
         write_shard(directory / shard_name(i, shards), examples[bounds[i] : bounds[i + 1]])
@@ -335,10 +348,11 @@ def check_data_dir(data_dir: Path | str, names: Sequence[str] = ()) -> Path:
       data_dir: where data sets are.
       names: the data sets that the caller wants, for the command in the sentence.
     """
-    path = Path(data_dir)
-    if path.is_dir() and any(path.iterdir()):
-        return path
-    state = "is empty" if path.is_dir() else "does not exist"
+    path = storage.to_path(data_dir)
+    with storage.telling(path):
+        if path.is_dir() and any(path.iterdir()):
+            return path
+        state = "is empty" if path.is_dir() else "does not exist"
     command = " ".join(["mm15 prepare", *(list(names)[:8] or ["NAME"])])
     raise ValueError(f"the data directory {path} {state}: run `{command}` first")
 
@@ -359,7 +373,7 @@ def dataset_counts(
     """
     names = list(names)
     data_dir = check_data_dir(data_dir, names)
-    present = [name for name in names if (data_dir / name / split / MANIFEST).is_file()]
+    present = [name for name in names if (data_dir / name / split / MANIFEST).exists()]
     if not allow_missing and len(present) < len(names):
         raise ValueError(_missing_sentence(names, present, data_dir, split))
     return {name: read_manifest(data_dir / name / split).records for name in present}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mm15_jax.data.records import encode_example
+from mm15_jax.data.storage import write_atomically
 from mm15_jax.evaluation.metrics import references_of, score_answer
 from mm15_jax.inputs.example import Example, Image, Text
 
@@ -65,18 +65,15 @@ def make_row(
 def write_rows(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes a whole answers file, in one step."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    write_atomically(path, text.encode())
 
 
 def save_pictures(directory: pathlib.Path, index: int, example: Example) -> list[str]:
     """Copies an example's pictures, as encoded; returns the names of the files."""
-    directory.mkdir(parents=True, exist_ok=True)
     names = []
     images = [segment for segment in example.segments if isinstance(segment, Image)]
     for number, image in enumerate(images):
         suffix = next((s for head, s in _SUFFIXES.items() if image.data.startswith(head)), "img")
         names.append(f"{index:05d}_{number}.{suffix}")
-        (directory / names[-1]).write_bytes(image.data)
+        write_atomically(directory / names[-1], image.data)
     return names

@@ -20,6 +20,7 @@ import rich.table
 from PIL import Image, UnidentifiedImageError
 
 from mm15_jax.config.schema import STAGES
+from mm15_jax.data.storage import absolute, to_path, write_atomically
 from mm15_jax.evaluation.benchmarks import CATEGORIES
 from mm15_jax.evaluation.report_plots import COLOURS, categories_of, loss_chart
 from mm15_jax.evaluation.runner import ANSWERS, PICTURES, SCORES, Results, read_scores
@@ -98,13 +99,13 @@ def build_report(
     Raises:
       ValueError: the directory has neither metrics nor scores.
     """
-    run_dir = pathlib.Path(run_dir)
+    run_dir = absolute(to_path(run_dir))
     stages = read_stages(run_dir)
     results = read_scores(run_dir) if (run_dir / SCORES).is_file() else None
     if not stages and results is None:
         raise ValueError(f"{run_dir} has neither metrics.jsonl nor {SCORES}: nothing to report")
     page = _template().render(
-        title=title or run_dir.resolve().name,
+        title=title or run_dir.name,
         date=datetime.datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
         command=command,
         machine=machine or describe_machine(),
@@ -122,9 +123,7 @@ def build_report(
         asked_colour=ASKED_COLOUR,
     )
     path = run_dir / "report.html"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page)
-    os.replace(temporary, path)
+    write_atomically(path, page.encode())
     return path
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from mm15_jax.data.records import check_data_dir, open_dataset
+from mm15_jax.data.storage import Growing, to_path, write_atomically
 from mm15_jax.evaluation.answers import digest, make_row, save_pictures, write_rows
 from mm15_jax.evaluation.benchmarks import CATEGORIES, TABLE, Benchmark, resolve
 from mm15_jax.evaluation.categories import average_categories
@@ -139,7 +140,7 @@ def evaluate(
         raise ValueError(f"the limit of examples is {limit}, expected 1 or more")
     chosen = resolve(benchmarks)
     data_dir = check_data_dir(data_dir, [benchmark.name for benchmark in chosen])
-    out_dir = pathlib.Path(out_dir)
+    out_dir = to_path(out_dir)
     model = f"{generator.fingerprint()}-{max_new_tokens}"
     # All data sets are opened first: one that is missing is told before the first is answered.
     data = {b.name: _scored_examples(data_dir / b.name / split, limit) for b in chosen}
@@ -187,7 +188,7 @@ def evaluate(
         model,
     )
     text = json.dumps(outcome.to_json(), indent=1) + "\n"
-    (out_dir / _for_split(SCORES, split)).write_text(text)
+    write_atomically(out_dir / _for_split(SCORES, split), text.encode())
     return outcome
 
 
@@ -197,7 +198,7 @@ def read_scores(run_dir: pathlib.Path | str, split: str = "test") -> Results:
     Raises:
       ValueError: it has none.
     """
-    path = pathlib.Path(run_dir) / _for_split(SCORES, split)
+    path = to_path(run_dir) / _for_split(SCORES, split)
     if not path.is_file():
         raise ValueError(f"{run_dir} has no {path.name}: run `mm15 eval --run_dir {run_dir}` first")
     return Results.from_json(json.loads(path.read_text()))
@@ -246,7 +247,6 @@ def _answer(
     progress: Progress | None,
 ) -> tuple[list[dict[str, Any]], int]:
     """Rows of all examples in order, and how many of them were answered now."""
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.jsonl"
     kept = {
         (row["key"], row["example"]): row for row in read_rows(path) if row.get("model") == model
@@ -254,18 +254,20 @@ def _answer(
     identities = [(example.key, digest(example)) for _, example in examples]
     rows = {place: kept[i] for place, i in enumerate(identities) if i in kept}
     waiting = [place for place in range(len(examples)) if place not in rows]
-    write_rows(path, rows.values())  # drops stale and torn lines before more are added
-    with path.open("a") as file:
-        asked = [examples[place][1] for place in waiting]
-        stream = generator.stream(asked, max_new_tokens=max_new_tokens, batch_size=batch_size)
-        for number, answer in stream:
-            place = waiting[number]
-            index, example = examples[place]
-            rows[place] = make_row(name, index, example, answer, model)
-            file.write(json.dumps(rows[place], ensure_ascii=False) + "\n")
-            file.flush()
-            if progress:
-                progress(name, len(rows), len(examples))
+    with Growing(directory) as growing:
+        log = growing.folder / path.name
+        write_rows(log, rows.values())  # drops stale and torn lines before more are added
+        with log.open("a") as file:
+            asked = [examples[place][1] for place in waiting]
+            stream = generator.stream(asked, max_new_tokens=max_new_tokens, batch_size=batch_size)
+            for number, answer in stream:
+                place = waiting[number]
+                index, example = examples[place]
+                rows[place] = make_row(name, index, example, answer, model)
+                file.write(json.dumps(rows[place], ensure_ascii=False) + "\n")
+                file.flush()
+                if progress:
+                    progress(name, len(rows), len(examples))
     # Scored anew, also what was kept: a metric may have been mended since.
     ordered = []
     for place, (index, example) in enumerate(examples):

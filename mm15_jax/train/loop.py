@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -17,6 +18,7 @@ from mm15_jax.checkpoint import run
 from mm15_jax.checkpoint.initial import Start, initial_params
 from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.config import ExperimentConfig
+from mm15_jax.data import storage
 from mm15_jax.data.pipeline import open_pipeline
 from mm15_jax.parallel.feeding import DeviceBatches, process_rows, replicate, to_devices
 from mm15_jax.parallel.mesh import config_for, make_mesh
@@ -59,6 +61,7 @@ def train(
     mistake and FloatingPointError when the loss is not finite.
     """
     began = time.monotonic()
+    run_dir, data_dir = storage.to_path(run_dir), storage.to_path(data_dir)
     config = config_for(config)
     mesh = make_mesh(config.mesh)
     abstract_batch(config, mesh)  # rows that do not divide over devices are an error here
@@ -73,7 +76,8 @@ def train(
     # The state: from the newest checkpoint, else from where the experiment starts.
     first_step = checkpoints.latest_step or 0
     if not first_step and main:
-        (run_dir / run.STARTS).write_text(json.dumps([str(start) for start in starts]) + "\n")
+        text = json.dumps([str(start) for start in starts]) + "\n"
+        storage.write_atomically(run_dir / run.STARTS, text.encode())
     state, data_state = _initial_state(config, starts, checkpoints, first_step, mesh)
 
     with (
@@ -82,6 +86,7 @@ def train(
             config, data_dir, state=data_state, step=first_step, host_rows=rows
         ) as pipeline,
         StopRequest() as stop,
+        contextlib.ExitStack() as stack,
     ):
         data_state = dict(pipeline.state)
         if main:
@@ -89,7 +94,9 @@ def train(
         categories = pipeline.categories
         step_fn = build_step(config, mesh, len(categories))
         schedule = learning_rate(config.optimizer, config.train.steps)
-        writer = MetricsWriter(run_dir, resume_step=first_step) if main else None
+        writer = None
+        if main:
+            writer = stack.enter_context(MetricsWriter(run_dir, resume_step=first_step))
         progress = ProgressLine(config.name, config.train.steps)
         window = DataWindow(pipeline.sources, categories)
         # While a step runs, the batch of the next one is put on the devices.
@@ -123,9 +130,9 @@ def train(
                     )
                 window = DataWindow(pipeline.sources, categories)
             if step % config.checkpoint.every == 0 or step == config.train.steps or stop.signal:
+                if writer:
+                    writer.sync()
                 checkpoints.save(step, state.params, state.opt_state, dict(data_state))
-        if writer:
-            writer.close()
     checkpoints.wait()
     checkpoints.close()
     return Result(first_step, step, stop.signal, time.monotonic() - began)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import pathlib
 import sys
@@ -12,27 +13,34 @@ import typing
 import tensorboardX
 
 from mm15_jax.data.progress import duration
+from mm15_jax.data.storage import Growing, telling, write_atomically
 
 if typing.TYPE_CHECKING:  # what only reads figures starts without JAX
     from mm15_jax.config import MoEConfig
     from mm15_jax.model.moe import Auxiliary
 
+log = logging.getLogger(__name__)
+
 
 class MetricsWriter:
     """Appends one JSON object a log step to `metrics.jsonl` and the same to TensorBoard.
 
-    A run that resumes at step k drops the rows after k first: they will be written again.
+    A run that resumes at step k drops the rows after k first: they will be written again. In a
+    bucket the files are renewed now and then, by `sync` and by `close`. A context manager.
     """
 
     def __init__(self, run_dir: pathlib.Path, *, resume_step: int):
-        self._path = run_dir / "metrics.jsonl"
-        kept = [row for row in read_rows(self._path) if row["step"] <= resume_step]
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        temporary.replace(self._path)
-        self._file = self._path.open("a")
+        kept = [row for row in read_rows(run_dir / "metrics.jsonl") if row["step"] <= resume_step]
+        self._growing = Growing(run_dir)
+        path = self._growing.folder / "metrics.jsonl"
+        write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        self._growing.sync()
+        self._file = path.open("a")
         self._board = tensorboardX.SummaryWriter(
-            str(run_dir / "tensorboard"), purge_step=resume_step + 1
+            str(self._growing.folder / "tensorboard"),
+            purge_step=resume_step + 1,
+            # Its names tell the second and the host: a quick second start would write over it.
+            filename_suffix=f".{resume_step}",
         )
 
     def write(self, row: dict) -> None:
@@ -43,21 +51,37 @@ class MetricsWriter:
             if key != "step" and isinstance(value, int | float) and math.isfinite(value):
                 self._board.add_scalar(key, value, row["step"])
 
-    def close(self) -> None:
+    def sync(self) -> None:
+        """Puts all rows where the run is, before a checkpoint counts on them."""
+        self._board.flush()
+        try:
+            self._growing.sync()
+        except OSError as error:  # they go with the next ones; a run does not end for its log
+            log.warning("%s", error)
+
+    def __enter__(self) -> MetricsWriter:
+        return self
+
+    def __exit__(self, *error) -> None:
         """Closes both files; rows are on disk since they were written."""
         self._file.close()
         self._board.close()
+        self._growing.__exit__(*error)
 
 
 def read_rows(path: pathlib.Path) -> list[dict]:
     """Rows of a file of JSON lines; a last line cut short by a crash is left out."""
+    try:
+        with telling(path):
+            lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return []
     rows = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
     return rows
 
 
