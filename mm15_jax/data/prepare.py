@@ -284,7 +284,7 @@ def _valid_receipts(directory: Path, tasks: Sequence[_Task]) -> dict[str, _Recei
         for task in tasks
         if (kept := found.get(task.path.name)) is not None
         and kept.identity == task.identity
-        and records.is_whole(task.path, kept.shard)
+        and records.holds_shard(directory, kept.shard)
     }
 
 

@@ -21,6 +21,7 @@ import shutil
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -121,6 +122,18 @@ def sizes(folder: pathlib.Path) -> dict[str, int]:
     return files
 
 
+def size_of(path: pathlib.Path) -> int | None:
+    """Bytes of a file; None where there is none."""
+    try:
+        if not is_remote(path):
+            return path.stat().st_size
+        client, target = client_of(path)
+        with telling(path):
+            return client.size(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def file_sha256(path: pathlib.Path) -> str:
     """sha256 of a local file, in hexadecimal."""
     with open(path, "rb") as file:
@@ -151,7 +164,7 @@ def draft(path: pathlib.Path) -> Iterator[pathlib.Path]:
             _upload(temporary, path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")  # of no other machine
     try:
         yield temporary
         os.replace(temporary, path)
