@@ -49,9 +49,9 @@ def local_file(path: pathlib.Path) -> pathlib.Path:
     """
     if not storage.is_remote(path):
         return path
-    client, target = storage.client_of(path)
-    with storage.telling(path):
-        size = client.size(target)
+    size = storage.size_of(path)
+    if size is None:
+        raise FileNotFoundError(str(path))
     return fetch(path, size)
 
 

@@ -148,15 +148,16 @@ def write_shard(path: Path, examples: Iterable[Example]) -> Shard:
     return Shard(path.name, categories.total(), size, checksum, dict(sorted(categories.items())))
 
 
-def is_whole(path: Path, shard: Shard) -> bool:
-    """Whether a shard that was written is still there as it was.
+def holds_shard(directory: Path, shard: Shard) -> bool:
+    """Whether a shard is there, with the bytes that it was written with.
 
-    A local file is read and its checksum compared. Of an object in a bucket the size is: the store
-    keeps checksums of its own, and to read it again would be paid for.
+    Of an object in a bucket only the size is compared: the store keeps checksums of its own, and to
+    read it again would be paid for.
     """
-    if storage.is_remote(path):
-        return storage.sizes(path.parent).get(path.name) == shard.bytes
-    return path.is_file() and file_sha256(path) == shard.sha256
+    path = directory / shard.file
+    if storage.size_of(path) != shard.bytes:
+        return False
+    return storage.is_remote(path) or file_sha256(path) == shard.sha256
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:

@@ -122,6 +122,18 @@ def sizes(folder: pathlib.Path) -> dict[str, int]:
     return files
 
 
+def size_of(path: pathlib.Path) -> int | None:
+    """Bytes of a file; None where there is none."""
+    try:
+        if not is_remote(path):
+            return path.stat().st_size
+        client, target = client_of(path)
+        with telling(path):
+            return client.size(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def file_sha256(path: pathlib.Path) -> str:
     """sha256 of a local file, in hexadecimal."""
     with open(path, "rb") as file:

@@ -56,6 +56,8 @@ def test_what_is_written_is_read_and_listed(folder):
     write_atomically(folder / "below" / "b.json", b"")
     assert (folder / "a.json").read_bytes() == b"other"
     assert sizes(folder) == {"a.json": 5}
+    assert storage.size_of(folder / "a.json") == 5
+    assert storage.size_of(folder / "b.json") is storage.size_of(folder / "a.json" / "c") is None
     assert [path.parent.name for path in folder.glob("*/b.json")] == ["below"]
     (folder / "a.json").unlink()
     assert sizes(folder) == {}
