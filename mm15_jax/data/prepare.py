@@ -297,74 +297,9 @@ def prepare_many(
       runner: as of `prepare`.
       **arguments: the others of `prepare`.
 
-<<<<<<< HEAD
     Returns:
       The reports, in the order of the names. Raises as `prepare` does.
     """
-=======
-def _valid_receipts(directory: Path, tasks: Sequence[_Task]) -> dict[str, _Receipt]:
-    """By file name, the receipts of shards that are there, whole, and what is asked for."""
-    found: dict[str, _Receipt] = {}
-    names = sorted(name for name in storage.sizes(directory) if name.endswith(".json"))
-    texts = [(directory / name).read_text() for name in names]
-    for text in texts:
-        try:
-            fields = json.loads(text)
-            for entry in fields.get("settings", {}).get(_RECEIPTS, [fields]):
-                receipt = _Receipt.from_dict(entry)
-                found[receipt.shard.file] = receipt
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue  # a damaged receipt is none: the shard is made again
-    return {
-        task.path.name: kept
-        for task in tasks
-        if (kept := found.get(task.path.name)) is not None
-        and kept.identity == task.identity
-        and records.holds_shard(directory, kept.shard)
-    }
-
-
-def _reopen(directory: Path, receipts: dict[str, _Receipt]) -> None:
-    """Takes the manifest back, but not the receipts that it holds."""
-    storage.make_folder(directory)
-    for receipt in receipts.values():
-        _write_receipt(directory / receipt.shard.file, receipt)
-    (directory / MANIFEST).unlink(missing_ok=True)
-
-
-def _write_receipt(shard: Path, receipt: _Receipt) -> None:
-    text = json.dumps(dataclasses.asdict(receipt))
-    storage.write_atomically(_receipt_path(shard), text.encode())
-
-
-def _sweep(directory: Path, manifest: Manifest) -> None:
-    """Removes what a whole data set does not need: receipts, other shards, stale indices."""
-    wanted = {shard.file for shard in manifest.shards} | {MANIFEST}
-    for name in storage.sizes(directory).keys() - wanted:
-        (directory / name).unlink()
-
-
-def _make_all(
-    preparation: Preparation, tasks: Sequence[_Task], workers: int
-) -> Iterator[tuple[_Task, _Receipt]]:
-    """Makes shards, in worker processes if there are several; yields them as they are done."""
-    workers = min(workers, len(tasks))
-    if workers < 2:
-        for task in tasks:
-            yield task, _make_shard(preparation, task)
-        return
-    pool = spawn_pool(workers)
-    try:
-        running = {pool.submit(_make_shard_by_name, task): task for task in tasks}
-        for future in concurrent.futures.as_completed(running):
-            yield running[future], future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _make_shard_by_name(task: _Task) -> _Receipt:
-    # Here, not above: the registry imports every generator, which this module does not need.
->>>>>>> 8709826cc00050e4c864e2f1d8daa82235de96d8
     from mm15_jax.data import registry
 
     with in_processes(workers) as run:
