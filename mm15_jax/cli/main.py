@@ -20,6 +20,7 @@ COMMANDS = {
     "list": "experiments by family, with stage, parameters and mixture",
     "show": "the resolved config of an experiment",
     "prepare": "make a data set ready for training: shards and an index",
+    "inspect": "look at what training will see: rows, mixture, fill",
     "train": "train one stage, or a chain of stages",
     "eval": "score a run on held-out benchmarks",
     "generate": "answer a question about a picture",

@@ -13,12 +13,7 @@ from jax.sharding import Mesh
 from mm15_jax.parallel.mesh import batch_sharding
 
 
-def process_rows(
-    mesh: Mesh,
-    batch_rows: int,
-    process: int | None = None,
-    process_of: Callable[[jax.Device], int] = lambda device: device.process_index,
-) -> list[int]:
+def process_rows(mesh: Mesh, batch_rows: int, process: int | None = None) -> list[int]:
     """Numbers of the global batch's rows that a process's devices hold, rising.
 
     Processes whose devices share rows (`tensor` across processes) get the same numbers.
@@ -27,12 +22,11 @@ def process_rows(
       mesh: over the devices of all processes.
       batch_rows: of the global batch.
       process: None for this one.
-      process_of: the process of a device; another one plays several processes in one.
     """
     process = jax.process_index() if process is None else process
     rows: set[int] = set()
     for device, (index,) in batch_sharding(mesh).devices_indices_map((batch_rows,)).items():
-        if process_of(device) == process:
+        if device.process_index == process:
             rows.update(range(*index.indices(batch_rows)))
     return sorted(rows)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from mm15_jax.config.mixtures import Group, dataset_names, dataset_weights
+from mm15_jax.config.mixtures import Group, dataset_names, dataset_weights, group_weights
 from mm15_jax.experiments.mixtures import MIXTURES
 
 # Section 4.2 and figure 6: shares of the whole in per cent.
@@ -45,3 +45,33 @@ def test_no_data_set_at_all_is_an_error_that_names_them():
 def test_names_come_once_in_order():
     mixture = (Group("a", 0.5, ("x", "y")), Group("b", 0.5, ("y", "z")))
     assert dataset_names(mixture) == ("x", "y", "z")
+
+
+def test_weights_by_tokens_are_converted_to_examples():
+    mixture = (Group("a", 3.0, ("x", "y")), Group("b", 1.0, ("z",)))
+    counts, lengths = {"x": 100, "y": 300, "z": 50}, {"x": 10.0, "y": 40.0, "z": 5.0}
+    weights = dataset_weights(mixture, counts, lengths)
+    assert sum(weights.values()) == pytest.approx(1)
+    tokens = {name: weight * lengths[name] for name, weight in weights.items()}
+    assert (tokens["x"] + tokens["y"]) / tokens["z"] == pytest.approx(3)
+    # Inside a group at natural sizes every example comes equally often.
+    assert weights["y"] / weights["x"] == pytest.approx(3)
+
+
+def test_shares_by_tokens():
+    mixture = (Group("a", 1.0, ("x", "y"), (0.25, 0.75)),)
+    weights = dataset_weights(mixture, {"x": 7, "y": 9}, {"x": 10.0, "y": 40.0})
+    assert weights["y"] * 40 / (weights["x"] * 10) == pytest.approx(3)
+
+
+def test_what_a_category_weighs_without_what_is_missing():
+    mixture = (Group("a", 2.0, ("x",)), Group("b", 1.0, ("y",)), Group("c", 1.0, ("z",)))
+    weights = group_weights(mixture, {"x": 5, "y": 5})
+    assert weights["a"] == pytest.approx((0.5, 2 / 3))
+    assert weights["b"] == pytest.approx((0.25, 1 / 3))
+    assert weights["c"] == pytest.approx((0.25, 0.0))
+
+
+def test_the_ocr_data_sets_have_equal_shares():
+    ocr = dataset_weights(MIXTURES["continual_ocr"], {"pdfa": 7, "idl": 7000})
+    assert ocr == pytest.approx({"pdfa": 0.5, "idl": 0.5})

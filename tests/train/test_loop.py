@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -12,12 +13,13 @@ import pytest
 from mm15_jax.checkpoint import run
 from mm15_jax.checkpoint.initial import Start
 from mm15_jax.checkpoint.manager import Checkpoints
+from mm15_jax.config import replace_nested
 from mm15_jax.train.loop import train
 from mm15_jax.train.metrics import read_rows
 from tests import tiny
 
 # What depends on the clock, not on the computation.
-CLOCK = ("_per_second", "seconds_per_step", "input_wait")
+CLOCK = ("_per_second", "seconds_per_step", "input_wait_share")
 
 
 def losses(run_dir):
@@ -189,3 +191,102 @@ def test_a_run_is_not_continued_on_other_data(tmp_path, data_dir):
     tiny.prepare_data(other, limit=20)
     with pytest.raises(ValueError, match=r"are not those that .* was started with"):
         train(tiny.experiment(**{"train.steps": 2}), run_dir, other)
+
+
+def test_the_mixture_as_it_came_out_is_in_the_metrics(straight):
+    rows = read_rows(straight / run.METRICS)
+    for row in rows:
+        for measure in ("examples", "tokens", "tiles", "loss_tokens"):
+            shares = [v for k, v in row.items() if k.startswith(f"mixture/{measure}/")]
+            assert sum(shares) == pytest.approx(1)
+        assert sum(c["tokens"] for c in row["datasets"].values()) == pytest.approx(
+            row["token_fill"] * 4 * 96
+        )
+    # By category and by data set it is one count: instructions are all of the text.
+    text = sum(row["datasets"].get("mini_instructions", {"tokens": 0})["tokens"] for row in rows)
+    both = sum(row["mixture/tokens/text"] * row["token_fill"] * 4 * 96 for row in rows)
+    assert text == pytest.approx(both)
+
+
+def test_waiting_for_data_is_measured(straight, tmp_path, data_dir, monkeypatch):
+    from mm15_jax.data.pipeline import Pipeline
+
+    give = Pipeline.__next__
+
+    def slowly(self):
+        time.sleep(0.8)
+        return give(self)
+
+    monkeypatch.setattr(Pipeline, "__next__", slowly)
+    train(tiny.experiment(), tmp_path / "slow", data_dir)
+    slow = read_rows(tmp_path / "slow" / run.METRICS)
+
+    def waited(rows):
+        shares = [row["input_wait_share"] for row in rows]
+        assert all(0 <= share <= 1 for share in shares)
+        return sum(s * row["seconds_per_step"] for s, row in zip(shares, rows, strict=True))
+
+    # Of the five batches after the first; a machine that is busy may compute for as long.
+    assert waited(slow) > 2 * 0.8
+    assert waited(slow) > 2 * waited(read_rows(straight / run.METRICS))
+
+
+@pytest.mark.slow
+def test_data_that_changes_is_refused_or_recorded(tmp_path, data_dir, monkeypatch):
+    from mm15_jax.config.mixtures import Group
+    from mm15_jax.experiments import mixtures
+
+    run_dir = tmp_path / "run"
+    short = tiny.experiment(**{"train.steps": 4, "optimizer.schedule": "constant"})
+    monkeypatch.setitem(mixtures.MIXTURES, "first", (Group("a", 1.0, ("mini_scene_qa",)),))
+    both = (Group("a", 1.0, ("mini_scene_qa",)), Group("b", 1.0, ("mini_instructions",)))
+    monkeypatch.setitem(mixtures.MIXTURES, "second", both)
+
+    def go_on(steps, directory=run_dir, **data):
+        changes = {f"data.{key}": value for key, value in data.items()}
+        experiment = replace_nested(short, changes)
+        # Stopped by hand: the number of steps belongs to the config.
+        stop_after(monkeypatch, steps)
+        return train(experiment, directory, data_dir)
+
+    go_on(2, mixture="first")
+    with pytest.raises(ValueError, match=r"another data.mixture \('first', now 'second'\)"):
+        go_on(4, mixture="second")
+    monkeypatch.setitem(mixtures.MIXTURES, "first", both)
+    with pytest.raises(ValueError, match=r"mini_instructions is new.*data.on_change=continue"):
+        go_on(4, mixture="first")
+    monkeypatch.undo()
+    monkeypatch.setitem(mixtures.MIXTURES, "first", (Group("a", 1.0, ("mini_scene_qa",)),))
+    monkeypatch.setitem(mixtures.MIXTURES, "second", both)
+    shutil.copytree(run_dir, tmp_path / "again")
+    assert go_on(4, mixture="second", on_change="continue").first_step == 2
+    logged = read_rows(run_dir / run.DATA_LOG)
+    assert [entry["from_step"] for entry in logged] == [0, 2]
+    assert "mini_instructions is new" in logged[1]["changes"]
+    used = [set(row["datasets"]) for row in read_rows(run_dir / run.METRICS)]
+    assert used[:2] == [{"mini_scene_qa"}] * 2
+    assert used[2] | used[3] == {"mini_scene_qa", "mini_instructions"}
+    # Lost in the middle of what follows the change, and begun again: the same.
+    go_on(3, tmp_path / "again", mixture="second", on_change="continue")
+    go_on(4, tmp_path / "again", mixture="second")
+    assert losses(tmp_path / "again") == losses(run_dir)
+    assert read_rows(tmp_path / "again" / run.DATA_LOG) == logged
+    assert_equal_params(run.load_params(tmp_path / "again"), run.load_params(run_dir))
+
+
+def stop_after(monkeypatch, step):
+    """As if a signal came during that step."""
+    from mm15_jax.train.stop import StopRequest
+
+    def agree(self, done):
+        if done >= step:
+            self.signal = int(signal.SIGTERM)
+
+    monkeypatch.setattr(StopRequest, "agree", agree)
+
+
+def test_packing_late_trains(tmp_path, data_dir):
+    experiment = tiny.experiment(**{"data.packing": "late", "train.steps": 2})
+    assert train(experiment, tmp_path / "late", data_dir).last_step == 2
+    rows = read_rows(tmp_path / "late" / run.METRICS)
+    assert len(rows) == 2 and all(np.isfinite(row["loss"]) for row in rows)
