@@ -190,12 +190,10 @@ def read_tasks(path: Path | str) -> Iterator[Task]:
 def valid_receipts(directory: Path, tasks: Sequence[Task]) -> dict[str, Receipt]:
     """By name of the part, receipts of shards that are there, whole, and what is asked for."""
     identities = {task.part.name: task.identity for task in tasks}
-    found = _receipts_in(directory, records.file_names(directory))
+    found = _receipts_in(directory, storage.file_names(directory))
     asked = [r for r in found if identities.get(r.part) == r.identity]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:  # hashing lets go of the GIL
-        held = pool.map(
-            lambda receipt: records.is_whole(directory / receipt.shard.file, receipt.shard), asked
-        )
+        held = pool.map(lambda receipt: records.holds_shard(directory, receipt.shard), asked)
         return {receipt.part: receipt for receipt, holds in zip(asked, held, strict=True) if holds}
 
 

@@ -165,7 +165,7 @@ def _prepare_split(job: _Job, split: str) -> SplitReport | None:
         reckoner.add(receipt, kept=True)
     while missing:
         job.progress(reckoner.event())
-        records.remove_files(directory, [MANIFEST])
+        storage.remove_files(directory, [MANIFEST])
         for receipt in job.runner(job.preparation, missing):
             receipts[receipt.part] = receipt
             kept.discard(receipt.part)
@@ -194,8 +194,8 @@ def _put_in_place(
             shard = dataclasses.replace(receipt.shard, file=task.file)
             receipts[task.part.name] = dataclasses.replace(receipt, shard=shard)
     if moved:
-        records.remove_files(directory, [MANIFEST])
-        records.rename_files(directory, moved)
+        storage.remove_files(directory, [MANIFEST])
+        storage.rename_files(directory, moved)
         for receipt in receipts.values():
             parts.write_receipt(directory, receipt)
     return receipts
@@ -263,11 +263,11 @@ def _declare(
         prepare_report.write_report(report)
         records.write_manifest(directory, manifest)
     wanted = {shard.file for shard in manifest.shards} | {MANIFEST, RECEIPTS, REPORT}
-    left_over = [name for name in records.file_names(directory) if name not in wanted]
+    left_over = [name for name in storage.file_names(directory) if name not in wanted]
     if before is not None and before.checksum == manifest.checksum:
         # Others may have put indices beside the data, and they hold.
         left_over = [name for name in left_over if name.endswith((RECEIPT, ".tmp"))]
-    records.remove_files(directory, left_over)
+    storage.remove_files(directory, left_over)
     return report
 
 

@@ -106,25 +106,6 @@ class Manifest:
         return hashlib.sha256(" ".join(s.sha256 for s in self.shards).encode()).hexdigest()
 
 
-def file_names(directory: Path) -> list[str]:
-    """Names of the files in a data set's folder, hidden ones too, sorted; none if it is absent."""
-    return sorted(storage.sizes(directory))
-
-
-def remove_files(directory: Path, names: Iterable[str]) -> None:
-    """Removes files of a data set's folder, so far as they are there."""
-    for name in names:
-        (directory / name).unlink(missing_ok=True)
-
-
-def rename_files(directory: Path, names: Mapping[str, str]) -> None:
-    """Renames files, old name to new one; a new name may be the old one of another."""
-    for old in names:
-        (directory / old).replace(directory / f".{old}.tmp")
-    for old, new in names.items():
-        (directory / f".{old}.tmp").replace(directory / new)
-
-
 def shard_name(index: int, shards: int) -> str:
     """File name of a shard, such as 00000-of-00004.array_record."""
     return f"{index:05d}-of-{shards:05d}.array_record"

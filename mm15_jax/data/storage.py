@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 log = logging.getLogger(__name__)
@@ -132,6 +132,25 @@ def size_of(path: pathlib.Path) -> int | None:
             return client.size(target)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def file_names(directory: pathlib.Path) -> list[str]:
+    """Names of the files in a folder, hidden ones too, sorted; none if it is absent."""
+    return sorted(sizes(directory))
+
+
+def remove_files(directory: pathlib.Path, names: Iterable[str]) -> None:
+    """Removes files of a folder, so far as they are there."""
+    for name in names:
+        (directory / name).unlink(missing_ok=True)
+
+
+def rename_files(directory: pathlib.Path, names: Mapping[str, str]) -> None:
+    """Renames files, old name to new one; a new name may be the old one of another."""
+    for old in names:
+        (directory / old).replace(directory / f".{old}.tmp")
+    for old, new in names.items():
+        (directory / f".{old}.tmp").replace(directory / new)
 
 
 def file_sha256(path: pathlib.Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from mm15_jax.data import cache, records, registry, storage
 from mm15_jax.data.index import load_index
-from mm15_jax.data.pipeline import make_plan
+from mm15_jax.data.planning import count_dataset, make_plan
 from mm15_jax.data.prepare import prepare
 from mm15_jax.data.records import MANIFEST, open_dataset, read_manifest, write_dataset
 from mm15_jax.data.storage import StorageError, to_path, write_atomically
@@ -125,8 +125,10 @@ def test_a_plan_of_a_bucket_is_that_of_a_disk(prefix, data_dir, config):
     for name in ("pictures", "texts"):
         write_dataset(f"{prefix}/{name}/train", open_dataset(data_dir / name / "train"), shards=2)
     weights = {"pictures": 0.5, "texts": 0.5}
-    there, _ = make_plan(weights, prefix, config)
-    here, _ = make_plan(weights, data_dir, config)
+    there, here = (
+        make_plan(weights, {name: count_dataset(name, place, config) for name in weights}, config)
+        for place in (prefix, data_dir)
+    )
     for mine, other in zip(there.batch(0, 4)[0], here.batch(0, 4)[0], strict=True):
         np.testing.assert_array_equal(mine.records, other.records)
 
