@@ -199,3 +199,21 @@ def test_the_fingerprint_names_the_plan():
         make([source("a", 70, 1, checksum="x"), source("b", 90, 2, weight=0.5)]),
     ]
     assert base not in {plan.fingerprint for plan in others}
+
+
+def test_ratios_hold_over_a_long_run_in_examples_tokens_and_tiles():
+    lengths = {"a": (10, 1), "b": (40, 4), "c": (25, 0)}
+    weights = {"a": 0.55, "b": 0.15, "c": 0.3}
+    plan = make(
+        [arrays_source(n, [t] * 83, [k] * 83, weights[n]) for n, (t, k) in lengths.items()],
+        window=100,
+    )
+    rows = [row for window in range(100) for row in plan.rows(window)]
+    sources = np.concatenate([row.sources for row in rows])
+    # Exact in examples, so what they come to in tokens and tiles is known.
+    examples = np.bincount(sources)
+    assert examples.tolist() == [5500, 1500, 3000]
+    tokens = np.bincount(sources, np.concatenate([row.tokens for row in rows]))
+    assert tokens.tolist() == [55_000, 60_000, 75_000]
+    tiles = np.bincount(sources, np.concatenate([row.tiles for row in rows]), minlength=3)
+    assert tiles.tolist() == [5500, 6000, 0]

@@ -351,3 +351,26 @@ def test_examples_keep_their_pictures_in_order(config, data_dir, tmp_path):
         alone = dataclasses.replace(example, segments=(image, image, image))
         first = decode(alone, tokenizer, config.inputs, tokens_per_tile=4, resolution=16).tiles[0]
         np.testing.assert_array_equal(tiles, first)
+
+
+@pytest.mark.parametrize("unit", ["examples", "tokens"])
+def test_ratios_of_a_long_run_are_those_asked_for(config, data_dir, mixture, unit, caplog):
+    config = config_lib.replace_nested(
+        config, {"data.allow_missing": True, "data.weigh_by": unit, "train.batch_rows": 16}
+    )
+    counts = {name: dict.fromkeys(("examples", "tokens"), 0) for name in ("pictures", "texts")}
+    learned = 0
+    with caplog.at_level(logging.INFO), open_pipeline(config, data_dir) as pipeline:
+        for _, stats, _ in itertools.islice(pipeline, 60):
+            for name, count in stats.by_source.items():
+                counts[name]["examples"] += count.examples
+                counts[name]["tokens"] += count.tokens
+            assert stats.loss_tokens == sum(c.loss_tokens for c in stats.by_category.values())
+            learned += stats.loss_tokens
+    share = {u: counts["pictures"][u] / sum(c[u] for c in counts.values()) for u in counts["texts"]}
+    assert share[unit] == pytest.approx(0.75, abs=0.01)
+    other = share["tokens" if unit == "examples" else "examples"]
+    assert abs(other - 0.75) > 0.02 and learned > 0
+    told = "mixture by tokens: pictures 75.00% of the tokens" in caplog.text
+    assert told == (unit == "tokens")
+    assert "weight of general: 75.00%, 75.00% in the whole mixture" in caplog.text

@@ -68,7 +68,7 @@ def test_a_documented_command_is_understood(page, line, tmp_path, monkeypatch):
     flags = absl_flags.FlagValues()
     module.define_flags(flags)
     arguments = flags([name, *main.gather_set(words)])[1:]
-    if name in ("train", "show"):
+    if name in ("train", "show", "inspect"):
         (experiment,) = arguments
         config_lib.load(experiment, flags.set)
     elif name == "prepare":
@@ -95,6 +95,24 @@ def test_a_quick_command_runs(line, tmp_path, monkeypatch, capsys):
     write_files_of(QUICK[line], tmp_path)
     assert main.main(shlex.split(line)) == 0
     assert capsys.readouterr().out.strip()
+
+
+INSPECT = [line for page, line in COMMANDS if page.name == "inspect.md" and "3b" not in line]
+
+
+def test_the_examples_of_the_inspect_page_run(data_dir, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "datasets").symlink_to(data_dir)
+    (tmp_path / "DIR").symlink_to(data_dir)
+    hashes = set()
+    assert len(INSPECT) > 6
+    for line in INSPECT:
+        assert main.main([*shlex.split(line), "--set", "train.batch_rows=8"]) == 0
+        out = capsys.readouterr().out
+        if "--hash" in line:
+            hashes.add(out)
+    assert len(hashes) == 1  # for any number of hosts, as the page says
+    assert (tmp_path / "inspect" / "inspect.html").is_file()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
