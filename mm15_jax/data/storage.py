@@ -188,8 +188,9 @@ def draft(path: pathlib.Path) -> Iterator[pathlib.Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_atomically(path: pathlib.Path, data: bytes) -> None:

@@ -99,13 +99,13 @@ def build_report(
     Raises:
       ValueError: the directory has neither metrics nor scores.
     """
-    run_dir = absolute(to_path(run_dir))
+    run_dir = to_path(run_dir)
     stages = read_stages(run_dir)
     results = read_scores(run_dir) if (run_dir / SCORES).is_file() else None
     if not stages and results is None:
         raise ValueError(f"{run_dir} has neither metrics.jsonl nor {SCORES}: nothing to report")
     page = _template().render(
-        title=title or run_dir.name,
+        title=title or absolute(run_dir).name,
         date=datetime.datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
         command=command,
         machine=machine or describe_machine(),

@@ -8,8 +8,10 @@ import pytest
 
 from mm15_jax.data import cache, records, registry, storage
 from mm15_jax.data.index import load_index
+from mm15_jax.data.parts import RECEIPTS
 from mm15_jax.data.planning import count_dataset, make_plan
 from mm15_jax.data.prepare import prepare
+from mm15_jax.data.prepare_report import REPORT
 from mm15_jax.data.records import MANIFEST, open_dataset, read_manifest, write_dataset
 from mm15_jax.data.storage import StorageError, to_path, write_atomically
 from tests.data.conftest import picture_question
@@ -42,7 +44,8 @@ def test_preparing_into_a_bucket_gives_the_same_shards(prefix, local_words):
     split = to_path(prefix) / NAME / "test"
     assert report.directory == str(split)
     assert read_manifest(split).shards == local_words.shards and len(local_words.shards) > 1
-    assert set(storage.sizes(split)) == {MANIFEST} | {s.file for s in local_words.shards}
+    beside = {MANIFEST, REPORT, RECEIPTS}
+    assert set(storage.sizes(split)) == beside | {s.file for s in local_words.shards}
     again = prepare_words(prefix)
     assert (again.shards_kept, again.shards) == (report.shards, report.shards)
     assert copies() == []  # nothing was read back
@@ -117,8 +120,7 @@ def test_the_index_is_kept_in_the_bucket(pictures, config, monkeypatch):
     counted = load_index(open_dataset(pictures), config.inputs, **sizes)
     monkeypatch.setattr("mm15_jax.data.index._count", lambda *_: pytest.fail("counted again"))
     found = load_index(open_dataset(pictures), config.inputs, **sizes)
-    np.testing.assert_array_equal(found.tokens, counted.tokens)
-    np.testing.assert_array_equal(found.tiles, counted.tiles)
+    np.testing.assert_array_equal(found[:], counted[:])
 
 
 def test_a_plan_of_a_bucket_is_that_of_a_disk(prefix, data_dir, config):

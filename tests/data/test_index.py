@@ -81,13 +81,13 @@ def test_a_damaged_cache_is_counted_anew(dataset, config, counted):
 
 
 def test_a_directory_that_cannot_be_written_does_not_matter(dataset, config, monkeypatch):
-    def refuse(**_):
+    def refuse(_):
         raise PermissionError("read-only")
 
     kept = load_index(dataset, config.inputs, **SIZES)[:]
     for path in dataset.directory.glob("index-*"):
         path.unlink()
-    monkeypatch.setattr(index_lib.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(index_lib.storage, "draft", refuse)
     assert np.array_equal(load_index(dataset, config.inputs, **SIZES)[:], kept)
     assert not list(dataset.directory.glob("index-*"))
 
