@@ -161,7 +161,7 @@ def _write_data_log(run_dir: pathlib.Path, data_state: dict) -> None:
     for change in latest.get("changes", ()):
         log.warning("data changed at step %d: %s", latest["from_step"], change)
     text = "".join(json.dumps(entry) + "\n" for entry in data_state["history"])
-    (run_dir / run.DATA_LOG).write_text(text)
+    storage.write_atomically(run_dir / run.DATA_LOG, text.encode())
 
 
 def _row(config, step, metrics, categories, schedule, window: DataWindow) -> dict:

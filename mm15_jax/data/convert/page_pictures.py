@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from mm15_jax.data.convert.segments import MAX_PIXELS, image_of
+from mm15_jax.data.convert.segments import image_of
 from mm15_jax.data.open_corpus import pdf
 from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.example import Image
+from mm15_jax.inputs.tiles import MAX_PIXELS
 
 LONG_SIDE = 1600  # of a page's picture, in pixels: small print is legible
 _QUALITY = 90

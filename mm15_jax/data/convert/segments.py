@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Sequence
-
-import PIL.Image
 
 from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.example import Image, Segment, Text
-
-MAX_PIXELS = 100_000_000  # a picture that claims more is taken for a bomb
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
-_ORIENTATION = 0x0112
-# What training decodes; anything else is refused where the data set is prepared, not later.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # cameras' MPO opens as JPEG
+from mm15_jax.inputs.tiles import image_size
 
 
 def image_of(data: bytes, role: str = "user") -> Image:
     """A picture in its published bytes, with the size that its header claims.
 
     Raises:
-      DataError: if the header is no picture's, or claims more than `MAX_PIXELS` or no pixel.
+      DataError: if training would refuse it by its header: no picture's, or too large.
     """
     try:
-        with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            width, height = picture.size
-            if picture.getexif().get(_ORIENTATION, 1) in _TURNED:
-                width, height = height, width
-    # Pillow reports broken files by all of these.
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        # Pillow's own words for it have an address of memory in them.
-        unknown = isinstance(error, PIL.UnidentifiedImageError)
-        reason = "of no known kind" if unknown else error
-        raise DataError(f"not a readable picture ({reason})") from error
-    if not 0 < width * height <= MAX_PIXELS:
-        raise DataError(f"a picture that claims {width} x {height} pixels")
+        height, width = image_size(data)
+    except ValueError as error:
+        raise DataError(str(error)) from error
     return Image(data=data, height=height, width=width, role=role)
 
 

@@ -16,10 +16,11 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from mm15_jax.data.convert.segments import MAX_PIXELS, image_of
+from mm15_jax.data.convert.segments import image_of
 from mm15_jax.data.miniature.fonts import font_directory
 from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.example import Image
+from mm15_jax.inputs.tiles import MAX_PIXELS
 
 _SIZE = 16  # of the print, in pixels
 _LINE = 21  # from one line to the next
