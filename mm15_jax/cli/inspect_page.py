@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import functools
 import io
 import pathlib
 import shlex
@@ -12,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from mm15_jax.cli.inspect_stats import Inspection
 from mm15_jax.data.inspection import Picture, ReadExample, ReadRow
-from mm15_jax.data.records import write_atomically
+from mm15_jax.data.storage import write_atomically
+from mm15_jax.evaluation.page import template_of
 from mm15_jax.evaluation.report_plots import COLOURS
 
 _SPARE = ("#3B7EA1", "#00835F", "#7A5195", "#9A6700", "#C0392B", "#4B6043")  # other categories
@@ -31,7 +30,7 @@ def write_page(found: Inspection, folder: pathlib.Path) -> pathlib.Path:
     folder.mkdir(parents=True, exist_ok=True)
     colours = category_colours(found)
     rows = [_row(row, found, colours) for row in found.read]
-    page = _template().render(
+    page = template_of("mm15_jax.cli", "inspect.html").render(
         found=found,
         config=found.config,
         date=datetime.datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
@@ -49,20 +48,6 @@ def write_page(found: Inspection, folder: pathlib.Path) -> pathlib.Path:
     path = folder / "inspect.html"
     write_atomically(path, page.encode())
     return path
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mm15_jax.cli", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda x, digits=1: f"{100 * x:.{digits}f}%"
-    environment.filters["number"] = lambda x: f"{x:,.0f}"
-    return environment.get_template("inspect.html")
 
 
 def category_colours(found: Inspection) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 
 import fsspec
 
+from mm15_jax.data import storage
 from mm15_jax.data.preparation import DataError
 
 
@@ -30,6 +31,8 @@ class Source:
         Raises:
           ValueError: if there is nothing, or the URL's scheme needs a package that is absent.
         """
+        if storage.is_remote(url):
+            storage.to_path(url)  # says in a sentence what an address should be
         try:
             self._system, root = fsspec.core.url_to_fs(os.fspath(url))
         except (ImportError, ValueError) as error:

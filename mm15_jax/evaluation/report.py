@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime
-import functools
 import io
 import json
 import os
@@ -14,7 +13,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import rich.console
 import rich.table
 from PIL import Image, UnidentifiedImageError
@@ -22,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from mm15_jax.config.schema import STAGES
 from mm15_jax.data.storage import absolute, to_path, write_atomically
 from mm15_jax.evaluation.benchmarks import CATEGORIES
+from mm15_jax.evaluation.page import template_of
 from mm15_jax.evaluation.report_plots import COLOURS, categories_of, loss_chart
 from mm15_jax.evaluation.runner import ANSWERS, PICTURES, SCORES, Results, read_scores
 from mm15_jax.infer.draw import draw_boxes
@@ -104,7 +103,7 @@ def build_report(
     results = read_scores(run_dir) if (run_dir / SCORES).is_file() else None
     if not stages and results is None:
         raise ValueError(f"{run_dir} has neither metrics.jsonl nor {SCORES}: nothing to report")
-    page = _template().render(
+    page = template_of("mm15_jax.evaluation", "report.html").render(
         title=title or absolute(run_dir).name,
         date=datetime.datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
         command=command,
@@ -125,29 +124,6 @@ def build_report(
     path = run_dir / "report.html"
     write_atomically(path, page.encode())
     return path
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mm15_jax.evaluation", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["duration"] = duration
-    return environment.get_template("report.html")
-
-
-def duration(seconds: float) -> str:
-    """`41 s`, `3 min 05 s`, `2 h 04 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    seconds = round(seconds)
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
 def describe_machine() -> str:

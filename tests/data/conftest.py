@@ -6,6 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from mm15_jax import config as config_lib
 from mm15_jax.config import (
     ConnectorConfig,
     DataConfig,
@@ -16,6 +17,7 @@ from mm15_jax.config import (
     SplittingConfig,
     TrainConfig,
 )
+from mm15_jax.config.mixtures import Group
 from mm15_jax.data.records import write_dataset
 from mm15_jax.inputs.example import Example, Image, Text
 from mm15_jax.inputs.train_tokenizer import train_nano_tokenizer
@@ -93,3 +95,14 @@ def labelled_picture():
         return Example((image, Text(labels, loss=True)), "labels", f"labels/{i}", "encoder", {})
 
     return make
+
+
+@pytest.fixture
+def mixture(monkeypatch):
+    """The mixture of every experiment: the pictures, photos that are absent, and the texts."""
+    groups = (
+        Group("general", 3.0, ("pictures", "photos")),
+        Group("text", 1.0, ("texts",)),
+    )
+    monkeypatch.setattr(config_lib, "mixture", lambda config: groups)
+    return groups

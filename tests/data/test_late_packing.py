@@ -10,7 +10,7 @@ from mm15_jax.data.pipeline import open_pipeline
 from mm15_jax.data.plan_items import Budgets
 from mm15_jax.data.records import open_dataset
 from mm15_jax.inputs.example import Example, Text
-from tests.data.test_pipeline import assert_equal_batches, mixture  # noqa: F401  (a fixture)
+from tests.data.test_pipeline import assert_equal_batches
 
 
 def stream(name, lengths):
@@ -124,7 +124,7 @@ def test_text_alone_needs_no_tiles():
     assert all(0 < row.tokens.sum() <= 100 for row in rows)
 
 
-def test_prepared_data_without_an_index(config, data_dir, mixture, tmp_path):  # noqa: F811
+def test_prepared_data_without_an_index(config, data_dir, mixture, tmp_path):
     import shutil
 
     for name in ("pictures", "texts"):

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from mm15_jax import config as config_lib
-from mm15_jax.config.mixtures import Group
 from mm15_jax.data import pipeline as pipeline_lib
 from mm15_jax.data.pipeline import Pipeline, decode, open_pipeline
 from mm15_jax.data.planning import budgets_of, count_dataset, describe_left_out, make_plan
@@ -303,16 +302,6 @@ def test_long_documents_come_in_pieces_that_predict_every_token_once(config, lon
 def test_a_cursor_of_other_data_is_refused_at_once(config, data_dir):
     with pytest.raises(ValueError, match="is no row of this plan"):
         start(config, data_dir, cursor=31)
-
-
-@pytest.fixture
-def mixture(monkeypatch):
-    groups = (
-        Group("general", 3.0, ("pictures", "photos")),
-        Group("text", 1.0, ("texts",)),
-    )
-    monkeypatch.setattr(config_lib, "mixture", lambda config: groups)
-    return groups
 
 
 def test_an_experiment_opens_its_mixture(config, data_dir, mixture, caplog):

@@ -158,8 +158,6 @@ for name in sys.argv[3:]:
 
 def test_another_process_makes_the_same_files(place):
     folders = {name: place(name)[0] for name in BOTH}
-    if not folders:
-        pytest.skip("there are no converters")
     root = next(iter(folders.values())).parent
     subprocess.run(
         [sys.executable, "-c", ELSEWHERE, str(ROOT), str(root), *folders],

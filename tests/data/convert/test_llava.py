@@ -87,7 +87,7 @@ def test_a_torn_picture_in_parquet_is_named(tmp_path):
     good, bad = made("llava_recap", tmp_path)
     assert shown(good["002239345"]) == [1, "A very long text on 002239345."]
     assert list(bad) == ["data/train-00001-of-00002.parquet#0"]
-    assert "not a readable picture" in bad["data/train-00001-of-00002.parquet#0"]
+    assert "picture is not readable" in bad["data/train-00001-of-00002.parquet#0"]
 
 
 def test_places_of_ferret_are_written_in_our_coordinates(tmp_path):

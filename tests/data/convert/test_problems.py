@@ -127,7 +127,7 @@ def test_code_is_the_answer_to_its_picture(tmp_path):
     good, bad = made("websight", tmp_path)
     example = good["data/train-00001-of-00002.parquet#0"]
     assert turns(example) == [(prompts.WEB_PAGE, "<html>\n<h1>Shop 2</h1>\n</html>")]
-    assert "not a readable picture" in bad["data/train-00001-of-00002.parquet#1"]
+    assert "picture is not readable" in bad["data/train-00001-of-00002.parquet#1"]
     good, bad = made("datikz", tmp_path / "other")
     [(question, answer)] = turns(good["data/train-00000-of-00001.parquet#0"])
     assert question == prompts.TIKZ and answer.startswith("\\documentclass")

@@ -107,7 +107,7 @@ def test_pairs_take_the_caption_of_the_text_then_of_the_json(tmp_path):
         "A red cup.", "Caption of the json", "In WebP",
     ]  # fmt: skip
     assert list(good)[2] == "more/00001.tar:000010000"
-    assert "not a readable picture" in bad["00000.tar:000000002"]
+    assert "picture is not readable" in bad["00000.tar:000000002"]
     assert "without a caption" in bad["00000.tar:000000003"]
     assert "without jpg" in bad["00000.tar:000000004"]
     assert "cannot be read behind" in bad["more/00001.tar:000010001"]
