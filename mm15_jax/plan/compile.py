@@ -12,19 +12,21 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mm15_jax
 from mm15_jax.config import ExperimentConfig, to_dict
 from mm15_jax.plan.topology import ENVIRONMENT, Topology
 from mm15_jax.plan.worker import versions
+from mm15_jax.train.metrics import ProgressLine
 
 CACHE_DIR = "MM15_PLAN_CACHE"
 TIMEOUT_SECONDS = 3600.0
@@ -85,19 +87,47 @@ def step_of(
     return {**result, "cached": False}
 
 
-def steps_of(
-    requests: Sequence[tuple[ExperimentConfig, Topology]], *, jobs: int, **limits: Any
-) -> list[dict[str, Any] | Exception]:
-    """`step_of` of several, so many at once; a failure stands in its place of the list."""
+Result = dict[str, Any] | Exception
 
-    def one(request: tuple[ExperimentConfig, Topology]) -> dict[str, Any] | Exception:
+
+def steps_of(
+    requests: Sequence[tuple[ExperimentConfig, Topology]],
+    *,
+    jobs: int,
+    found: Callable[[int, Result], None] = lambda number, result: None,
+    **limits: Any,
+) -> list[Result]:
+    """`step_of` of several, so many at once; a failure stands in its place of the list.
+
+    Args:
+        requests: What to compile; begun in this order.
+        jobs: Compilers at once.
+        found: Called with each result and the number of its request, as it comes.
+        **limits: As of `step_of`.
+    """
+
+    def one(request: tuple[ExperimentConfig, Topology]) -> Result:
         try:
             return step_of(*request, **limits)
         except (ValueError, CompileError) as error:
             return error
 
+    progress = ProgressLine("plan", len(requests), seconds_between_lines=0)
+    results: dict[int, Result] = {}
+    began, compiled = time.monotonic(), 0
     with concurrent.futures.ThreadPoolExecutor(max(jobs, 1)) as pool:
-        return list(pool.map(one, requests))
+        running = {pool.submit(one, request): i for i, request in enumerate(requests)}
+        for future in concurrent.futures.as_completed(running):
+            number, result = running[future], future.result()
+            results[number] = result
+            found(number, result)
+            compiled += isinstance(result, Exception) or not result["cached"]
+            pace = (time.monotonic() - began) / compiled if compiled else math.nan
+            config, topology = requests[number]
+            left = len(requests) - len(results)
+            text = f"{config.name} on {topology}"
+            progress.update(len(results), text, pace * left, final=not left)
+    return [results[i] for i in range(len(requests))]
 
 
 def default_jobs() -> int:

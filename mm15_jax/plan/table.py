@@ -82,17 +82,43 @@ def write(
     wanted = rows()
     settled = [meshes.settled(load(name), topology) for name, topology in wanted]
     requests = [(config, row[1]) for config, row in zip(settled, wanted, strict=True)]
-    results = compile_all(requests, jobs=jobs, **limits)
-    lines, failed = [], 0
-    for (config, topology), raw in zip(requests, results, strict=True):
+    # Each experiment on one kind of hardware first: a page that is cut short tells most then.
+    order = sorted(range(len(wanted)), key=lambda i: _place_in_hardware(*wanted[i]))
+    results: dict[int, Any] = {}
+
+    def found(number: int, result: Any) -> None:
+        results[order[number]] = result
+        page.write_text(_page(requests, results))
+
+    compile_all([requests[i] for i in order], jobs=jobs, found=found, **limits)
+    failed = sum(isinstance(result, Exception) for result in results.values())
+    return f"{page}: {len(results)} rows, {failed} of which failed to compile"
+
+
+def _place_in_hardware(name: str, topology: Topology) -> int:
+    """How many rows of the same experiment stand before this one."""
+    same = [row[1] for row in rows() if row[0] == name]
+    return same.index(topology)
+
+
+def _page(requests: list, results: dict[int, Any]) -> str:
+    """The page with the rows that are there, in the order of the family."""
+    lines = []
+    for number in sorted(results):
+        config, topology = requests[number]
+        raw = results[number]
         if isinstance(raw, Exception):
-            failed += 1
             lines.append(_failure(config.name, topology, raw))
         else:
             lines.append(_row(report.assemble(config, topology, raw)))
-    head = [_HEAD.format(versions=_versions(results)), f"| {' | '.join(_COLUMNS)} |"]
-    page.write_text("\n".join([*head, "|" + "---|" * len(_COLUMNS), *lines]) + "\n")
-    return f"{page}: {len(lines)} rows, {failed} of which failed to compile"
+    missing = len(requests) - len(results)
+    if missing:
+        lines += [
+            "",
+            f"{missing} rows more are to be compiled: the command goes on.",
+        ]
+    head = [_HEAD.format(versions=_versions(results.values())), f"| {' | '.join(_COLUMNS)} |"]
+    return "\n".join([*head, "|" + "---|" * len(_COLUMNS), *lines]) + "\n"
 
 
 def _versions(results: Iterable[Any]) -> str:

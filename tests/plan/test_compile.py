@@ -106,14 +106,36 @@ def test_the_page_of_the_family_has_a_row_for_each(tmp_path, monkeypatch):
     wanted = [("mm15_1b_sft", parse("v5p:4x4x4")), ("mm15_3b_sft", parse("v5p:4x4x8", 2))]
     monkeypatch.setattr(table, "rows", lambda: wanted)
     page = tmp_path / "scaling.md"
-    said = table.write(
-        jobs=1, page=page, compile_all=lambda requests, **_: [raw(), ValueError("a | b")]
-    )
+    pages = []
+
+    def compile_all(requests, found, **_):
+        for number, result in enumerate([raw(), ValueError("a | b")]):
+            found(number, result)
+            pages.append(page.read_text())
+
+    said = table.write(jobs=1, page=page, compile_all=compile_all)
+    assert "1 rows more are to be compiled" in pages[0] and "mm15_3b_sft" not in pages[0]
     assert "2 rows, 1 of which failed" in said
     lines = page.read_text().splitlines()
     assert lines[-2].startswith("| `mm15_1b_sft` | 64 | v5p:4x4x4 |")
     assert "2 x v5p:4x4x8" in lines[-1] and "a / b" in lines[-1]
     assert lines[-1].count("|") == lines[-2].count("|")
+
+
+def test_results_are_told_as_they_come_with_the_time_left(monkeypatch, capsys):
+    def step_of(config, topology, **_):
+        if topology.slices == 2:
+            raise compiler.CompileError("no memory")
+        return {"cached": False, "chips": topology.chips}
+
+    monkeypatch.setattr(compiler, "step_of", step_of)
+    config, told = load("text_tiny"), []
+    requests = [(config, parse("v5p:4x4x4")), (config, parse("v5p:4x4x8", 2))]
+    results = compiler.steps_of(requests, jobs=1, found=lambda *result: told.append(result))
+    assert results[0]["chips"] == 64 and str(results[1]) == "no memory"
+    assert dict(told) == {0: results[0], 1: results[1]}
+    lines = capsys.readouterr().err.splitlines()
+    assert "1/2  text_tiny on v5p:4x4x4" in lines[0] and "eta" in lines[0] and "2/2" in lines[1]
 
 
 def test_the_family_is_planned_on_at_most_512_chips_and_on_two_slices():
