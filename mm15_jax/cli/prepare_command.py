@@ -7,6 +7,7 @@ Resumes after a stop; what is already prepared stays as it is.
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import pathlib
 
@@ -100,7 +101,9 @@ def divide(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _print_list(names, data_dir: str, as_json: bool) -> None:
-    rows = [_row(name, to_path(data_dir)) for name in names]
+    folder = to_path(data_dir)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:  # a bucket answers slowly
+        rows = list(pool.map(lambda name: _row(name, folder), names))
     if as_json:
         print(json.dumps(rows, indent=1))
         return
