@@ -130,7 +130,7 @@ def sft() -> ExperimentConfig:
         "train.steps": 1350,
         "init_from": (InitFrom("mm15_nano_continual"),),
         "eval": EvalConfig(
-            benchmarks=("general", "text_rich", "knowledge", "refer_ground", "multi_image"),
+            benchmarks=("mini",),
             max_new_tokens=32,
         ),
     }

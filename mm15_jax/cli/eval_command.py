@@ -50,7 +50,7 @@ def main(arguments, flags) -> int:
     if flags.json:
         print(json.dumps(results.to_json(), indent=1))
     else:
-        from mm15_jax.evaluation.report import print_scores
+        from mm15_jax.evaluation.score_table import print_scores
 
         print_scores(results)
     return 0

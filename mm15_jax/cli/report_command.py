@@ -32,7 +32,7 @@ def main(arguments, flags) -> int:
 def evaluate_and_report(run_dir, data_dir, *, began: float) -> None:
     """Scores the (last) run in `run_dir`, prints the table, and writes the page."""
     from mm15_jax.cli.eval_command import evaluate_run
-    from mm15_jax.evaluation.report import print_scores
+    from mm15_jax.evaluation.score_table import print_scores
 
     path, config = common.run_config(str(run_dir))
     if not config.eval.benchmarks:

@@ -6,17 +6,18 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from mm15_jax.evaluation.benchmarks import CATEGORIES, TABLE, find
+from mm15_jax.evaluation.benchmarks import CATEGORIES, SUITES, TABLE, find
 
 MMBASE = ("general", "text_rich", "knowledge")
 
 
 @dataclasses.dataclass(frozen=True)
 class CategoryScores:
-    """Averages, and what stands in the way of those that could not be taken.
+    """Averages of one suite, and what stands in the way of those that could not be taken.
 
     Attributes:
-      scores: 0-100 of each category and of "mmbase"; None where something is missing.
+      scores: 0-100 of each category that the suite has, and of "mmbase" where it has the three;
+        None where something is missing.
       missing: category -> benchmarks without a score; for "mmbase" the categories.
     """
 
@@ -24,39 +25,45 @@ class CategoryScores:
     missing: dict[str, list[str]]
 
 
-def average_categories(scores: Mapping[str, float]) -> CategoryScores:
-    """Plain means over the benchmarks of each category; MMBase over three categories.
+def average_categories(scores: Mapping[str, float | None]) -> dict[str, CategoryScores]:
+    """Plain means over the benchmarks of each category, by suite; MMBase over three categories.
 
-    A category is averaged only if every benchmark of it has a score, in each suite that `scores`
-    touches: an average over what happened to be there cannot be compared with another run's.
+    A category is averaged only if every benchmark of it has a score: an average over what happened
+    to be there cannot be compared with another run's.
 
     Args:
-      scores: benchmark -> 0-100.
+      scores: benchmark -> 0-100; None counts as missing.
+
+    Returns:
+      Suite -> its averages, of those suites that have a benchmark in `scores`.
 
     Raises:
       ValueError: an unknown benchmark.
     """
-    suites = {find(name).suite for name in scores}
+    touched = {find(name).suite for name in scores}
+    return {suite: _averages(suite, scores) for suite in SUITES if suite in touched}
+
+
+def _averages(suite: str, scores: Mapping[str, float | None]) -> CategoryScores:
+    expected: dict[str, list[str]] = {}
+    for row in TABLE:
+        if row.suite == suite and row.averaged:
+            expected.setdefault(row.category, []).append(row.name)
     averages: dict[str, float | None] = {}
     missing: dict[str, list[str]] = {}
-    for category in CATEGORIES:
-        expected = [
-            benchmark.name
-            for benchmark in TABLE
-            if benchmark.category == category and benchmark.averaged and benchmark.suite in suites
-        ]
-        absent = [name for name in expected if name not in scores]
+    for category in sorted(expected, key=CATEGORIES.index):
+        names = expected[category]
+        present = [score for name in names if (score := scores.get(name)) is not None]
         averages[category] = None
-        if absent:
-            missing[category] = absent
-        elif expected:
-            averages[category] = math.fsum(scores[name] for name in expected) / len(expected)
+        if len(present) == len(names):
+            averages[category] = math.fsum(present) / len(names)
         else:
-            missing[category] = []
-    present = [score for name in MMBASE if (score := averages[name]) is not None]
-    averages["mmbase"] = None
-    if len(present) < len(MMBASE):
-        missing["mmbase"] = [name for name in MMBASE if averages[name] is None]
-    else:
-        averages["mmbase"] = math.fsum(present) / len(MMBASE)
+            missing[category] = [name for name in names if scores.get(name) is None]
+    if set(MMBASE) <= set(averages):
+        parts = [score for name in MMBASE if (score := averages[name]) is not None]
+        averages["mmbase"] = None
+        if len(parts) == len(MMBASE):
+            averages["mmbase"] = math.fsum(parts) / len(MMBASE)
+        else:
+            missing["mmbase"] = [name for name in MMBASE if averages[name] is None]
     return CategoryScores(averages, missing)

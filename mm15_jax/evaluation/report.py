@@ -1,4 +1,4 @@
-"""A run's report: one HTML page without external resources, and a table for the terminal."""
+"""A run's report: one HTML page without external resources."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import base64
 import dataclasses
 import datetime
 import io
-import json
 import os
 import pathlib
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import rich.console
-import rich.table
 from PIL import Image, UnidentifiedImageError
 
 from mm15_jax.config.schema import STAGES
@@ -22,22 +19,14 @@ from mm15_jax.data.storage import absolute, to_path, write_atomically
 from mm15_jax.evaluation.benchmarks import CATEGORIES
 from mm15_jax.evaluation.page import template_of
 from mm15_jax.evaluation.report_plots import COLOURS, categories_of, loss_chart
-from mm15_jax.evaluation.runner import ANSWERS, PICTURES, SCORES, Results, read_scores
+from mm15_jax.evaluation.results import SCORES, Results, read_scores
+from mm15_jax.evaluation.runner import ANSWERS, PICTURES
+from mm15_jax.evaluation.score_table import TITLES, score_tables
 from mm15_jax.infer.draw import draw_boxes
 from mm15_jax.inputs.coordinates import parse_boxes, parse_points
 from mm15_jax.inputs.tiles import decode_image
 from mm15_jax.train.metrics import read_rows
 
-TITLES = {
-    "general": "General",
-    "text_rich": "Text-rich",
-    "knowledge": "Knowledge",
-    "refer_ground": "Refer and ground",
-    "multi_image": "Multi-image",
-    "mmbase": "MMBase",
-    "text": "Text",
-    "encoder": "Encoder",
-}
 STAGE_TITLES = {
     "encoder": "Encoder",
     "text": "Text decoder",
@@ -111,10 +100,9 @@ def build_report(
         parameters=dict(parameters or {}),
         started_from=list(started_from),
         stages=stages,
-        table=_score_table(results) if results else [],
-        mmbase=results.categories["mmbase"] if results else None,
+        suites=score_tables(results) if results else [],
         split=results.split if results else "",
-        missing=_missing_sentences(results) if results else [],
+        absent=results.absent if results else (),
         sections=_sections(run_dir, results, examples) if results else [],
         timings=_timings(stages, results, timings or {}),
         answer_colour=ANSWER_COLOUR,
@@ -197,39 +185,6 @@ def _timings(
             count = sum(row.answered for row in asked)
             rows.append((f"Evaluation, {count:,} answers", sum(row.seconds for row in asked)))
     return [row for row in rows if row[1] > 0] + list(given.items())
-
-
-def _score_table(results: Results) -> list[dict[str, Any]]:
-    """Categories with their benchmarks, those without any left out."""
-    table = []
-    for category in CATEGORIES:
-        rows = [row for row in results.benchmarks if row.category == category]
-        if rows:
-            table.append(
-                {
-                    "name": category,
-                    "title": TITLES[category],
-                    "colour": COLOURS[category],
-                    "score": results.categories[category],
-                    "baseline": results.baselines[category],
-                    "count": sum(row.count for row in rows),
-                    "rows": rows,
-                }
-            )
-    return table
-
-
-def _missing_sentences(results: Results) -> list[str]:
-    present = {row.category for row in results.benchmarks}
-    sentences = [
-        f"{TITLES[category]} has no average: {', '.join(names)} not evaluated."
-        for category, names in results.missing.items()
-        if category in present and names
-    ]
-    if "mmbase" in results.missing:
-        names = ", ".join(TITLES[name] for name in results.missing["mmbase"])
-        sentences.append(f"MMBase has no value: it needs {names}.")
-    return sentences
 
 
 def _sections(run_dir: pathlib.Path, results: Results, examples: int) -> list[dict[str, Any]]:
@@ -321,48 +276,3 @@ def _encode(image: Image.Image) -> bytes:
     image.save(png, "PNG", optimize=True)
     image.save(jpeg, "JPEG", quality=88, subsampling=0)
     return min(png.getvalue(), jpeg.getvalue(), key=len)
-
-
-def print_scores(results: Results, console: rich.console.Console | None = None) -> None:
-    """Prints the table of scores: categories, their benchmarks, MMBase."""
-    console = console or rich.console.Console()
-    table = rich.table.Table(title=f"Scores on held-out data ({results.split}), 0-100")
-    table.add_column("")
-    for name in ("score", "± error", "trivial", "examples"):
-        table.add_column(name, justify="right")
-
-    def text(value: float | None) -> str:
-        return "-" if value is None else f"{value:.1f}"
-
-    for group in _score_table(results):
-        table.add_row(
-            f"[bold]{group['title']}[/bold]",
-            f"[bold]{text(group['score'])}[/bold]",
-            "",
-            text(group["baseline"]),
-            f"{group['count']:,}",
-        )
-        for row in group["rows"]:
-            table.add_row(
-                f"  {row.name}" + ("" if row.averaged else " (not averaged)"),
-                text(row.score),
-                text(row.error),
-                text(row.baseline),
-                f"{row.count:,}",
-            )
-        table.add_section()
-    table.add_row(
-        "[bold]MMBase[/bold]",
-        f"[bold]{text(results.categories['mmbase'])}[/bold]",
-        "",
-        text(results.baselines["mmbase"]),
-        "",
-    )
-    console.print(table)
-    for sentence in _missing_sentences(results):
-        console.print(sentence)
-
-
-def scores_json(results: Results) -> str:
-    """The content of scores.json, for `mm15 eval --json`."""
-    return json.dumps(results.to_json(), indent=1)

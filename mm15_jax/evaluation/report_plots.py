@@ -13,6 +13,10 @@ COLOURS = {
     "knowledge": "#00835F",
     "refer_ground": "#B0568A",
     "multi_image": "#B07800",
+    "in_context": "#7A4FB5",
+    "captions": "#2F7F8C",
+    "video": "#A83A3A",
+    "ui": "#4F6FB5",
     "text": "#5E6673",
     "encoder": "#3B7EA1",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pathlib
 import time
@@ -10,17 +9,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from mm15_jax.data.records import check_data_dir, open_dataset
-from mm15_jax.data.storage import Growing, to_path, write_atomically
+from mm15_jax.data.storage import Growing, to_path
+from mm15_jax.evaluation.aggregates import AGGREGATES
 from mm15_jax.evaluation.answers import digest, make_row, save_pictures, write_rows
-from mm15_jax.evaluation.benchmarks import CATEGORIES, TABLE, Benchmark, resolve
-from mm15_jax.evaluation.categories import average_categories
-from mm15_jax.evaluation.metrics import mean_and_error
+from mm15_jax.evaluation.benchmarks import TABLE, Benchmark, resolve
+from mm15_jax.evaluation.results import (
+    SCORES,
+    BenchmarkResult,
+    Results,
+    for_split,
+    read_scores,
+    write_scores,
+)
 from mm15_jax.inputs.example import Example
 from mm15_jax.train.metrics import read_rows
 
 ANSWERS = "eval"  # folder of the answers in the run directory
 PICTURES = "pictures"
-SCORES = "scores.json"
 
 Baselines = Mapping[str, float | None] | Callable[[str, str], float | None]
 Progress = Callable[[str, int, int], None]
@@ -36,62 +41,6 @@ class Answers(Protocol):
         self, examples: Sequence[Example], *, max_new_tokens: int, batch_size: int
     ) -> Iterator[tuple[int, str]]:
         """Yields (index, answer) of each example, in any order."""
-
-
-@dataclasses.dataclass(frozen=True)
-class BenchmarkResult:
-    """One row of the table of scores; scores are 0-100."""
-
-    name: str
-    category: str
-    measures: str
-    score: float
-    error: float  # standard error of the score
-    count: int
-    baseline: float | None  # of a model that never looks
-    seconds: float  # of what was asked in this call; 0 where all answers were there already
-    answered: int  # examples answered in this call
-    averaged: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class Results:
-    """All of an evaluation."""
-
-    benchmarks: tuple[BenchmarkResult, ...]
-    categories: dict[str, float | None]
-    missing: dict[str, list[str]]
-    baselines: dict[str, float | None]  # of the categories
-    split: str
-    model: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of scores.json: categories at the top, everything else below."""
-        return {
-            **self.categories,
-            "baselines": self.baselines,
-            "missing": self.missing,
-            "split": self.split,
-            "model": self.model,
-            "benchmarks": {
-                row.name: {k: v for k, v in dataclasses.asdict(row).items() if k != "name"}
-                for row in self.benchmarks
-            },
-        }
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Results:
-        """Reads what `to_json` gave."""
-        rows = tuple(BenchmarkResult(name=n, **row) for n, row in fields["benchmarks"].items())
-        categories = {name: fields[name] for name in (*CATEGORIES, "mmbase")}
-        return cls(
-            rows,
-            categories,
-            fields["missing"],
-            fields["baselines"],
-            fields["split"],
-            fields["model"],
-        )
 
 
 def evaluate(
@@ -118,8 +67,9 @@ def evaluate(
     Args:
       generator: gives answers; greedy, so that a second run agrees.
       data_dir: where the data sets are prepared.
-      benchmarks: names, categories, suites or "all", as `resolve` reads them.
-      split: "test", or "validation" for decisions.
+      benchmarks: names, categories, suites or "all", as `resolve` reads them. Of a group, what
+        is prepared is run and the rest is named in the result.
+      split: "test", which stands for each benchmark's held-out split; "validation" for decisions.
       limit: scored examples of each benchmark, the first ones; all by default.
       out_dir: a run directory.
       max_new_tokens: an answer is cut there.
@@ -138,34 +88,38 @@ def evaluate(
     """
     if limit is not None and limit < 1:
         raise ValueError(f"the limit of examples is {limit}, expected 1 or more")
-    chosen = resolve(benchmarks)
-    data_dir = check_data_dir(data_dir, [benchmark.name for benchmark in chosen])
+    names = list(benchmarks)
     out_dir = to_path(out_dir)
-    model = f"{generator.fingerprint()}-{max_new_tokens}"
+    data_dir = check_data_dir(data_dir, [benchmark.data_set for benchmark in resolve(names)])
+    chosen, absent = _prepared(names, data_dir, split)
+    model = generator.fingerprint()
     # All data sets are opened first: one that is missing is told before the first is answered.
-    data = {b.name: _scored_examples(data_dir / b.name / split, limit) for b in chosen}
+    data = {b.name: _scored_examples(_folder(b, data_dir, split), limit) for b in chosen}
     results = []
     for benchmark in chosen:
         began = time.perf_counter()
+        new_tokens = benchmark.max_new_tokens or max_new_tokens
         rows, answered = _answer(
             benchmark.name,
             data[benchmark.name],
             generator,
-            out_dir / _for_split(ANSWERS, split),
-            model=model,
-            max_new_tokens=max_new_tokens,
+            out_dir / for_split(ANSWERS, split),
+            model=f"{model}-{new_tokens}",
+            max_new_tokens=new_tokens,
             batch_size=batch_size,
             show=show,
             progress=progress,
         )
-        mean, error = mean_and_error([row["score"] for row in rows])
+        found = AGGREGATES[benchmark.aggregate](rows)
         results.append(
             BenchmarkResult(
                 name=benchmark.name,
                 category=benchmark.category,
+                suite=benchmark.suite,
                 measures=benchmark.measures,
-                score=100 * mean,
-                error=100 * error,
+                score=found.score,
+                error=found.error,
+                parts=found.parts,
                 count=len(rows),
                 baseline=_baseline(benchmark, split, baselines, rows),
                 seconds=round(time.perf_counter() - began, 3) if answered else 0.0,
@@ -174,51 +128,43 @@ def evaluate(
             )
         )
     asked = {row.name for row in results}
+    model = f"{model}-{max_new_tokens}"
     results += [row for row in _earlier_rows(out_dir, split, model) if row.name not in asked]
     order = [benchmark.name for benchmark in TABLE]
     results.sort(key=lambda row: order.index(row.name))
-    averages = average_categories({row.name: row.score for row in results})
-    known = {row.name: row.baseline for row in results if row.baseline is not None}
-    outcome = Results(
-        tuple(results),
-        averages.scores,
-        averages.missing,
-        average_categories(known).scores,
-        split,
-        model,
-    )
-    text = json.dumps(outcome.to_json(), indent=1) + "\n"
-    write_atomically(out_dir / _for_split(SCORES, split), text.encode())
+    outcome = Results(tuple(results), split, model, tuple(b.name for b in absent))
+    write_scores(out_dir, outcome)
     return outcome
 
 
-def read_scores(run_dir: pathlib.Path | str, split: str = "test") -> Results:
-    """The scores of a run directory.
+def _prepared(
+    names: Sequence[str], data_dir: pathlib.Path, split: str
+) -> tuple[list[Benchmark], list[Benchmark]]:
+    """Benchmarks to run, and those of a named group whose data is not there.
 
-    Raises:
-      ValueError: it has none.
+    One that is named by itself is run, or answered with what to prepare; of a group (a category, a
+    suite, "all") what is prepared is run, unless nothing is.
     """
-    path = to_path(run_dir) / _for_split(SCORES, split)
-    if not path.is_file():
-        raise ValueError(f"{run_dir} has no {path.name}: run `mm15 eval --run_dir {run_dir}` first")
-    return Results.from_json(json.loads(path.read_text()))
+    chosen = resolve(names)
+    there = {b.name: _folder(b, data_dir, split).is_dir() for b in chosen}
+    kept = [b for b in chosen if there[b.name] or b.name in names]
+    if not kept:
+        return list(chosen), []
+    return kept, [b for b in chosen if b not in kept]
 
 
-def _for_split(name: str, split: str) -> str:
-    """The held-out split has the plain name: decisions on another must not overwrite it."""
-    if split == "test":
-        return name
-    stem, dot, suffix = name.partition(".")
-    return f"{stem}_{split}{dot}{suffix}"
+def _folder(benchmark: Benchmark, data_dir: pathlib.Path, split: str) -> pathlib.Path:
+    """Where the examples are: of the benchmark's own held-out split, or of another."""
+    there = benchmark.split if split == "test" else split
+    return data_dir / benchmark.data_set / there
 
 
 def _earlier_rows(out_dir: pathlib.Path, split: str, model: str) -> list[BenchmarkResult]:
     """What the same model has scored before, on benchmarks that still exist."""
-    if not (out_dir / _for_split(SCORES, split)).is_file():
+    if not (out_dir / for_split(SCORES, split)).is_file():
         return []
     earlier = read_scores(out_dir, split)
-    names = {benchmark.name for benchmark in TABLE}
-    return [row for row in earlier.benchmarks if row.name in names and earlier.model == model]
+    return list(earlier.benchmarks) if earlier.model == model else []
 
 
 def _scored_examples(directory: pathlib.Path, limit: int | None) -> list[tuple[int, Example]]:

@@ -7,6 +7,8 @@ from mm15_jax.data import miniature
 from mm15_jax.data.records import write_dataset
 from mm15_jax.evaluation import report, runner
 from mm15_jax.evaluation.metrics import references_of
+from mm15_jax.evaluation.results import read_scores
+from mm15_jax.evaluation.score_table import print_scores
 from mm15_jax.train.metrics import read_rows
 
 NAMES = ["mini_scene_qa", "mini_grounding", "mini_compare"]
@@ -60,10 +62,11 @@ def test_scores_and_rows_are_those_of_the_answers(data_dir, tmp_path):
         assert {"question", "answer", "truth", "score", "key"} <= set(lines[0])
     assert results.benchmarks[0].baseline == 20.0 and results.benchmarks[1].baseline is None
     saved = json.loads((tmp_path / "scores.json").read_text())
+    averages = saved["averages"]["mini"]
     keys = {"general", "text_rich", "knowledge", "refer_ground", "multi_image", "mmbase"}
-    assert keys <= set(saved) and saved["mmbase"] is None
-    assert saved["missing"]["text_rich"][0] == "mini_word_qa"
-    assert runner.read_scores(tmp_path) == results
+    assert keys <= set(averages) and averages["mmbase"] is None
+    assert averages["missing"]["text_rich"][0] == "mini_word_qa"
+    assert read_scores(tmp_path) == results
 
 
 def test_answers_do_not_depend_on_batch_size(data_dir, tmp_path):
@@ -127,7 +130,7 @@ def test_another_split_leaves_the_test_scores_alone(data_dir, tmp_path):
         baselines={},
     )
     assert (tmp_path / "run" / "scores.json").read_text() == before
-    assert runner.read_scores(tmp_path / "run", "validation") == results
+    assert read_scores(tmp_path / "run", "validation") == results
     assert len(read_rows(tmp_path / "run" / "eval_validation" / "mini_compare.jsonl")) == 3
     assert len(read_rows(tmp_path / "run" / "eval" / "mini_compare.jsonl")) == COUNT
 
@@ -150,7 +153,7 @@ def test_what_is_not_prepared_is_told_before_anything_is_answered(data_dir, tmp_
     with pytest.raises(ValueError, match="does not exist"):
         runner.evaluate(generator, tmp_path / "no", ["mini_scene_qa"], out_dir=tmp_path)
     with pytest.raises(ValueError, match="mm15 eval"):
-        runner.read_scores(tmp_path / "nothing")
+        read_scores(tmp_path / "nothing")
 
 
 def test_the_report_is_one_self_contained_page(data_dir, tmp_path):
@@ -193,7 +196,7 @@ def test_a_report_of_nothing_is_refused(tmp_path):
 
 
 def test_the_terminal_table_has_scores_beside_baselines(data_dir, tmp_path, capsys):
-    report.print_scores(run(Oracle(), data_dir, tmp_path))
+    print_scores(run(Oracle(), data_dir, tmp_path))
     printed = capsys.readouterr().out
     line = next(line for line in printed.splitlines() if "mini_scene_qa" in line)
     assert "20.0" in line and str(COUNT) in line

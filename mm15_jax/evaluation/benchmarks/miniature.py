@@ -1,0 +1,28 @@
+"""The miniature's benchmarks, and those of the open corpus."""
+
+from mm15_jax.evaluation.benchmarks.row import Benchmark
+
+_EXACT = "answers equal to the truth"
+_ANLS = "ANLS, similarity of the text to the truth"
+_BOX = "boxes with IoU above 0.5"
+
+BENCHMARKS = (
+    Benchmark("mini_scene_qa", "general", "mini", _EXACT),
+    Benchmark("mini_word_qa", "text_rich", "mini", _EXACT),
+    Benchmark("mini_document_qa", "text_rich", "mini", _ANLS),
+    Benchmark("mini_chart_qa", "text_rich", "mini", "relaxed accuracy, numbers within 5%"),
+    Benchmark("mini_table_qa", "text_rich", "mini", _EXACT),
+    Benchmark("mini_arithmetic_qa", "knowledge", "mini", _EXACT),
+    Benchmark("mini_diagram_qa", "knowledge", "mini", "options named rightly"),
+    Benchmark("mini_grounding", "refer_ground", "mini", _BOX),
+    Benchmark("mini_referring", "refer_ground", "mini", _EXACT),
+    Benchmark("mini_compare", "multi_image", "mini", _EXACT),
+    Benchmark("open_stamps", "general", "open", _EXACT),
+    Benchmark("open_lines", "text_rich", "open", _EXACT),
+    Benchmark("open_paragraphs", "text_rich", "open", _ANLS, averaged=False),
+    Benchmark("open_pages", "text_rich", "open", _ANLS, averaged=False),
+    Benchmark("open_maps", "refer_ground", "open", _BOX + ", or the name"),
+    Benchmark("open_regions", "refer_ground", "open", _BOX + ", or the name", averaged=False),
+    Benchmark("open_flags", "knowledge", "open", "options named rightly"),
+    Benchmark("open_capitals", "knowledge", "open", _EXACT, averaged=False),
+)

@@ -1,0 +1,5 @@
+"""Several pictures: table 9 of the paper."""
+
+from mm15_jax.evaluation.benchmarks.row import Benchmark
+
+BENCHMARKS: tuple[Benchmark, ...] = ()

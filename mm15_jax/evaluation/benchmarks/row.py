@@ -1,0 +1,61 @@
+"""One row of the table of benchmarks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+# The paper's, in the order of its tables 4 to 12.
+CATEGORIES = (
+    "general",
+    "text_rich",
+    "knowledge",
+    "refer_ground",
+    "multi_image",
+    "in_context",
+    "captions",
+    "video",
+    "ui",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """What is asked, of which data, and how a score is read.
+
+    How an answer is scored is said by each example (`metadata["metric"]`), so that one benchmark
+    may mix kinds of questions.
+
+    Attributes:
+      name: as `--benchmarks` and scores.json have it.
+      category: one of `CATEGORIES`.
+      suite: benchmarks that are reported together; averages are taken within a suite.
+      measures: what a point of the score means, for readers of a report.
+      data: the prepared data set, `<data_dir>/<data>/<split>`; "" for one called as the benchmark.
+      split: which split is held out.
+      aggregate: how scores of examples become one, a name of `aggregates.AGGREGATES`.
+      judge: the protocol by which a language model scores answers, a name of `judges.PROTOCOLS`;
+        "" where a rule scores them.
+      shots: examples with answers before each question, from the data set's "train" split. Data
+        sets that bring their own have 0 here.
+      max_new_tokens: an answer is cut there; 0 for the experiment's own number.
+      oracle: which scorer nobody here wrote the metric is held against in tests; "" for none.
+      averaged: whether it counts in its category's average.
+    """
+
+    name: str
+    category: str
+    suite: str
+    measures: str
+    data: str = ""
+    split: str = "test"
+    aggregate: str = "mean"
+    judge: str = ""
+    shots: int = 0
+    max_new_tokens: int = 0
+    oracle: str = ""
+    averaged: bool = True
+
+    @property
+    def data_set(self) -> str:
+        """The prepared data set."""
+        return self.data or self.name

@@ -1,0 +1,5 @@
+"""Screens: table 12 of the paper."""
+
+from mm15_jax.evaluation.benchmarks.row import Benchmark
+
+BENCHMARKS: tuple[Benchmark, ...] = ()
