@@ -12,7 +12,6 @@ import time
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from mm15_jax.checkpoint import run
 from mm15_jax.checkpoint.initial import Start, initial_params
@@ -22,6 +21,7 @@ from mm15_jax.data import storage
 from mm15_jax.data.pipeline import open_pipeline
 from mm15_jax.parallel.feeding import DeviceBatches, process_rows, replicate, to_devices
 from mm15_jax.parallel.mesh import config_for, make_mesh
+from mm15_jax.parallel.startup import is_main, wait_for_all
 from mm15_jax.train.data_window import DataWindow
 from mm15_jax.train.metrics import MetricsWriter, ProgressLine, moe_row
 from mm15_jax.train.schedule import learning_rate
@@ -66,11 +66,10 @@ def train(
     mesh = make_mesh(config.mesh)
     abstract_batch(config, mesh)  # rows that do not divide over devices are an error here
     rows = process_rows(mesh, config.train.batch_rows)
-    main = jax.process_index() == 0  # writes what is not a checkpoint
+    main = is_main()  # writes what is not a checkpoint
     if main:
         run.open_for_training(run_dir, config)
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("run directory")
+    wait_for_all("run directory")
     checkpoints = Checkpoints(run_dir / run.CHECKPOINTS, config.checkpoint)
 
     # The state: from the newest checkpoint, else from where the experiment starts.

@@ -103,7 +103,7 @@ def test_the_loop_stops_when_all_rows_have_ended(model, monkeypatch):
         logits=jax.nn.one_hot(jnp.array([4, 6, 1, 9]), 20),
         finished=jnp.array([False, False, False, True]),
         blocked=jnp.zeros(20, bool),
-        key=jax.random.key(0),
+        seed=jnp.uint32(0),
         streams=jnp.zeros(4, jnp.uint32),
         config=model,
         dtype=jnp.float32,
