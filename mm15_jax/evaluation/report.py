@@ -16,11 +16,12 @@ from PIL import Image, UnidentifiedImageError
 
 from mm15_jax.config.schema import STAGES
 from mm15_jax.data.storage import absolute, to_path, write_atomically
+from mm15_jax.evaluation.asking import PICTURES
 from mm15_jax.evaluation.benchmarks import CATEGORIES
 from mm15_jax.evaluation.page import template_of
 from mm15_jax.evaluation.report_plots import COLOURS, categories_of, loss_chart
 from mm15_jax.evaluation.results import SCORES, Results, read_scores
-from mm15_jax.evaluation.runner import ANSWERS, PICTURES
+from mm15_jax.evaluation.runner import ANSWERS
 from mm15_jax.evaluation.score_table import TITLES, score_tables
 from mm15_jax.infer.draw import draw_boxes
 from mm15_jax.inputs.coordinates import parse_boxes, parse_points
