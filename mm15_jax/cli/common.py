@@ -77,8 +77,19 @@ def run_config(run_dir: str | None) -> tuple[pathlib.Path, ExperimentConfig]:
     return path, run.read_config(path)
 
 
-def generator(run_dir: pathlib.Path, config: ExperimentConfig):
-    """The newest parameters of a run, ready to answer; over the mesh where there are devices."""
+def define_checkpoint(flags: absl_flags.FlagValues) -> None:
+    """Adds --checkpoint: which parameters of a run answer."""
+    absl_flags.DEFINE_enum(
+        "checkpoint",
+        "latest",
+        ["latest", "best"],
+        "the newest parameters, or the best by eval.during.keep_best",
+        flag_values=flags,
+    )
+
+
+def generator(run_dir: pathlib.Path, config: ExperimentConfig, which: str = "latest"):
+    """Parameters of a run, ready to answer; over the mesh where there are several devices."""
     import jax
 
     from mm15_jax.checkpoint import run
@@ -94,7 +105,10 @@ def generator(run_dir: pathlib.Path, config: ExperimentConfig):
     strategy = config.mesh.strategy
     return Generator(
         run.load_params(
-            run_dir, config, abstract_params(config.model, mesh, strategy) if mesh else None
+            run_dir,
+            config,
+            abstract_params(config.model, mesh, strategy) if mesh else None,
+            which,
         ),
         config.model,
         config.inputs,

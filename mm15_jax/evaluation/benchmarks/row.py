@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 # The paper's, in the order of its tables 4 to 12.
 CATEGORIES = (
@@ -73,3 +74,18 @@ class Benchmark:
     def data_sets(self) -> tuple[DataSet, ...]:
         """All data sets that it asks about."""
         return self.parts or (DataSet(self.data or self.name, self.split),)
+
+    def describe(self) -> dict[str, Any]:
+        """What `mm15 eval --list --json` prints of it."""
+        return {
+            "name": self.name,
+            "suite": self.suite,
+            "category": self.category,
+            "measures": self.measures,
+            "data": [f"{part.data_set}/{part.split}" for part in self.data_sets],
+            "aggregate": self.aggregate,
+            "judge": self.judge,
+            "shots": self.shots,
+            "oracle": self.oracle,
+            "averaged": self.averaged,
+        }
