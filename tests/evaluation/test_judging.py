@@ -165,7 +165,7 @@ def test_a_slow_server_does_not_hold_us_up(tmp_path, drips):
     with serving(behave) as server:
         server.chunk = 1 if drips else 0
         client = judge_at(server, try_seconds=0.3, tries=2)
-        with pytest.raises(JudgeError, match="2 tries: nothing came within 0.3 s"):
+        with pytest.raises(JudgeError, match=r"2 tries: nothing came within 0.3 s"):
             judge_rows(rows_of(4), "mm_vet", client, tmp_path / "t.jsonl")
         assert time.monotonic() - began < 2.5
 
