@@ -244,8 +244,12 @@ class Generator:
         batch_size: int = 64,
         sampling: Sampling = GREEDY,
         progress: Progress | None = None,
+        strip: bool = True,
     ) -> Iterator[tuple[int, str]]:
-        """As `generate`, but yields (index, answer) as batches finish, in the order of batches."""
+        """As `generate`, but yields (index, answer) as batches finish, in the order of batches.
+
+        With `strip` off, white space around an answer is kept, as the model wrote it.
+        """
         for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{name} is {value}, expected 1 or more")
@@ -260,7 +264,7 @@ class Generator:
             started = None
             if group is not None:
                 started = (group, *self._start(group, max_new_tokens, sampling))
-            done = self._collect(*waiting) if waiting else []
+            done = self._collect(*waiting, strip=strip) if waiting else []
             waiting = started
             self.report.seconds += time.perf_counter() - start
             self.report.seconds -= self.report.compile_seconds - compiled
@@ -281,7 +285,7 @@ class Generator:
         self.report.prompt_tokens += sum(prompt.length for prompt in group.prompts)
         self.report.tiles += int(batch["tile_valid"].sum())
         cache_length = padded_cache(group.length + max_new_tokens)
-        prefill = self._program(
+        prefill = self.program(
             ("prefill", group.rows, group.length, group.tiles, cache_length),
             functools.partial(
                 mllm.prefill, config=self.model, cache_length=cache_length, dtype=self.dtype
@@ -302,7 +306,7 @@ class Generator:
             streams,
         )
         chosen = dataclasses.replace(sampling, seed=0)  # the seed is data, the rest is compiled in
-        decode = self._program(
+        decode = self.program(
             ("decode", group.rows, cache_length, max_new_tokens, chosen),
             functools.partial(
                 decode_tokens,
@@ -317,7 +321,9 @@ class Generator:
         )
         return decode(*arguments)
 
-    def _collect(self, group: Group, tokens: Any, counts: Any) -> list[tuple[int, str]]:
+    def _collect(
+        self, group: Group, tokens: Any, counts: Any, *, strip: bool
+    ) -> list[tuple[int, str]]:
         """Waits for one batch and reads its answers."""
         tokens, counts = np.asarray(tokens), np.asarray(counts)
         done = []
@@ -325,13 +331,14 @@ class Generator:
             ids = tokens[row, : counts[row]].tolist()
             if ids and ids[-1] == self.tokenizer.eos_id:
                 ids.pop()
-            done.append((prompt.index, self.tokenizer.decode(ids).strip()))
+            answer = self.tokenizer.decode(ids)
+            done.append((prompt.index, answer.strip() if strip else answer))
         self.report.examples += len(done)
         self.report.new_tokens += int(counts.sum())
         return done
 
-    def _program(self, key: Any, function: Callable, arguments: tuple, donate=()) -> Callable:
-        """Compiles a function for the shapes of its arguments once, and counts what that took."""
+    def program(self, key: Any, function: Callable, arguments: tuple, donate=()) -> Callable:
+        """A function compiled for the shapes of its arguments, once a key; counts what it took."""
         if key not in self._programs:
             start = time.perf_counter()
             lowered = jax.jit(function, donate_argnums=donate).lower(*arguments)
