@@ -91,5 +91,8 @@ setuptools.setup(
     package_data={"": ASSETS},
     install_requires=CORE,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["mm15 = mm15_jax.cli.main:run"]},
+    entry_points={
+        "console_scripts": ["mm15 = mm15_jax.cli.main:run"],
+        "lmms_eval.models": ["mm15 = mm15_jax.evaluation.harness:lmms_eval_manifest"],
+    },
 )

@@ -15,6 +15,7 @@ from PIL import Image as Picture
 
 from mm15_jax.checkpoint import run
 from mm15_jax.checkpoint.manager import Checkpoints
+from mm15_jax.inputs.tokenizer import load_tokenizer
 from mm15_jax.model import mllm
 from mm15_jax.train.state import optimizer_of
 from tests import tiny
@@ -27,8 +28,12 @@ def write_run(directory):
     config = tiny.experiment()
     run.open_for_training(directory, config)
     params = mllm.init_params(config.model, jax.random.key(0))
-    # Larger output: an untrained model's likeliest tokens are else nearly ties.
-    params["decoder"]["embedding"] = params["decoder"]["embedding"] * 8
+    # Such a model repeats its last token or ends at once. Outputs of their own, larger, and none for
+    # the end: answers that have words and differ from question to question.
+    table = 8 * jax.random.normal(jax.random.key(1), params["decoder"]["embedding"].shape)
+    table = table.at[load_tokenizer(config.inputs.tokenizer).eos_id].set(0)
+    name = "embedding" if config.model.decoder.tie_embeddings else "output_embedding"
+    params["decoder"][name] = table
     checkpoints = Checkpoints(directory / run.CHECKPOINTS, config.checkpoint)
     checkpoints.save(1, params, optimizer_of(config).init(params), {})
     checkpoints.wait()

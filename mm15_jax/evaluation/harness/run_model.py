@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import cv2
 from PIL import Image as Picture
 from PIL import ImageOps
 
@@ -109,6 +110,57 @@ def as_image(picture: Any, role: str) -> Image:
     data = io.BytesIO()
     picture.save(data, "PNG", compress_level=1)
     return Image(data.getvalue(), picture.height, picture.width, role=role)
+
+
+def video_frames(
+    video: Any, count: int, *, start: float | None = None, end: float | None = None
+) -> list[Any]:
+    """Frames of a video, uniformly: the middle one of each of `count` equal parts.
+
+    Args:
+      video: the path of a file, or its frames as PIL images or their paths.
+      count: most frames; a video of fewer gives all.
+      start: seconds where the part that counts begins.
+      end: seconds where it ends.
+
+    Returns:
+      PIL images, or what `video` is made of.
+
+    Raises:
+      ValueError: the file cannot be read.
+    """
+    if not isinstance(video, str):
+        frames = list(video)
+        return [frames[place] for place in _middles(0, len(frames), count)]
+    reader = cv2.VideoCapture(video)
+    try:
+        total = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
+        rate = reader.get(cv2.CAP_PROP_FPS) or 1.0
+        first = min(int((start or 0.0) * rate), max(total - 1, 0))
+        last = total if end is None else max(first + 1, min(total, int(end * rate)))
+        wanted = set(_middles(first, last, count))
+        found = []
+        # In order: seeking lands on the wrong frame in many files.
+        for place in range(max(wanted, default=-1) + 1):
+            if not reader.grab():
+                break
+            if place in wanted:
+                there, pixels = reader.retrieve()
+                if there:
+                    found.append(Picture.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
+    finally:
+        reader.release()
+    if not found:
+        raise ValueError(f"no frame of the video {video} can be read")
+    return found
+
+
+def _middles(first: int, last: int, count: int) -> list[int]:
+    """The middle of each of `count` equal parts of first ... last - 1; all where they are fewer."""
+    size = last - first
+    if size <= count:
+        return list(range(first, last))
+    return [first + (2 * part + 1) * size // (2 * count) for part in range(count)]
 
 
 def with_pictures(text: str, pictures: Sequence[Any], role: str) -> list[Segment]:
