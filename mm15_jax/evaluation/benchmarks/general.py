@@ -10,6 +10,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "perception and cognition, of 2800 points: pictures with one or both questions right",
         aggregate="mme",
         max_new_tokens=16,
+        oracle="lmms-eval 0.7.3: mme",
     ),
     Benchmark(
         "seed_img",
@@ -22,9 +23,10 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "pope",
         "general",
         "paper",
-        "F1 of answering yes to objects that are there",
+        "F1 of answering yes to objects that are there, mean of three subsets",
         aggregate="pope_f1",
         max_new_tokens=16,
+        oracle="lmms-eval 0.7.3: pope",
     ),
     Benchmark(
         "llava_w",

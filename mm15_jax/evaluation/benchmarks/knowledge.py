@@ -26,6 +26,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         split="validation",
         aggregate="mmmu",
         max_new_tokens=128,
+        oracle="lmms-eval 0.7.3: mmmu",
     ),
     Benchmark(
         "mathvista",
@@ -34,5 +35,6 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "options, numbers and lists equal to the truth; read from the answer by rule",
         split="testmini",
         max_new_tokens=128,
+        oracle="lmms-eval 0.7.3: mathvista",
     ),
 )

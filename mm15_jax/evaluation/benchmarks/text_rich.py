@@ -15,6 +15,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "paper",
         "answers that denote the truth's values",
         max_new_tokens=128,
+        oracle="WikiTableQuestions' evaluator 1.0.2",
     ),
     Benchmark(
         "tabfact",
@@ -30,6 +31,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "questions whose true answer occurs in the model's",
         aggregate="ocrbench",
         max_new_tokens=128,
+        oracle="lmms-eval 0.7.3: ocrbench",
     ),
     Benchmark(
         "chartqa",
