@@ -77,7 +77,7 @@ def _wtq(maker: Maker, record: Any) -> Example:
         _wtq_table(maker, table),
         _unescaped(question),
         ", ".join(_wtq_answers(answer)),
-        "denotation_accuracy",
+        "denotation",
         parts=_wtq_answers(answer),
     )
 
@@ -125,7 +125,7 @@ def _hitab(maker: Maker, record: dict) -> Example:
         picture,
         record["question"],
         ", ".join(answers),
-        "denotation_accuracy",
+        "denotation",
         parts=answers,
     )
 
@@ -167,7 +167,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
             example=_wtq,
         ),
         "WikiTableQuestions",
-        "denotation_accuracy",
+        "denotation",
     ),
     or_docowl(
         file_preparation(

@@ -79,7 +79,7 @@ def test_wtq_questions_on_a_table_are_one_dialogue(tmp_path):
 def test_wtq_answers_of_several_items_are_scored_by_denotation(tmp_path):
     good, _ = made("wtq", tmp_path, "test")
     metadata = good["nu-0"].metadata
-    assert metadata["metric"] == "denotation_accuracy" and metadata["parts"] == ["France", "Italy"]
+    assert metadata["metric"] == "denotation" and metadata["parts"] == ["France", "Italy"]
 
 
 def test_tabfact_statements_are_true_or_false(tmp_path):
