@@ -134,7 +134,7 @@ def _seed_record(maker: Maker, record: Row) -> Iterable[Example]:
 
 
 def _llava_w(maker: Maker, place: str, row: Row) -> Example:
-    """The judge compares with GPT-4's answer, which saw the caption and not the picture."""
+    """The reference is GPT-4's answer, which saw the caption and not the picture."""
     del place
     category = _one_of("category", row["category"], _LLAVA_W)
     [answer] = texts_of(row["gpt_answer"])
@@ -146,11 +146,7 @@ def _llava_w(maker: Maker, place: str, row: Row) -> Example:
         "judge",
         prompt="",
         subset=category,
-        judge={
-            "category": category,
-            "context": "\n".join(texts_of(row["caption"], "caption")),
-            "gpt_answer": answer,
-        },
+        judge={"category": category, "context": "\n".join(texts_of(row["caption"], "caption"))},
     )
 
 
@@ -170,7 +166,7 @@ def _mm_vet(maker: Maker, place: str, row: Row) -> Example:
         answer,
         "judge",
         prompt="",
-        judge={"answer": answer, "capability": texts_of(capabilities, "capability")},
+        judge={"capabilities": texts_of(capabilities, "capability")},
     )
 
 
