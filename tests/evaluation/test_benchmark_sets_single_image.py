@@ -11,7 +11,7 @@ from mm15_jax.evaluation.aggregates import AGGREGATES
 from mm15_jax.evaluation.metrics import METRICS, references_of, score_answer
 from mm15_jax.inputs.example import Image, Text
 from tests.data.convert.fixtures import all_fixtures
-from tests.data.convert.fixtures.hub_sets import COPIES
+from tests.data.convert.fixtures.hub_copies import COPIES
 
 CATEGORIES = ("general", "text_rich", "knowledge")
 ROWS = [

@@ -8,7 +8,8 @@ from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Image, Text
 from tests.data.convert.converted import convert, texts, turns
 from tests.data.convert.fixtures import all_fixtures
-from tests.data.convert.fixtures.hub_sets import COPIES, FIXTURES, IMAGE, TEXT, cell, write_rows
+from tests.data.convert.fixtures.hub_copies import COPIES
+from tests.data.convert.fixtures.hub_sets import FIXTURES, IMAGE, TEXT, cell, write_rows
 
 SHORT, LETTER = prompts.SHORT_ANSWER, prompts.OPTION_LETTER
 MODULES = {
