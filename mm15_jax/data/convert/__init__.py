@@ -14,6 +14,9 @@ MODULES = tuple(
         "docstruct4m",
         "document_tars",
         "donut",
+        "ferret_evaluation",
+        "ferret_ui_evaluation",
+        "few_shot",
         "flickr30k_entities",
         "hub_benchmarks",
         "image_text_pairs",
@@ -23,6 +26,8 @@ MODULES = tuple(
         "json_questions",
         "knowledge_benchmarks",
         "llava",
+        "multi_image_benchmarks",
+        "mvbench",
         "pdf_forms",
         "problem_folders",
         "refcoco",
@@ -31,6 +36,7 @@ MODULES = tuple(
         "text",
         "text_reading",
         "visual_genome",
+        "vl_icl",
         "vqa",
     )
 )

@@ -171,7 +171,7 @@ def _tap_examples(
         else:
             question = TAPPABLE[0].format(place) + prompts.YES_OR_NO
             raters = {"raters_marked_tappable": row["raters_marked_tappable"]}
-            yield _question("taperception", key, image, question, answer, "exact_match", **raters)
+            yield _question("taperception", key, image, question, answer, "f1_yes_no", **raters)
     yield from boxes.dialogues(image, turns, "taperception", screen, _CATEGORY)
 
 
