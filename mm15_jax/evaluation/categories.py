@@ -50,8 +50,8 @@ def _averages(suite: str, scores: Mapping[str, float | None]) -> CategoryScores:
     expected: dict[str, dict[str, list[str]]] = {}  # category -> what counts once -> benchmarks
     for row in TABLE:
         if row.suite == suite and row.averaged:
-            members = expected.setdefault(row.category, {})
-            members.setdefault(row.counts_as or row.name, []).append(row.name)
+            counted = expected.setdefault(row.category, {})
+            counted.setdefault(row.counts_as or row.name, []).append(row.name)
     known = {name: score for name, score in scores.items() if score is not None}
     averages: dict[str, float | None] = {}
     missing: dict[str, list[str]] = {}

@@ -1,5 +1,4 @@
-"""What pre-training is judged by: captions and questions as MM1 asks them, with examples before
-them.
+"""What pre-training is judged by: captions and questions as MM1 asks them, for shots.
 
 MM1 (arXiv 2403.09611, section 3.1 and its appendix on few-shot evaluation) prompts "{IMAGE} A photo
 of" for captions and "{IMAGE} Question: {QUESTION} Short answer:" for questions, shots being the

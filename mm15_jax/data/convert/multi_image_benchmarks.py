@@ -31,7 +31,7 @@ _LETTERED = re.compile(r"^\s*\(?([A-Z])[).:]\s*(?=\S)")
 
 
 def interleaved(
-    maker: Maker, key: Any, images: Sequence[Image], question: str, answer: str, **metadata: Any
+    maker: Maker, key: Any, images: Sequence[Image], question: str, target: str, **metadata: Any
 ) -> Example:
     """A question whose pictures stand where it has `<image>`.
 
@@ -41,7 +41,7 @@ def interleaved(
     places = question.count(PLACEHOLDER)
     if not images or places not in (0, len(images)):
         raise DataError(f"{len(images)} pictures, and {places} times {PLACEHOLDER}")
-    if not question.replace(PLACEHOLDER, "").strip() or not answer.strip():
+    if not question.replace(PLACEHOLDER, "").strip() or not target.strip():
         raise DataError("an empty question or answer")
     pieces = (question if places else PLACEHOLDER * len(images) + question).split(PLACEHOLDER)
     segments: list[Segment] = []
@@ -50,7 +50,7 @@ def interleaved(
             segments.append(Text(piece, role="user"))
         if image is not None:
             segments.append(image)
-    segments.append(Text(answer, role="assistant", loss=True))
+    segments.append(Text(target, role="assistant", loss=True))
     return Example(tuple(segments), maker.name, str(key), maker.category, metadata)
 
 
@@ -72,8 +72,8 @@ def lettered_question(
     last = prompts.letter_of(len(options) - 1) if options else ""
     if len(letter) != 1 or not "A" <= letter <= last:
         raise DataError(f"the answer {letter!r} of {len(options)} options")
-    facts = {"answer": letter, "metric": "multiple_choice", "choices": unmistakable(options)}
-    return interleaved(maker, key, images, asked, letter, **facts, **metadata)
+    metadata |= {"answer": letter, "metric": "multiple_choice", "choices": unmistakable(options)}
+    return interleaved(maker, key, images, asked, letter, **metadata)
 
 
 def _qbench2(maker: Maker, place: str, row: Row) -> Example:
