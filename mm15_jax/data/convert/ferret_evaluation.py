@@ -57,7 +57,7 @@ def _numbered(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
 
 
 def clean_names(name: str, synonyms: Sequence[str]) -> list[str]:
-    """The names that are right, as eval_lvis.py reads them: "bow_(weapon)" is "bow" and "weapon".
+    """The names that are right, as eval_lvis.py reads them: synonym "bow_(weapon)" is two.
 
     Raises:
       DataError: if there is none.

@@ -57,7 +57,7 @@ def test_label_0_of_taperception_means_tappable(tmp_path):
     assert "no node with pointer 'nothing'" in bad["10:nothing"]
     (example,) = convert("rico", "taperception", "validation", tmp_path)[0].values()
     assert example.metadata == {
-        "answer": "no", "metric": "exact_match", "raters_marked_tappable": "0",
+        "answer": "no", "metric": "f1_yes_no", "raters_marked_tappable": "0",
     }  # fmt: skip
     good, bad = convert("rico", "taperception", "test", tmp_path)
     assert good["11:row"].metadata["answer"] == "yes"
