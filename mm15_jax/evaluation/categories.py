@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from mm15_jax.evaluation.benchmarks import CATEGORIES, SUITES, TABLE, find
 
@@ -28,8 +28,6 @@ class CategoryScores:
 def average_categories(scores: Mapping[str, float | None]) -> dict[str, CategoryScores]:
     """Plain means over the benchmarks of each category, by suite; MMBase over three categories.
 
-    Benchmarks that count as one (`Benchmark.counts_as`) do so by their own plain mean.
-
     A category is averaged only if every benchmark of it has a score: an average over what happened
     to be there cannot be compared with another run's.
 
@@ -47,32 +45,25 @@ def average_categories(scores: Mapping[str, float | None]) -> dict[str, Category
 
 
 def _averages(suite: str, scores: Mapping[str, float | None]) -> CategoryScores:
-    expected: dict[str, dict[str, list[str]]] = {}  # category -> what counts once -> benchmarks
+    expected: dict[str, list[str]] = {}
     for row in TABLE:
         if row.suite == suite and row.averaged:
-            counted = expected.setdefault(row.category, {})
-            counted.setdefault(row.counts_as or row.name, []).append(row.name)
-    known = {name: score for name, score in scores.items() if score is not None}
+            expected.setdefault(row.category, []).append(row.name)
     averages: dict[str, float | None] = {}
     missing: dict[str, list[str]] = {}
     for category in sorted(expected, key=CATEGORIES.index):
-        members = expected[category].values()
-        absent = [name for names in members for name in names if name not in known]
+        names = expected[category]
+        present = [score for name in names if (score := scores.get(name)) is not None]
         averages[category] = None
-        if absent:
-            missing[category] = absent
+        if len(present) == len(names):
+            averages[category] = math.fsum(present) / len(names)
         else:
-            means = [_mean([known[name] for name in names]) for names in members]
-            averages[category] = _mean(means)
+            missing[category] = [name for name in names if scores.get(name) is None]
     if set(MMBASE) <= set(averages):
         parts = [score for name in MMBASE if (score := averages[name]) is not None]
         averages["mmbase"] = None
         if len(parts) == len(MMBASE):
-            averages["mmbase"] = _mean(parts)
+            averages["mmbase"] = math.fsum(parts) / len(MMBASE)
         else:
             missing["mmbase"] = [name for name in MMBASE if averages[name] is None]
     return CategoryScores(averages, missing)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

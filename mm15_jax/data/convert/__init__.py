@@ -7,6 +7,7 @@ MODULES = tuple(
     importlib.import_module(f"{__name__}.{name}")
     for name in (
         "ai2d",
+        "caption_benchmarks",
         "captions",
         "code_pictures",
         "comparisons",
@@ -16,7 +17,6 @@ MODULES = tuple(
         "donut",
         "ferret_evaluation",
         "ferret_ui_evaluation",
-        "few_shot",
         "flickr30k_entities",
         "hub_benchmarks",
         "image_text_pairs",

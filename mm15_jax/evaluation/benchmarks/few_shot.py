@@ -6,19 +6,26 @@ MM1 scores VQAv2 and VizWiz on test-dev, whose answers are not public: validatio
 from mm15_jax.evaluation.benchmarks.row import Benchmark
 
 SHOTS = (0, 4, 8)
-_CAPTIONS = {"coco": "test", "nocaps": "validation", "textcaps": "validation"}
+# Name -> data set, split.
+_CAPTIONS = {
+    "coco": ("coco_karpathy", "test"),
+    "nocaps": ("nocaps_few_shot", "validation"),
+    "textcaps": ("textcaps", "validation"),
+}
 _QUESTIONS = ("vqav2", "textvqa", "vizwiz", "okvqa")
 
 
-def _captions(name: str, split: str, shots: int) -> Benchmark:
+def _captions(name: str, shots: int) -> Benchmark:
+    data, split = _CAPTIONS[name]
     return Benchmark(
         f"{name}_{shots}_shot",
         "captions",
         "few_shot",
         f"CIDEr of captions, {shots} shots",
-        data=f"mm1_{name}",
+        data=data,
         split=split,
         aggregate="cider",
+        prompt="caption",
         shots=shots,
         max_new_tokens=32,
     )
@@ -30,8 +37,9 @@ def _questions(name: str, shots: int) -> Benchmark:
         "general",
         "few_shot",
         f"VQA accuracy over ten annotators, {shots} shots",
-        data=f"mm1_{name}",
+        data=name,
         split="validation",
+        prompt="question",
         shots=shots,
         max_new_tokens=16,
     )
@@ -41,7 +49,7 @@ BENCHMARKS: tuple[Benchmark, ...] = tuple(
     row
     for shots in SHOTS
     for row in (
-        *(_captions(name, split, shots) for name, split in _CAPTIONS.items()),
+        *(_captions(name, shots) for name in _CAPTIONS),
         *(_questions(name, shots) for name in _QUESTIONS),
     )
 )

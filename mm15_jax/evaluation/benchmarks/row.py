@@ -52,8 +52,6 @@ class Benchmark:
       max_new_tokens: an answer is cut there; 0 for the experiment's own number.
       oracle: which scorer nobody here wrote the metric is held against in tests; "" for none.
       averaged: whether it counts in its category's average.
-      counts_as: benchmarks of one name here count in that average as one, by their mean (RefCOCO's
-        splits); "" for one that counts by itself.
     """
 
     name: str
@@ -70,7 +68,6 @@ class Benchmark:
     max_new_tokens: int = 0
     oracle: str = ""
     averaged: bool = True
-    counts_as: str = ""
 
     @property
     def data_sets(self) -> tuple[DataSet, ...]:

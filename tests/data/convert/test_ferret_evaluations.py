@@ -6,9 +6,8 @@ import pytest
 from mm15_jax.data.convert.ferret_evaluation import clean_names
 from mm15_jax.evaluation.metrics import score_answer
 from tests.data.convert.converted import convert, turns
+from tests.data.convert.fixtures.hub_sets import IMAGE, TEXT, cell, write_rows
 from tests.data.convert.fixtures.refer_benchmark_sets import FIXTURES
-from tests.data.convert.hub_rows import IMAGE, TEXT, cell, write_rows
-from tests.data.convert.pictures import picture
 
 ASK = "Is the object {} of the image a {} or a {}?"
 
@@ -80,7 +79,7 @@ def test_ferret_bench_of_the_hub_gives_the_same_questions(tmp_path):
     rows = [
         {
             "question_id": "0", "image_name": "000000000005.jpg",
-            "image": cell(picture(shade=5)), "category": category, "context": judge["context"],
+            "image": cell(5), "category": category, "context": judge["context"],
             "question": judge["question"], "gpt_answer": judge["reference"],
         }
         for category in ("refer_desc", "refer_reason", "ground_conv")
@@ -138,7 +137,7 @@ REFCOCO = {
 )
 def test_refcoco_is_read_from_the_hub_too(tmp_path, name, file, split):
     row = {
-        "question_id": "7", "image": cell(picture(64, 48)), "question": "Describe the area.",
+        "question_id": "7", "image": cell(), "question": "Describe the area.",
         "answer": ["left  man", "man in red"], "segmentation": [1.0], "iscrowd": 0,
         "bbox": [16.0, 12.0, 16.0, 12.0], "file_name": "COCO_train2014_000000000009_7.jpg",
     }  # fmt: skip
