@@ -1,9 +1,9 @@
 """Captions by which MM1 judges pre-training: COCO in Karpathy's splits, and NoCaps with shots.
 
 Formats: dataset_coco.json of Karpathy's caption_datasets.zip, {images: [{filepath, filename,
-cocoid, split, sentences: [{raw}]}]}, whose "restval" is trained on; NoCaps as in `captions`. NoCaps has no
-training split, from which shots are taken: about one picture in `HELD_FOR_SHOTS` of its validation
-split is kept for them, and is not scored (some 35 of 4,500).
+cocoid, split, sentences: [{raw}]}]}, whose "restval" is trained on; NoCaps as in `captions`.
+NoCaps has no training split to take shots from: about one picture in `HELD_FOR_SHOTS` of its
+validation split is kept for them, and is not scored (some 35 of 4,500).
 """
 
 from __future__ import annotations
