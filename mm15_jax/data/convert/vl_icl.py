@@ -54,7 +54,7 @@ class Task:
 
 def _any(generator: random.Random, support: Sequence[Record], query: Record) -> list[Shot]:
     return [
-        (_pictures(record), _text(record, "question"), _text(record, "answer"))
+        (_pictures(record), _question(record), _answer(record))
         for record in generator.sample(support, SHOTS)
     ]
 
@@ -68,14 +68,13 @@ def _with_operator(
         raise DataError(f"the operator {operator!r}, expected one of {', '.join(_OPERATORS)}")
     place = _OPERATORS.index(operator)
     return [
-        (_pictures(record), _text(record, "question"), str(record["answer"][place]))
-        for record in drawn
+        (_pictures(record), _question(record), str(record["answer"][place])) for record in drawn
     ]
 
 
 def _pairs(generator: random.Random, support: Sequence[Record], query: Record) -> list[Shot]:
     return [
-        (_pictures(record[kind]), _text(record[kind], "question"), _text(record[kind], "answer"))
+        (_pictures(record[kind]), _question(record[kind]), _answer(record[kind]))
         for record in generator.sample(support, SHOTS)
         for kind in ("same", "diff")
     ]
@@ -85,6 +84,10 @@ def _two_classes(generator: random.Random, support: Sequence[Record], query: Rec
     asked = query["answer"]
     other = generator.choice([name for name in query["classes"] if name != asked])
     order = (asked, other) if generator.choice([True, False]) else (other, asked)
+    for name in order:
+        count = len(query["support"][name]["images"])
+        if count < SHOTS:
+            raise DataError(f"the class {name!r} has {count} pictures, expected {SHOTS} or more")
     return [
         ([query["support"][name]["images"][number]], _NAMING, name)
         for number in range(SHOTS)
@@ -97,11 +100,15 @@ def _pictures(record: Record) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _text(record: Record, name: str) -> str:
-    text = str(record[name]).strip()
-    if not text:
-        raise DataError(f"an empty {name}")
-    return text
+def _question(record: Record) -> str:
+    return str(record["question"]).strip()
+
+
+def _answer(record: Record) -> str:
+    answer = str(record["answer"]).strip()
+    if not answer:
+        raise DataError("an empty answer")
+    return answer
 
 
 @functools.lru_cache(maxsize=8)
@@ -140,8 +147,8 @@ def _example(source: Source, task: Task, record: Record, shots: list[Shot]) -> E
 
     for names, question, answer in shots:
         show(names, f"{question}\nAnswer: {answer}\n")
-    answer = _text(record, "answer")
-    show(_pictures(record), f"{_text(record, 'question')}\nAnswer:")
+    answer = _answer(record)
+    show(_pictures(record), f"{_question(record)}\nAnswer:")
     segments.append(Text(answer, role="assistant", loss=True))
     metadata = {"answer": answer, "metric": task.metric}
     return Example(tuple(segments), task.name, str(record["id"]), "in_context", metadata)

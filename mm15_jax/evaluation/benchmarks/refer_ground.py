@@ -50,7 +50,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "refer_ground",
         "paper",
         "a judge's points for the answer, relative to its points for GPT-4's, over three kinds",
-        aggregate="subset_mean",
+        aggregate="ferret_bench",
         judge="ferret_bench",
         max_new_tokens=512,
     ),
