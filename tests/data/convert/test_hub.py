@@ -119,7 +119,8 @@ def test_seed_bench_of_its_publisher_is_the_same(tmp_path):
 
 def test_pope_reads_one_of_its_two_copies_of_the_questions(tmp_path):
     good, bad = made("pope", tmp_path)
-    assert set(good) == {"adversarial/1", "adversarial/2", "popular/1", "random/1"}
+    numbers = {"adversarial": (1, 2), "popular": (1,), "random": (1, 2)}
+    assert set(good) == {f"{name}/{n}" for name, found in numbers.items() for n in found}
     assert turns(good["popular/1"]) == [("Is there a snowboard in the image?" + SHORT, "Yes")]
     assert good["random/1"].metadata["subset"] == "random" and len(bad) == 1
 
