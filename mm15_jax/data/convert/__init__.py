@@ -7,6 +7,7 @@ MODULES = tuple(
     importlib.import_module(f"{__name__}.{name}")
     for name in (
         "ai2d",
+        "benchmark_sets",
         "captions",
         "code_pictures",
         "comparisons",
@@ -15,7 +16,6 @@ MODULES = tuple(
         "document_tars",
         "donut",
         "flickr30k_entities",
-        "hub_benchmarks",
         "image_text_pairs",
         "instructions",
         "interleaved",

@@ -79,6 +79,7 @@ def _wtq(maker: Maker, record: Any) -> Example:
         return maker.dialogue(table.removesuffix(".csv"), _wtq_table(maker, table), turns)
     identity, question, table, answer, canon = record
     items = _wtq_answers(answer)
+    meaning: dict[str, Any] = {"canon": _wtq_answers(canon)} if canon else {}
     return maker.short(
         identity,
         _wtq_table(maker, table),
@@ -86,7 +87,7 @@ def _wtq(maker: Maker, record: Any) -> Example:
         items,  # all of them are the answer
         "denotation",
         target=", ".join(items),
-        **({"canon": _wtq_answers(canon)} if canon else {}),
+        **meaning,
     )
 
 

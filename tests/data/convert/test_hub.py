@@ -13,7 +13,7 @@ from tests.data.convert.fixtures.hub_sets import FIXTURES, IMAGE, TEXT, cell, wr
 
 SHORT, LETTER = prompts.SHORT_ANSWER, prompts.OPTION_LETTER
 MODULES = {
-    **dict.fromkeys(FIXTURES, "hub_benchmarks"),
+    **dict.fromkeys(FIXTURES, "benchmark_sets"),
     **dict.fromkeys(("mmmu", "mathvista"), "knowledge_benchmarks"),
     **dict.fromkeys(("textvqa", "docvqa", "infovqa"), "text_reading"),
     "ai2d": "ai2d",
@@ -62,7 +62,7 @@ def test_both_layouts_ask_alike_and_score_alike(tmp_path, name):
 def test_another_layout_is_answered_with_what_is_there(tmp_path):
     write_rows(tmp_path / "data/test-0.parquet", {"picture": IMAGE, "question": TEXT}, [{}])
     with pytest.raises(ValueError, match=r"no column question_id, category.*it has picture, "):
-        convert("hub_benchmarks", "mme", "test", tmp_path)
+        convert("benchmark_sets", "mme", "test", tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="expected mmmu: of MMMU/MMMU"):
         registry.get("mmmu").parts("validation", Source(tmp_path / "empty"))
