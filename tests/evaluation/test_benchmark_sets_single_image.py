@@ -14,11 +14,7 @@ from tests.data.convert.fixtures import all_fixtures
 from tests.data.convert.fixtures.hub_copies import COPIES
 
 CATEGORIES = ("general", "text_rich", "knowledge")
-ROWS = [
-    row
-    for row in benchmarks.TABLE
-    if row.suite == "paper" and row.category in CATEGORIES and row.data_set
-]
+ROWS = [row for row in benchmarks.TABLE if row.suite == "paper" and row.category in CATEGORIES]
 NAMES = [row.name for row in ROWS]
 RULED = [row.name for row in ROWS if not row.judge]
 FIXTURES = all_fixtures()
@@ -35,14 +31,15 @@ def prepare(name, fixture, source, out):
 def data_dir(tmp_path_factory):
     root = tmp_path_factory.mktemp("benchmarks")
     for row in ROWS:
-        name = row.data_set
+        [data] = row.data_sets
+        name = data.data_set
         prepare(name, FIXTURES[name], root / "in" / name, root / "out")
     return root / "out"
 
 
 def examples(data_dir, name):
-    row = benchmarks.find(name)
-    return [e for e in open_dataset(data_dir / row.data_set / row.split) if "metric" in e.metadata]
+    [data] = benchmarks.find(name).data_sets
+    return list(open_dataset(data_dir / data.data_set / data.split))
 
 
 def truth_of(example):

@@ -7,6 +7,7 @@ MODULES = tuple(
     importlib.import_module(f"{__name__}.{name}")
     for name in (
         "ai2d",
+        "benchmark_sets",
         "caption_benchmarks",
         "captions",
         "code_pictures",
@@ -18,7 +19,6 @@ MODULES = tuple(
         "ferret_evaluation",
         "ferret_ui_evaluation",
         "flickr30k_entities",
-        "hub_benchmarks",
         "image_text_pairs",
         "instructions",
         "interleaved",

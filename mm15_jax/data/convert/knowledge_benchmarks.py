@@ -70,7 +70,7 @@ def _mmmu(maker: Maker, place: str, row: Row) -> Example:
         asked, target = f"{lines}\n{prompts.OPTION_LETTER}", answer
         metadata |= {
             "answer": answer,
-            "metric": "multiple_choice",
+            "metric": "mmmu_choice",
             "choices": unmistakable(options),
         }
     else:
@@ -117,6 +117,9 @@ def _mathvista(maker: Maker, place: str, row: Row) -> Example:
     if row["question_type"] == "multi_choice":
         if answer not in choices:
             raise DataError(f"the answer {answer!r} is none of the choices")
+        # MathVista's evaluation takes an answer that is a choice as that choice: of letters too.
+        named = any(len(choice) == 1 and choice.isalpha() for choice in choices)
+        letter = prompts.letter_of(list(choices).index(answer))
         return maker.short(
             row["pid"],
             picture,
@@ -124,7 +127,7 @@ def _mathvista(maker: Maker, place: str, row: Row) -> Example:
             answer,
             "mathvista",
             prompt="",
-            target=prompts.letter_of(list(choices).index(answer)),
+            target=answer if named else letter,
             choices=list(choices),
             **facts,
         )

@@ -24,6 +24,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "paper",
         "options named rightly, open answers with the truth in them",
         split="validation",
+        aggregate="mmmu",
         max_new_tokens=128,
     ),
     Benchmark(

@@ -13,7 +13,7 @@ from tests.data.convert.fixtures.hub_sets import FIXTURES, IMAGE, TEXT, cell, wr
 
 SHORT, LETTER = prompts.SHORT_ANSWER, prompts.OPTION_LETTER
 MODULES = {
-    **dict.fromkeys(FIXTURES, "hub_benchmarks"),
+    **dict.fromkeys(FIXTURES, "benchmark_sets"),
     **dict.fromkeys(("mmmu", "mathvista"), "knowledge_benchmarks"),
     **dict.fromkeys(("textvqa", "docvqa", "infovqa"), "text_reading"),
     "ai2d": "ai2d",
@@ -62,7 +62,7 @@ def test_both_layouts_ask_alike_and_score_alike(tmp_path, name):
 def test_another_layout_is_answered_with_what_is_there(tmp_path):
     write_rows(tmp_path / "data/test-0.parquet", {"picture": IMAGE, "question": TEXT}, [{}])
     with pytest.raises(ValueError, match=r"no column question_id, category.*it has picture, "):
-        convert("hub_benchmarks", "mme", "test", tmp_path)
+        convert("benchmark_sets", "mme", "test", tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="expected mmmu: of MMMU/MMMU"):
         registry.get("mmmu").parts("validation", Source(tmp_path / "empty"))
@@ -119,7 +119,8 @@ def test_seed_bench_of_its_publisher_is_the_same(tmp_path):
 
 def test_pope_reads_one_of_its_two_copies_of_the_questions(tmp_path):
     good, bad = made("pope", tmp_path)
-    assert set(good) == {"adversarial/1", "adversarial/2", "popular/1", "random/1"}
+    numbers = {"adversarial": (1, 2), "popular": (1,), "random": (1, 2)}
+    assert set(good) == {f"{name}/{n}" for name, found in numbers.items() for n in found}
     assert turns(good["popular/1"]) == [("Is there a snowboard in the image?" + SHORT, "Yes")]
     assert good["random/1"].metadata["subset"] == "random" and len(bad) == 1
 
