@@ -1,7 +1,8 @@
-"""mm15 eval --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--set key=value ...]
+"""mm15 eval --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--paper] [--set key=value ...]
 
 Scores a run on held-out data: benchmark names, categories (text_rich), suites (mini) or all,
 separated by commas. Resumes: an answer that the same parameters gave is not asked for again.
+--paper puts the scores beside the paper's, in its tables, and writes paper_tables.md.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ def define_flags(flags) -> None:
     common.define_data_dir(flags)
     common.define_string(flags, "run_dir", None, "the run to score")
     common.define_string(flags, "benchmarks", None, "names, categories, suites or all; by comma")
+    absl_flags.DEFINE_boolean(
+        "paper", False, "print the paper's tables that have one of the scores", flag_values=flags
+    )
+    absl_flags.DEFINE_boolean(
+        "peers", False, "with --paper: MM1 and models of others too", flag_values=flags
+    )
     absl_flags.DEFINE_enum(
         "split",
         "test",
@@ -39,6 +46,8 @@ def main(arguments, flags) -> int:
     run_dir, config = common.run_config(flags.run_dir)
     if arguments and arguments != [config.name]:
         raise ValueError(f"{run_dir} is a run of {config.name}, not of {' '.join(arguments)}")
+    if flags.peers and not flags.paper:
+        raise ValueError("--peers adds models to the tables of --paper, which is not given")
     config = apply_overrides(config, flags.set)
     validate(config)
     names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
@@ -47,13 +56,31 @@ def main(arguments, flags) -> int:
     resolve(names)  # a mistyped name is told before parameters are read
     data_dir = to_path(flags.data_dir or common.DATA_DIR)
     results = evaluate_run(run_dir, config, data_dir, names, flags.split)
+    tables = _paper_tables(run_dir, config, results, flags.peers) if flags.paper else []
     if flags.json:
-        print(json.dumps(results.to_json(), indent=1))
+        from mm15_jax.evaluation.paper_render import to_dict
+
+        paper = {"paper": [to_dict(table) for table in tables]} if flags.paper else {}
+        print(json.dumps(results.to_json() | paper, indent=1))
     else:
+        from mm15_jax.evaluation.paper_render import print_tables
         from mm15_jax.evaluation.score_table import print_scores
 
         print_scores(results)
+        print_tables(tables)
+        if flags.paper and not tables:
+            print("None of these scores is in tables 4 to 12 of the paper.")
     return 0
+
+
+def _paper_tables(run_dir, config, results, peers):
+    """The paper's tables with these scores; as Markdown they also go into the run directory."""
+    from mm15_jax.evaluation.paper_render import write_tables
+    from mm15_jax.evaluation.paper_tables import paper_tables
+
+    tables = paper_tables(results, peers=peers, name=config.name)
+    write_tables(run_dir, tables, results.split)
+    return tables
 
 
 def evaluate_run(run_dir, config, data_dir, names, split="test", out_dir=None):

@@ -6,7 +6,15 @@ paper.table(2).row("7").settings               # {"train_n_min": 4, ...}
 paper.models_of_family("3b")                   # MM1.5-3B, MM1.5-Video-3B, ...
 """
 
-from mm15_jax.paper.averages import Average, Averaged, average, averages, evaluate, lookup_of_model
+from mm15_jax.paper.averages import (
+    Average,
+    Averaged,
+    Lookup,
+    average,
+    averages,
+    evaluate,
+    lookup_of_model,
+)
 from mm15_jax.paper.figures import Difference, Figure, FigureValue, figure, figures
 from mm15_jax.paper.tables import (
     LINES,
@@ -28,7 +36,7 @@ from mm15_jax.paper.tables import (
 
 __all__ = [
     "LINES", "Average", "Averaged", "Cell", "Column", "Difference", "Figure", "FigureValue",
-    "Model", "Note", "Row", "Table", "average", "averages", "benchmarks", "cell", "evaluate",
-    "figure", "figures", "lookup_of_model", "model", "models", "models_of_family", "notes",
-    "table", "tables",
+    "Lookup", "Model", "Note", "Row", "Table", "average", "averages", "benchmarks", "cell",
+    "evaluate", "figure", "figures", "lookup_of_model", "model", "models", "models_of_family",
+    "notes", "table", "tables",
 ]  # fmt: skip
