@@ -118,18 +118,3 @@ def score_answer(answer: str, example: Example) -> float:
     if name not in METRICS:
         raise unknown("metric", str(name), METRICS)
     return METRICS[name](answer, example)
-
-
-def mean_and_error(scores: Sequence[float]) -> tuple[float, float]:
-    """Mean of per-example scores and its standard error (sample deviation / sqrt n).
-
-    Raises:
-      ValueError: no scores.
-    """
-    if not scores:
-        raise ValueError("no scores to average, expected at least one")
-    mean = math.fsum(scores) / len(scores)
-    if len(scores) == 1:
-        return mean, 0.0
-    variance = math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1)
-    return mean, math.sqrt(variance / len(scores))
