@@ -59,7 +59,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _date(text: str) -> tuple[int, int, int] | None:
-    """ "1998-xx-05" as (1998, -1, 5)."""
+    """Year, month and day of a text such as "1998-xx-05", here (1998, -1, 5)."""
     parts = text.lower().split("-")
     if len(parts) != 3 or "_" in text:
         return None
@@ -120,9 +120,8 @@ def same_denotation(
     """
     if canons is not None and len(canons) != len(truths):
         raise ValueError(f"{len(canons)} canonical values of {len(truths)} items")
-    expected = _distinct(
-        [_value(t, c) for t, c in zip(truths, canons or [None] * len(truths), strict=True)]
-    )
+    meanings: Sequence[str | None] = canons or [None] * len(truths)
+    expected = _distinct([_value(t, m) for t, m in zip(truths, meanings, strict=True)])
     given = _distinct([_value(item) for item in items])
     return len(expected) == len(given) and all(
         any(_matches(truth, value) for value in given) for truth in expected

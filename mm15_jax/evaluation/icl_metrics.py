@@ -28,7 +28,7 @@ def icl_number(answer: str, references: Sequence[str]) -> float:
     """1 if the first run of digits in the answer's first sentence is a reference, else 0.
 
     VL-ICL's rule for both operator inductions. A minus sign is no part of a run of digits, so that
-    a negative reference is never met; the published ones are not negative.
+    a negative reference is never met.
     """
     digits = re.search(r"\d+", _first_sentence(answer))
     return icl_exact(digits.group() if digits else "", references)
@@ -42,10 +42,7 @@ def icl_contains(answer: str, references: Sequence[str]) -> float:
     """
     given = _first_sentence(answer).lower()
     for reference in references:
-        if reference.lower() == "no":
-            right = "yes" not in given
-        else:
-            right = reference.lower() in given
-        if right:
+        wanted = reference.lower()
+        if "yes" not in given if wanted == "no" else wanted in given:
             return 1.0
     return 0.0

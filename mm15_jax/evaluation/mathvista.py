@@ -111,7 +111,9 @@ def mathvista(
     extraction = extract_mathvista(answer, choices, answer_type)
     if not extraction:
         return 0.0
-    given = normalise_mathvista(extraction, choices, answer_type, precision)
+    given: str | None = extraction
+    if extraction not in choices:  # else it could be taken for a letter, or have one in brackets
+        given = normalise_mathvista(extraction, choices, answer_type, precision)
     if given is None:
         return 0.0
     truths = (

@@ -9,10 +9,7 @@ from __future__ import annotations
 import re
 
 # What pycocoevalcap drops of the tokenizer's words.
-PUNCTUATION = frozenset(
-    ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-"]
-    + [".", "?", "!", ",", ":", "-", "--", "...", ";"]
-)
+PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
 _DROPPED = re.compile(r'"|\.{2,}')  # quotes and ellipses have many forms
 _ESCAPES = {
     "(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-",
@@ -22,7 +19,7 @@ _ESCAPES = {
 _ABBREVIATIONS = """
 jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri
 dr mr mrs ms prof gen sen rep gov lt col capt sgt rev hon pres jr sr bros ph.d
-st ave blvd rd mt ft no nos vol fig pp vs etc inc ltd co corp cos dept est assn
+st ave blvd rd mt ft vol fig pp vs etc inc ltd co corp cos dept est assn al
 e.g i.e a.m p.m b.c a.d u.s u.k u.n p.s d.c
 """.split()  # noqa: SIM905
 _PAIRS = {
@@ -31,24 +28,25 @@ _PAIRS = {
     "'tis": ("'t", "is"), "'twas": ("'t", "was"), "d'ye": ("d'", "ye"),
 }  # fmt: skip
 _CLITIC = re.compile(r"(.+?)(n't|'(?:s|re|ve|ll|d|m))$")
+_SHORT = "|".join(map(re.escape, _ABBREVIATIONS))
 _TOKEN = re.compile(
-    r"""
+    rf"""
       https?://\S+ | www\.\S+                                # addresses
     | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
     | (?<![\w'])[-+]?\d*(?:[.,:]\d+)+                       # 1,000  3.5  10:30 am
     | \d+(?:/\d+)+                                          # 1/2  12/25/2010
-    | (?:[^\W\d_]\.){2,}                                    # u.s.
-    | (?:%s)\.(?=\s+\S|$)                                   # mr.
-    | [^\W\d_]\.(?=\s+\S)                                  # j. smith
+    | (?:[^\W\d_]\.){{2,}}                                    # u.s.
+    | (?i:(?:{_SHORT})\.(?=\s+\S|$) | no\.(?=\s+\d))             # mr.
+    | [A-Z]+(?:&[A-Z]+)+                                    # AT&T
+    | (?<!\w)[^\W\d_]\.(?=\s+\S|$)                         # J. Smith
     | 'n' | 'n(?=\s)
     | y'(?=all\b)
     | [#@][^\W\d]\w*                                        # #dog
     | [^\W_]\w*(?:'(?!n')[^\W_]\w*|-\w+|/[^\W\d_]\w*|\.[^\W\d_]\w*|\.\d+-\w+)*
     | '(?:[smd]|re|ve|ll|em|til|tis|twas|cause|\d\ds?)\b
     | \.\d+                                                # mm1 .5
-    | \.{2,} | -{2,} | \*+ | _+ | \#+ | [?!]+ | [^\s\w]
-    """
-    % "|".join(map(re.escape, _ABBREVIATIONS)),
+    | \.{{2,}} | -{{2,}} | \*+ | _+ | \#+ | [?!]+ | [^\s\w]
+    """,
     re.VERBOSE,
 )
 _STRAIGHT = str.maketrans({"’": "'", "‘": "'", "`": "'", "“": '"', "”": '"', "´": "'"})
@@ -61,8 +59,8 @@ def words_of(caption: str) -> list[str]:
       caption: one or more sentences, in English.
     """
     words: list[str] = []
-    for token in _TOKEN.findall(caption.lower().translate(_STRAIGHT)):
-        words += _split(token)
+    for token in _TOKEN.findall(caption.translate(_STRAIGHT)):
+        words += _split(token.lower())
     return [word for word in words if word not in PUNCTUATION and not _DROPPED.fullmatch(word)]
 
 

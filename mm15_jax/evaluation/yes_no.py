@@ -13,7 +13,7 @@ _FIRST_WORD = re.compile(r"[\W_]*([^\W_]+(?:['’-][^\W_]+)*)")
 
 
 def read_yes_no(answer: str) -> str | None:
-    """ "yes" or "no" if that is the answer's first word, in any case; else None.
+    """Reads "yes" or "no" if that is the answer's first word, in any case; else None.
 
     "Yes.", "**No**" and "yes, there is" are read; "Nothing", "no-one", "not sure" and
     "the answer is yes" are not: what follows a first word may say anything.
