@@ -81,8 +81,11 @@ def _value(text: str, canon: str | None = None) -> _Value:
         meaning = _date(canon or text)
         if isinstance(meaning, tuple) and meaning[1] == meaning[2] == -1:
             meaning = meaning[0]
-    if not text and isinstance(meaning, int | float):
-        return str(meaning), meaning
+    if not text and meaning is not None:  # an empty item is written as what it means
+        parts = meaning if isinstance(meaning, tuple) else (meaning,)
+        return "-".join("xx" if part == -1 and len(parts) > 1 else str(part) for part in parts), (
+            meaning
+        )
     return normalise_item(text), meaning
 
 

@@ -59,7 +59,7 @@ def words_of(caption: str) -> list[str]:
       caption: one or more sentences, in English.
     """
     words: list[str] = []
-    for token in _TOKEN.findall(caption.translate(_STRAIGHT)):
+    for token in _TOKEN.findall(caption.replace("&amp;", "&").translate(_STRAIGHT)):
         words += _split(token.lower())
     return [word for word in words if word not in PUNCTUATION and not _DROPPED.fullmatch(word)]
 
