@@ -22,7 +22,7 @@ def main(directory: str) -> None:
         if answers.count(None) == len(answers):
             raise SystemExit(f"{name} has no answer: see setup.sh on what is missing")
         rows = ",\n  ".join(
-            json.dumps([case, answer], ensure_ascii=False)
+            json.dumps([case, answer], ensure_ascii=False, separators=(",", ":"))
             for case, answer in zip(cases[name], answers, strict=True)
         )
         lines.append(f' "{name}": [\n  {rows}\n ]')

@@ -77,8 +77,8 @@ def mme(rng):
     cases = []
     for _ in range(200):
         rows = []
-        for subtask in rng.sample(SUBTASKS, rng.randint(1, 4)):
-            for picture in range(rng.randint(1, 3)):
+        for subtask in rng.sample(SUBTASKS, rng.randint(1, 3)):
+            for picture in range(rng.randint(1, 2)):
                 for truth in ("Yes", "No"):
                     answer = rng.choice([truth, truth, "Yes", "no", "No, it is not", "maybe"])
                     rows.append([f"{picture}", subtask, answer, truth])
