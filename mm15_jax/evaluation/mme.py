@@ -51,9 +51,10 @@ def mme(rows: Sequence[Row]) -> Aggregated:
       (P + C) / 28; parts perception, cognition, and of each subtask acc and acc+ (0-100).
 
     Raises:
-      ValueError: an unknown subset, or a row without group or subset.
+      ValueError: no rows, an unknown subset, or a row without group or subset.
     """
     parts: dict[str, float] = {"perception": 0.0, "cognition": 0.0}
+    scores_of(rows)
     variance, odd = 0.0, 0
     subsets = by_subset(rows)
     for subset, members in subsets.items():

@@ -35,7 +35,7 @@ def test_goldens_are_many_and_of_both_kinds(name):
     count = sum(len(case[0]) for case in cases) if name in CORPORA else len(known)
     assert count >= 200
     if all(isinstance(answer, bool | float | int) for answer in known):
-        assert min(known) == 0 and max(known) >= 1
+        assert min(known) == 0 and max(known) > 0.4
         share = sum(answer > 0 for answer in known) / len(known)
         assert 0.05 < share < 0.98, share
     else:
@@ -45,7 +45,9 @@ def test_goldens_are_many_and_of_both_kinds(name):
 @pytest.mark.parametrize("name", OURS)
 def test_ours_is_the_oracles_but_for_what_is_documented(name):
     agree, reasons, wrong = compare(name, *split(GOLDENS[name]))
-    assert not wrong, f"{len(wrong)} differ without a reason, first (case, theirs, ours): {wrong[0]}"
+    assert not wrong, (
+        f"{len(wrong)} differ without a reason, first (case, theirs, ours): {wrong[0]}"
+    )
     assert agree > 100 or name in CORPORA
     assert all(reasons.values()), f"a reason that no case has: {reasons}"
 
@@ -89,4 +91,6 @@ def test_ours_is_the_live_oracles_on_other_cases(live, name):
         pytest.skip("no python2.7 when the environment was made")
     assert found["versions"]["lmms_eval"] == GOLDENS["versions"]["lmms_eval"]
     _, _, wrong = compare(name, cases[name], found["answers"][name])
-    assert not wrong, f"{len(wrong)} differ without a reason, first (case, theirs, ours): {wrong[0]}"
+    assert not wrong, (
+        f"{len(wrong)} differ without a reason, first (case, theirs, ours): {wrong[0]}"
+    )

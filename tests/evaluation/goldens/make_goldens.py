@@ -1,7 +1,7 @@
 """Writes metrics.json: scores that other people's evaluation code gives to many cases.
 
-    sh tests/evaluation/oracles/setup.sh DIR
-    python -m tests.evaluation.goldens.make_goldens DIR
+sh tests/evaluation/oracles/setup.sh DIR
+python -m tests.evaluation.goldens.make_goldens DIR
 """
 
 import json

@@ -52,6 +52,7 @@ def cider_of_words(rng):
     words = "a the dog cat on in red mat sits runs".split()  # noqa: SIM905
     cases = []
     for pictures in [1, 1, 2, *(rng.randint(2, 6) for _ in range(57))]:
+
         def text(least=1):
             return " ".join(rng.choices(words, k=rng.randint(least, 12)))
 
@@ -63,7 +64,9 @@ def cider_of_words(rng):
 def pope_f1(rng):
     cases = [[[["no", "yes"], ["no", "no"]]], [[["yes", "no"]]]]
     for number in range(200):
-        answers = ["yes", "no", "Yes", "No"] if number % 2 else ["yes", "no", "No.", "Yes, it is", "x"]
+        answers = (
+            ["yes", "no", "Yes", "No"] if number % 2 else ["yes", "no", "No.", "Yes, it is", "x"]
+        )
         rows = [[rng.choice(answers), rng.choice(["yes", "no"])] for _ in range(rng.randint(1, 12))]
         cases.append([rows])
     return cases

@@ -128,7 +128,9 @@ def pope_f1(cases):
     answers = []
     for (rows,) in cases:
         results = [
-            utils.pope_process_results({"answer": truth, "question_id": 0}, [answer])["pope_f1_score"]
+            utils.pope_process_results({"answer": truth, "question_id": 0}, [answer])[
+                "pope_f1_score"
+            ]
             for answer, truth in rows
         ]
         names = ("accuracy", "precision", "recall", "f1_score")
