@@ -109,9 +109,21 @@ class VideoFile:
         Raises:
           ValueError: if one of them cannot be decoded.
         """
+        for start, run in self._runs(numbers):
+            yield from self._decode_run(start, run)
+
+    def cost(self, numbers: Sequence[int]) -> int:
+        """Packets that the decoder is given for frames, those that it may skip included."""
+        return sum(
+            max(self._places[number] for number in run) + 1 - start
+            for start, run in self._runs(numbers)
+        )
+
+    def _runs(self, numbers: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+        """Frames by the keyframe that decoding has to begin with."""
         keys = [place for place, packet in enumerate(self._packets) if packet.is_keyframe]
         for start, run in itertools.groupby(numbers, lambda n: self._keyframe(keys, n)):
-            yield from self._decode_run(start, list(run))
+            yield start, list(run)
 
     def _keyframe(self, keys: list[int], number: int) -> int:
         """Place of the last keyframe that is neither decoded nor shown after a frame.
