@@ -77,23 +77,45 @@ def run_config(run_dir: str | None) -> tuple[pathlib.Path, ExperimentConfig]:
     return path, run.read_config(path)
 
 
-def generator(run_dir: pathlib.Path, config: ExperimentConfig):
-    """The newest parameters of a run, ready to answer."""
+def define_checkpoint(flags: absl_flags.FlagValues) -> None:
+    """Adds --checkpoint: which parameters of a run answer."""
+    absl_flags.DEFINE_enum(
+        "checkpoint",
+        "latest",
+        ["latest", "best"],
+        "the newest parameters, or the best by eval.during.keep_best",
+        flag_values=flags,
+    )
+
+
+def generator(run_dir: pathlib.Path, config: ExperimentConfig, which: str = "latest"):
+    """Parameters of a run, ready to answer; over the mesh where there are several devices."""
     import jax
 
     from mm15_jax.checkpoint import run
     from mm15_jax.infer.generate import Generator
     from mm15_jax.inputs.tokenizer import load_tokenizer
+    from mm15_jax.parallel.mesh import config_for, make_mesh
     from mm15_jax.parallel.startup import start_jax
-    from mm15_jax.train.state import compute_dtype
+    from mm15_jax.train.state import abstract_params, compute_dtype
 
-    start_jax()
+    start_jax(join=True)
+    config = config_for(config)
+    mesh = make_mesh(config.mesh) if jax.device_count() > 1 else None
+    strategy = config.mesh.strategy
     return Generator(
-        run.load_params(run_dir, config),
+        run.load_params(
+            run_dir,
+            config,
+            abstract_params(config.model, mesh, strategy) if mesh else None,
+            which,
+        ),
         config.model,
         config.inputs,
         load_tokenizer(config.inputs.tokenizer),
         dtype=compute_dtype(config.train.compute_dtype, jax.default_backend()),
         n_min=config.eval.n_min,
         n_max=config.eval.n_max,
+        mesh=mesh,
+        strategy=strategy,
     )
