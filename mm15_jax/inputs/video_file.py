@@ -81,19 +81,38 @@ class VideoFile:
         span = self.times[-1] - self.times[0]
         spacing = -(-span // max(len(shown) - 1, 1)) or 1
         self.end = self.times[-1] + (packets[self._places[-1]].duration or spacing)
-        unit = self._stream.time_base or Fraction(0)
-        self.seconds = float((self.end - self.times[0]) * unit)
+        self._unit = self._stream.time_base or Fraction(1, 25)  # s; MPEG's where none is written
+        self.seconds = float((self.end - self.times[0]) * self._unit)
 
-    def at_midpoints(self, count: int) -> list[int]:
+    def at_midpoints(self, count: int, excerpt: tuple[float, float] | None = None) -> list[int]:
         """Numbers of the frames on screen at the midpoints of `count` equal intervals of the clip.
 
         All frames, once, if there are not more than `count`. In whole numbers: a tie may not fall
         one way here and another way there.
+
+        Args:
+          count: how many.
+          excerpt: from and to which second after the first frame; None: the whole clip.
+
+        Raises:
+          ValueError: if the excerpt is not in the clip.
         """
-        if len(self.times) <= count:
-            return list(range(len(self.times)))
-        length = self.end - self.times[0]
-        moments = (self.times[0] + (2 * i + 1) * length // (2 * count) for i in range(count))
+        begin, end = self.times[0], self.end
+        if excerpt is not None:
+            start, stop = excerpt
+            if not 0 <= start < stop or start >= self.seconds:
+                raise ValueError(
+                    f"An excerpt from {start} to {stop} s of a video of {self.seconds:.2f} s."
+                )
+            begin, end = (
+                min(begin + round(Fraction(second) / self._unit), self.end)
+                for second in (start, stop)
+            )
+        first = max(bisect.bisect_right(self.times, begin) - 1, 0)
+        last = max(bisect.bisect_left(self.times, end), first + 1)
+        if last - first <= count:
+            return list(range(first, last))
+        moments = (begin + (2 * i + 1) * (end - begin) // (2 * count) for i in range(count))
         return [bisect.bisect_right(self.times, moment) - 1 for moment in moments]
 
     def decode(self, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray, tuple[int, int]]]:

@@ -28,6 +28,8 @@ MODULES = tuple(
         "tables",
         "text",
         "text_reading",
+        "video_benchmarks",
+        "video_sets",
         "visual_genome",
         "vqa",
     )
