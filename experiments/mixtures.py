@@ -111,6 +111,12 @@ MIXTURES: dict[str, Mixture] = {
         Group("multi_image", 0.1, MULTI_IMAGE),
         Group("text", 0.1, TEXT_ONLY),
     ),
+    # Section 5, by the paper's numbers of examples.
+    "video_sft": (
+        Group("sharegptvideo", 556.0, ("sharegptvideo",)),
+        Group("videochat2", 225.0, ("videochat2",)),
+        Group("activitynet_qa", 31.5, ("activitynet_qa",)),
+    ),
     # The miniature: generated, every capability of the paper.
     "nano_encoder": (Group("encoder", 1.0, ("mini_glyphs",)),),
     "nano_text": (Group("text", 1.0, ("mini_text", "mini_instructions"), (0.8, 0.2)),),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-STAGES = ("encoder", "text", "pretrain", "continual", "sft")
+# "evaluation" trains nothing: a run of the experiment in `init_from` is asked as it is.
+STAGES = ("encoder", "text", "pretrain", "continual", "sft", "evaluation")
 
 # What a layer keeps for the backward pass, from the least memory to the most; "offload_context"
 # keeps as "context" does, in the host's memory. Their meaning is in model/remat.py.
