@@ -139,6 +139,14 @@ MIXTURES: dict[str, Mixture] = {
         Group("multi_image", 0.12, ("mini_compare",)),
         Group("text", 0.04, ("mini_instructions",)),
     ),
+    "nano_video_sft": (
+        Group(
+            "video",
+            1.0,
+            tuple(f"mini_video_{kind}" for kind in ("direction", "order", "count", "collide")),
+            (0.25,) * 4,
+        ),
+    ),
     # The open corpus at nano scale; whole pages and long texts are for larger models.
     "open_sft": (
         Group("general", 0.3, ("open_stamps", "open_handbook"), (0.95, 0.05)),
