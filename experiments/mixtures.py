@@ -111,6 +111,12 @@ MIXTURES: dict[str, Mixture] = {
         Group("multi_image", 0.1, MULTI_IMAGE),
         Group("text", 0.1, TEXT_ONLY),
     ),
+    # Section 5, by the paper's numbers of examples.
+    "video_sft": (
+        Group("sharegptvideo", 556.0, ("sharegptvideo",)),
+        Group("videochat2", 225.0, ("videochat2",)),
+        Group("activitynet_qa", 31.5, ("activitynet_qa",)),
+    ),
     # The miniature: generated, every capability of the paper.
     "nano_encoder": (Group("encoder", 1.0, ("mini_glyphs",)),),
     "nano_text": (Group("text", 1.0, ("mini_text", "mini_instructions"), (0.8, 0.2)),),
@@ -132,6 +138,14 @@ MIXTURES: dict[str, Mixture] = {
         Group("refer_ground", 0.16, ("mini_grounding", "mini_referring"), (0.7, 0.3)),
         Group("multi_image", 0.16, ("mini_compare",)),
         Group("text", 0.03, ("mini_instructions",)),
+    ),
+    "nano_video_sft": (
+        Group(
+            "video",
+            1.0,
+            tuple(f"mini_video_{kind}" for kind in ("direction", "order", "count", "collide")),
+            (0.25,) * 4,
+        ),
     ),
     # The open corpus at nano scale; whole pages and long texts are for larger models.
     "open_sft": (

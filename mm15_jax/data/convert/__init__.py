@@ -35,6 +35,8 @@ MODULES = tuple(
         "tables",
         "text",
         "text_reading",
+        "video_benchmarks",
+        "video_sets",
         "visual_genome",
         "vl_icl",
         "vqa",

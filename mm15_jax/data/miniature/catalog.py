@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mm15_jax.data.miniature import (
     charts,
+    clips,
     glyphs,
     knowledge,
     multi,
@@ -207,6 +208,15 @@ SETS: dict[str, GeneratedSet] = {
             text.instruction,
             6_000,
         ),
+        *(
+            GeneratedSet(f"mini_video_{build.__name__}", "video", description, build, 4_000)
+            for build, description in (
+                (clips.direction, "Where a moving shape is going."),
+                (clips.order, "Which of four shapes follows another in a clip."),
+                (clips.count, "How many shapes come in a clip, one after the other."),
+                (clips.collide, "Whether two shapes that meet come back or pass."),
+            )
+        ),
     )
 }
 
@@ -220,10 +230,11 @@ def tokenizer_corpus() -> Iterator[str]:
 
     Every question, answer and document of the first training examples, with pseudo-words and
     numbers written as separate characters (`words.spaced_out`), so that pieces are learned for the
-    templates only. The dense labels are left out: `words.LABEL_SYMBOLS` lists their symbols.
+    templates only. The dense labels are left out: `words.LABEL_SYMBOLS` lists their symbols; and
+    so are clips, whose questions have the words of the others.
     """
     for name, generated in SETS.items():
-        if name == "mini_glyphs":
+        if name == "mini_glyphs" or generated.category == "video":
             continue
         for example in generated.examples("train", range(_CORPUS_EXAMPLES)):
             for segment in example.segments:
