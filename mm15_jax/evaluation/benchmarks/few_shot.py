@@ -28,6 +28,7 @@ def _captions(name: str, shots: int) -> Benchmark:
         prompt="caption",
         shots=shots,
         max_new_tokens=32,
+        oracle="pycocoevalcap 1.2",
     )
 
 

@@ -17,6 +17,13 @@ _TASKS = (
 
 BENCHMARKS: tuple[Benchmark, ...] = tuple(
     # 15 new tokens, as VL-ICL's I2T_inference.py.
-    Benchmark(f"vl_icl_{task}", "in_context", "paper", _MEASURES, max_new_tokens=15)
+    Benchmark(
+        f"vl_icl_{task}",
+        "in_context",
+        "paper",
+        _MEASURES,
+        max_new_tokens=15,
+        oracle="VL-ICL: evals/eval.py",
+    )
     for task in _TASKS
 )

@@ -7,6 +7,7 @@ Flickr30k, LVIS-Ref and Ferret-Bench.
 from mm15_jax.evaluation.benchmarks.row import Benchmark, DataSet
 
 _BOX = "boxes with IoU above 0.5"
+_IOU = "lmms-eval 0.7.3: refcoco"
 # "RefCOCO (avg)" of table 4 is the plain mean of the five columns of table 7.
 _REFCOCO = tuple(
     DataSet(data, split, f"{data}_{split}")
@@ -28,6 +29,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         parts=_REFCOCO,
         aggregate="subset_mean",
         max_new_tokens=32,
+        oracle=_IOU,
     ),
     Benchmark(
         "flickr30k",
@@ -36,6 +38,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         f"{_BOX}, all boxes of a phrase as one",
         data="flickr30k_entities",
         max_new_tokens=32,
+        oracle=_IOU,
     ),
     Benchmark(
         "lvis_ref",
@@ -44,6 +47,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "things in boxes and at points named rightly of two names, the mean of both",
         aggregate="subset_mean",
         max_new_tokens=64,
+        oracle="Ferret: eval_lvis",
     ),
     Benchmark(
         "ferret_bench",

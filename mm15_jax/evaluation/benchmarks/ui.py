@@ -12,6 +12,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "CIDEr of summaries of screens, five references",
         aggregate="cider",
         max_new_tokens=48,
+        oracle="pycocoevalcap 1.2",
     ),
     Benchmark(
         "widget_captioning",
@@ -20,6 +21,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "CIDEr of captions of widgets, three references",
         aggregate="cider",
         max_new_tokens=32,
+        oracle="pycocoevalcap 1.2",
     ),
     Benchmark(
         "taperception",
