@@ -186,7 +186,10 @@ def video_sft() -> ExperimentConfig:
 
 def video_training_free() -> ExperimentConfig:
     """Asks the image model about clips as it is; nothing is trained."""
-    changes = {"name": "mm15_nano_video_training_free", "stage": "evaluation"}
+    changes: dict[str, object] = {
+        "name": "mm15_nano_video_training_free",
+        "stage": "evaluation",
+    }
     return replace_nested(video_sft(), changes)
 
 
