@@ -12,6 +12,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.metadata
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -268,7 +269,9 @@ def denotation(cases):
     if not python.exists():
         return [None] * len(cases)
     command = [str(python), "-B", "-c", _DENOTATION, str(SOURCES / "evaluator.py")]
-    run = subprocess.run(command, input=json.dumps(cases), text=True, capture_output=True)
+    run = subprocess.run(
+        command, input=json.dumps(cases), text=True, capture_output=True, check=False
+    )
     if run.returncode:
         raise RuntimeError(run.stderr)
     return [float(line) for line in run.stdout.split()]
@@ -350,7 +353,7 @@ def cider_of_words(cases):
 
 def cider(cases):
     """With Stanford's tokenizer, all in one run of Java."""
-    texts = [text for captions, groups in cases for text in [*captions, *sum(groups, [])]]
+    texts = [text for captions, groups in cases for text in [*captions, *itertools.chain(*groups)]]
     words = dict(zip(texts, _tokens(texts), strict=True))
     return [
         _cider([words[c] for c in captions], [[words[r] for r in group] for group in groups])
