@@ -1,7 +1,8 @@
-"""mm15 eval --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--set key=value ...]
+"""mm15 eval --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--paper] [--set key=value ...]
 
 Scores a run on held-out data: benchmark names, categories (text_rich), suites (mini) or all,
 separated by commas. Resumes: an answer that the same parameters gave is not asked for again.
+--paper puts the scores beside the paper's, in its tables, and writes paper_tables.md.
 """
 
 from __future__ import annotations
@@ -24,7 +25,21 @@ def define_flags(flags) -> None:
     common.define_set(flags)
     common.define_data_dir(flags)
     common.define_string(flags, "run_dir", None, "the run to score")
+    common.define_checkpoint(flags)
     common.define_string(flags, "benchmarks", None, "names, categories, suites or all; by comma")
+    absl_flags.DEFINE_integer(
+        "limit", None, "questions of each benchmark, the first ones", flag_values=flags
+    )
+    absl_flags.DEFINE_boolean("list", False, "print the table of benchmarks", flag_values=flags)
+    absl_flags.DEFINE_boolean(
+        "gallery", False, "write a page of mistakes into the run directory", flag_values=flags
+    )
+    absl_flags.DEFINE_boolean(
+        "paper", False, "print the paper's tables that have one of the scores", flag_values=flags
+    )
+    absl_flags.DEFINE_boolean(
+        "peers", False, "with --paper: MM1 and models of others too", flag_values=flags
+    )
     absl_flags.DEFINE_enum(
         "split",
         "test",
@@ -36,9 +51,14 @@ def define_flags(flags) -> None:
 
 def main(arguments, flags) -> int:
     """Prints the table of scores; scores.json and all answers go into the run directory."""
+    if flags.list:
+        print_benchmarks(flags.json)
+        return 0
     run_dir, config = common.run_config(flags.run_dir)
     if arguments and arguments != [config.name]:
         raise ValueError(f"{run_dir} is a run of {config.name}, not of {' '.join(arguments)}")
+    if flags.peers and not flags.paper:
+        raise ValueError("--peers adds models to the tables of --paper, which is not given")
     config = apply_overrides(config, flags.set)
     validate(config)
     names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
@@ -46,32 +66,97 @@ def main(arguments, flags) -> int:
         raise ValueError(f"{config.name} names no benchmarks; choose some with --benchmarks")
     resolve(names)  # a mistyped name is told before parameters are read
     data_dir = to_path(flags.data_dir or common.DATA_DIR)
-    results = evaluate_run(run_dir, config, data_dir, names, flags.split)
+    results = evaluate_run(
+        run_dir, config, data_dir, names, flags.split, limit=flags.limit, which=flags.checkpoint
+    )
+    from mm15_jax.parallel.startup import is_main  # brings JAX
+
+    if not is_main():
+        return 0
+    if flags.gallery:
+        from mm15_jax.evaluation.gallery import build_gallery
+
+        print(f"mistakes: {build_gallery(run_dir, flags.split)}", file=sys.stderr)
+    tables = _paper_tables(run_dir, config, results, flags.peers) if flags.paper else []
     if flags.json:
-        print(json.dumps(results.to_json(), indent=1))
+        from mm15_jax.evaluation.paper_render import to_dict
+
+        paper = {"paper": [to_dict(table) for table in tables]} if flags.paper else {}
+        print(json.dumps(results.to_json() | paper, indent=1))
     else:
+        from mm15_jax.evaluation.paper_render import print_tables
         from mm15_jax.evaluation.score_table import print_scores
 
         print_scores(results)
+        print_tables(tables)
+        if flags.paper and not tables:
+            print("None of these scores is in tables 4 to 12 of the paper.")
     return 0
 
 
-def evaluate_run(run_dir, config, data_dir, names, split="test", out_dir=None):
-    """Scores the newest parameters of a run; results also go into its (or another) directory."""
+def print_benchmarks(as_json: bool) -> None:
+    """The table of benchmarks: name, category, suite, metric and what it is held against."""
+    from mm15_jax.evaluation.benchmarks import TABLE
+
+    if as_json:
+        print(json.dumps([row.describe() for row in TABLE], indent=1))
+        return
+    import rich.console
+    import rich.table
+
+    table = rich.table.Table(title=f"{len(TABLE)} benchmarks")
+    for name in ("benchmark", "suite", "category", "a point of the score", "data", "oracle"):
+        table.add_column(name)
+    for row in TABLE:
+        facts = row.describe()
+        data = ", ".join(facts["data"])
+        table.add_row(row.name, row.suite, row.category, row.measures, data, row.oracle or "-")
+    rich.console.Console().print(table)
+
+
+def _paper_tables(run_dir, config, results, peers):
+    """The paper's tables with these scores; as Markdown they also go into the run directory."""
+    from mm15_jax.evaluation.paper_render import write_tables
+    from mm15_jax.evaluation.paper_tables import paper_tables
+
+    tables = paper_tables(results, peers=peers, name=config.name)
+    write_tables(run_dir, tables, results.split)
+    return tables
+
+
+def evaluate_run(
+    run_dir, config, data_dir, names, split="test", out_dir=None, limit=None, which="latest"
+):
+    """Scores parameters of a run; results also go into its (or another) directory."""
     from mm15_jax.evaluation.runner import evaluate
 
-    generator = common.generator(run_dir, config)
+    judge = _judge([row.name for row in resolve(names) if row.judge])
+    generator = common.generator(run_dir, config, which)
     return evaluate(
         generator,
         data_dir,
         names,
         split=split,
-        limit=config.eval.examples,
+        limit=limit or config.eval.examples,
         out_dir=out_dir or run_dir,
         max_new_tokens=config.eval.max_new_tokens,
         batch_size=config.eval.batch_size,
+        judge=judge,
         progress=_Progress(),
     )
+
+
+def _judge(benchmarks):
+    """The judge that the environment names; None, and a sentence, where it names none."""
+    if not benchmarks:
+        return None
+    from mm15_jax.evaluation.judges.client import judge_from_environment
+
+    try:
+        return judge_from_environment()
+    except ValueError as error:
+        print(f"without a judge {', '.join(benchmarks)} have no score: {error}", file=sys.stderr)
+        return None
 
 
 class _Progress:

@@ -14,6 +14,7 @@ from mm15_jax.evaluation.aggregated import (
     scores_of,
 )
 from mm15_jax.evaluation.cider import cider
+from mm15_jax.evaluation.judges.aggregates import JUDGED
 from mm15_jax.evaluation.mme import mme
 from mm15_jax.evaluation.mmmu import mmmu
 from mm15_jax.evaluation.yes_no import f1, pope_f1
@@ -72,6 +73,7 @@ def ocrbench(rows: Sequence[Row]) -> Aggregated:
 # Name in a benchmark's row -> its score from the rows of its answers.
 AGGREGATES: dict[str, Callable[[Sequence[Row]], Aggregated]] = {
     "mean": mean,
+    **JUDGED,
     "subset_mean": subset_mean,
     "cider": cider,
     "f1": f1,

@@ -15,7 +15,7 @@ def ask(directory: str, cases: dict[str, list]) -> dict:
     """
     command = [str(pathlib.Path(directory) / "bin" / "python"), str(WORKER)]
     run = subprocess.run(
-        command, input=json.dumps(cases), text=True, capture_output=True, check=False
+        command, check=False, input=json.dumps(cases), text=True, capture_output=True
     )
     if run.returncode:
         raise RuntimeError(f"{WORKER.name} failed:\n{run.stderr[-3000:]}")

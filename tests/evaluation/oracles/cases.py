@@ -278,11 +278,6 @@ def recall(rng):
 RULES = ("textocr", "clevr", "open_mi", "operator_induction", "operator_induction_interleaved")
 
 
-ICL_SAYINGS = (
-    "{}|{}.|{}\nQuestion: what|{} is it|The answer is {}. Yes|.{}|It is {}|3 + 4 = {}|\n{}\n"
-)
-
-
 def icl(rng):
     cases = []
     for _ in range(300):
@@ -290,7 +285,8 @@ def icl(rng):
         truth = rng.choice(["blicket", "Dax", "12", "7", "STOP"])
         if rule == "matching_mi":
             truth = rng.choice(["yes", "no", "Yes"])
-        said = rng.choice(ICL_SAYINGS.split("|")).format(
+        said = "{}|{}.|{}\nQuestion: what|{} is it|The answer is {}. Yes|.{}|It is {}"
+        said = rng.choice(f"{said}|3 + 4 = {{}}|\n{{}}\n".split("|")).format(
             rng.choice([truth, truth, truth.upper(), "no", "9"])
         )
         cases.append([rule, said, truth])

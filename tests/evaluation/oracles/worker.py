@@ -270,7 +270,7 @@ def denotation(cases):
         return [None] * len(cases)
     command = [str(python), "-B", "-c", _DENOTATION, str(SOURCES / "evaluator.py")]
     run = subprocess.run(
-        command, input=json.dumps(cases), text=True, capture_output=True, check=False
+        command, check=False, input=json.dumps(cases), text=True, capture_output=True
     )
     if run.returncode:
         raise RuntimeError(run.stderr)
@@ -353,7 +353,11 @@ def cider_of_words(cases):
 
 def cider(cases):
     """With Stanford's tokenizer, all in one run of Java."""
-    texts = [text for captions, groups in cases for text in [*captions, *itertools.chain(*groups)]]
+    texts = [
+        text
+        for captions, groups in cases
+        for text in [*captions, *itertools.chain.from_iterable(groups)]
+    ]
     words = dict(zip(texts, _tokens(texts), strict=True))
     return [
         _cider([words[c] for c in captions], [[words[r] for r in group] for group in groups])
