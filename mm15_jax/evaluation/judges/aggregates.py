@@ -124,5 +124,7 @@ def _relative(rows: Sequence[Row]) -> tuple[float, float]:
 
 def _mean_of(found: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """The mean of independent figures, and its standard error."""
+    if not found:
+        raise ValueError("no scores to average, expected at least one")
     mean = math.fsum(value for value, _ in found) / len(found)
     return mean, math.sqrt(math.fsum(error**2 for _, error in found)) / len(found)
