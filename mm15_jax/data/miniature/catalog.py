@@ -196,9 +196,9 @@ SETS: dict[str, GeneratedSet] = {
         GeneratedSet(
             "mini_compare",
             "multi_image",
-            "Questions on two pictures: which one, what is in one, whether they agree.",
+            "Questions on two pictures: which one, or what is in one.",
             multi.compare,
-            8_000,
+            6_000,
             version=2,
         ),
         GeneratedSet(

@@ -13,8 +13,8 @@ _ORDER = ("first", "second")
 
 
 def compare(sampler: Sampler) -> Built:
-    """Which picture has more shapes or holds one, what one of them has, or whether they agree."""
-    return sampler.pick((_more, _contains, _named, _same))(sampler)
+    """Which picture has more shapes or holds one, or what one of them has."""
+    return sampler.pick((_more, _contains, _named))(sampler)
 
 
 def _more(sampler: Sampler) -> Built:
@@ -55,15 +55,3 @@ def _two_unlike(sampler: Sampler) -> list[tuple[str, str]]:
     """(colour, shape) of two shapes that share neither."""
     colors, shapes = sampler.some(_COLOR_NAMES, 2), sampler.some(SHAPES, 2)
     return list(zip(colors, shapes, strict=True))
-
-
-def _same(sampler: Sampler) -> Built:
-    """One shape a picture, alike or different in both colour and form."""
-    alike = sampler.chance(0.5)
-    asked = sampler.pick(("color", "shape"))
-    first, second = _two_unlike(sampler)
-    names = [first, first if alike else second]
-    canvases = [draw_scene(sampler, [name])[0] for name in names]
-    answer = "same" if alike else "different"
-    question = f"same {asked} or different?"
-    return chat(canvases, question, answer, metric="exact_match", kind="same")
