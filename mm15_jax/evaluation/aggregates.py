@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from mm15_jax.evaluation.aggregated import Aggregated, Row
+from mm15_jax.evaluation.judges.aggregates import JUDGED
 from mm15_jax.evaluation.metrics import mean_and_error
 
-# A line of an answers file, as `answers.make_row` gives it: "answer", "truth" (references),
-# "score" (0-1) and, where the data has them, "group", "subset" and others.
-Row = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Aggregated:
-    """A benchmark's score.
-
-    Attributes:
-      score: 0-100, what category averages take.
-      error: its standard error, in the same unit.
-      parts: what the score is made of, by name, each in the unit in which the field prints it
-        (MME's perception of 2000, OCRBench's of 1000).
-    """
-
-    score: float
-    error: float
-    parts: Mapping[str, float] = dataclasses.field(default_factory=dict)
+__all__ = ["AGGREGATES", "Aggregated", "Row", "mean"]
 
 
 def mean(rows: Sequence[Row]) -> Aggregated:
@@ -42,4 +24,5 @@ def mean(rows: Sequence[Row]) -> Aggregated:
 
 AGGREGATES: dict[str, Callable[[Sequence[Row]], Aggregated]] = {
     "mean": mean,
+    **JUDGED,
 }

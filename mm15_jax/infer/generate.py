@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +21,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from mm15_jax.config.schema import InputsConfig, ModelConfig
-from mm15_jax.infer.batching import Group, Prompt, build_batch, group_prompts, padded_cache
-from mm15_jax.infer.sampling import GREEDY, Sampling, choose
+from mm15_jax.infer.batching import (
+    Group,
+    Prompt,
+    build_batch,
+    group_prompts,
+    padded_cache,
+    rows_for,
+)
+from mm15_jax.infer.decoding import decode_tokens
+from mm15_jax.infer.sampling import GREEDY, Sampling
 from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import format_example
 from mm15_jax.model import mllm
@@ -30,6 +39,8 @@ from mm15_jax.parallel.mesh import batch_divisor, replicated
 from mm15_jax.parallel.rules import rules_of, use_rules
 
 Progress = Callable[[int, int], None]
+
+_WINDOW = 1024  # examples that are sorted by shape together, and held in memory
 
 
 @dataclasses.dataclass
@@ -48,67 +59,6 @@ class GenerationReport:
     def tokens_per_second(self) -> float:
         """New tokens of all rows a second of wall time, prefill included."""
         return self.new_tokens / self.seconds if self.seconds else 0.0
-
-
-def decode_tokens(
-    params: Any,
-    cache: Any,
-    logits: jax.Array,
-    finished: jax.Array,
-    blocked: jax.Array,
-    seed: jax.Array,
-    streams: jax.Array,
-    *,
-    config: ModelConfig,
-    dtype: Any,
-    eos_id: int,
-    max_new_tokens: int,
-    sampling: Sampling,
-) -> tuple[jax.Array, jax.Array]:
-    """Extends every row until all have ended or `max_new_tokens` are reached.
-
-    Args:
-      params: the model's parameters.
-      cache: what `mllm.prefill` returned; donated by the caller's jit.
-      logits: float32[B, V] after each row's last prompt token.
-      finished: bool[B], rows that hold no prompt and need no answer.
-      blocked: bool[V], tokens that are never produced.
-      seed: uint32, for sampling.
-      streams: uint32[B], for sampling.
-      config: the model.
-      dtype: of the computation.
-      eos_id: ends a row.
-      max_new_tokens: M.
-      sampling: greedy or nucleus.
-
-    Returns:
-      tokens int32[B, M], `eos_id` from each row's end on, and the number of new tokens int32[B],
-      the end token included.
-    """
-
-    def pick(logits, finished, step):
-        logits = jnp.where(blocked, -jnp.inf, logits.astype(jnp.float32))
-        return jnp.where(finished, eos_id, choose(logits, sampling, key, streams, step))
-
-    def unfinished(state):
-        step, _, _, finished, _ = state
-        return (step < max_new_tokens) & ~jnp.all(finished)
-
-    def extend(state):
-        step, token, tokens, finished, cache = state
-        logits, cache = mllm.decode_step(params, cache, token, config, dtype=dtype)
-        token = pick(logits, finished, step)
-        tokens = tokens.at[:, step].set(token)
-        return step + 1, token, tokens, finished | (token == eos_id), cache
-
-    rows, key = logits.shape[0], jax.random.key(seed)
-    token = pick(logits, finished, jnp.int32(0))
-    tokens = jnp.full((rows, max_new_tokens), eos_id, jnp.int32).at[:, 0].set(token)
-    state = (jnp.int32(1), token, tokens, finished | (token == eos_id), cache)
-    _, _, tokens, _, _ = jax.lax.while_loop(unfinished, extend, state)
-    ended = jnp.argmax(tokens == eos_id, axis=1) + 1
-    counts = jnp.where(jnp.any(tokens == eos_id, axis=1), ended, max_new_tokens)
-    return tokens, jnp.where(finished, 0, counts)
 
 
 class Generator:
@@ -252,24 +202,26 @@ class Generator:
         batch_size: int = 64,
         sampling: Sampling = GREEDY,
         progress: Progress | None = None,
+        strip: bool = True,
     ) -> Iterator[tuple[int, str]]:
-        """As `generate`, but yields (index, answer) as batches finish, in the order of batches."""
+        """As `generate`, but yields (index, answer) as batches finish, in the order of batches.
+
+        With `strip` off, white space around an answer is kept, as the model wrote it.
+        """
         for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{name} is {value}, expected 1 or more")
-        prompts = [self.format(example, index) for index, example in enumerate(examples)]
-        multiple = batch_divisor(self._mesh) if self._mesh else 1
-        groups = group_prompts(prompts, batch_size, multiple)
+        rows = self.rows_for(len(examples), batch_size)
         answered = 0
         waiting: tuple[Group, Any, Any] | None = None
-        for group in [*groups, None]:
+        for group in itertools.chain(self._groups(examples, rows), [None]):
             start = time.perf_counter()
             compiled = self.report.compile_seconds
             # The device is still busy with the batch before: start the next one, then collect.
             started = None
             if group is not None:
                 started = (group, *self._start(group, max_new_tokens, sampling))
-            done = self._collect(*waiting) if waiting else []
+            done = self._collect(*waiting, strip=strip) if waiting else []
             waiting = started
             self.report.seconds += time.perf_counter() - start
             self.report.seconds -= self.report.compile_seconds - compiled
@@ -279,24 +231,24 @@ class Generator:
                 if progress:
                     progress(answered, len(examples))
 
+    def _groups(self, examples: Sequence[Example], rows: int) -> Iterator[Group]:
+        """Batches of one shape; only a window of the examples is in memory at once."""
+        window = max(_WINDOW, 4 * rows)
+        for start in range(0, len(examples), window):
+            stop = min(start + window, len(examples))
+            prompts = [self.format(examples[i], i) for i in range(start, stop)]
+            yield from group_prompts(prompts, rows)
+
     def _start(
         self, group: Group, max_new_tokens: int, sampling: Sampling
     ) -> tuple[jax.Array, jax.Array]:
         """Sends one batch to the device; returns tokens and counts, not yet computed."""
         tokenizer = self.tokenizer
-        rows = process_rows(self._mesh, group.rows) if self._mesh else None
-        batch: Any = build_batch(
-            group,
-            resolution=self.model.encoder.resolution,
-            pad_id=tokenizer.pad_id,
-            rows=rows,
-        )
-        if self._mesh:
-            batch = to_devices(batch, self._mesh, group.rows, rows)
+        batch = self.to_devices(group)
         self.report.prompt_tokens += sum(prompt.length for prompt in group.prompts)
         self.report.tiles += sum(prompt.tiles for prompt in group.prompts)
         cache_length = padded_cache(group.length + max_new_tokens)
-        prefill = self._program(
+        prefill = self.program(
             ("prefill", group.rows, group.length, group.tiles, cache_length),
             functools.partial(
                 mllm.prefill, config=self.model, cache_length=cache_length, dtype=self.dtype
@@ -317,7 +269,7 @@ class Generator:
             self._everywhere(streams),
         )
         chosen = dataclasses.replace(sampling, seed=0)  # the seed is data, the rest is compiled in
-        decode = self._program(
+        decode = self.program(
             ("decode", group.rows, cache_length, max_new_tokens, chosen),
             functools.partial(
                 decode_tokens,
@@ -333,7 +285,9 @@ class Generator:
         )
         return decode(*arguments)
 
-    def _collect(self, group: Group, tokens: Any, counts: Any) -> list[tuple[int, str]]:
+    def _collect(
+        self, group: Group, tokens: Any, counts: Any, *, strip: bool
+    ) -> list[tuple[int, str]]:
         """Waits for one batch and reads its answers."""
         tokens, counts = np.asarray(tokens), np.asarray(counts)
         done = []
@@ -341,15 +295,37 @@ class Generator:
             ids = tokens[row, : counts[row]].tolist()
             if ids and ids[-1] == self.tokenizer.eos_id:
                 ids.pop()
-            done.append((prompt.index, self.tokenizer.decode(ids).strip()))
+            answer = self.tokenizer.decode(ids)
+            done.append((prompt.index, answer.strip() if strip else answer))
         self.report.examples += len(done)
         self.report.new_tokens += int(counts.sum())
         return done
 
-    def _program(
+    def rows_for(self, examples: int, batch_size: int) -> int:
+        """Rows of a batch: a multiple of the devices that they are divided over."""
+        return rows_for(examples, batch_size, batch_divisor(self._mesh) if self._mesh else 1)
+
+    def to_devices(self, group: Group, *, loss_weights: bool = False) -> Any:
+        """The batch of a group where programs want it; of several processes each brings its rows.
+
+        Args:
+          group: prompts of one shape.
+          loss_weights: whether the batch has those of the formatted prompts; else they are zero.
+        """
+        rows = process_rows(self._mesh, group.rows) if self._mesh else list(range(group.rows))
+        batch = build_batch(
+            group,
+            resolution=self.model.encoder.resolution,
+            pad_id=self.tokenizer.pad_id,
+            rows=rows,
+            loss_weights=loss_weights,
+        )
+        return to_devices(batch, self._mesh, group.rows, rows) if self._mesh else batch
+
+    def program(
         self, key: Any, function: Callable, arguments: tuple, donate=(), everywhere: bool = False
     ) -> Callable:
-        """Compiles a function for the shapes of its arguments once, and counts what that took.
+        """A function compiled for the shapes of its arguments, once a key; counts what it took.
 
         With `everywhere` its results are whole on every device, so that any process can read them.
         """

@@ -9,11 +9,14 @@ import logging
 import math
 import pathlib
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
 
 from mm15_jax.checkpoint import run
+from mm15_jax.checkpoint.best import BestParams
 from mm15_jax.checkpoint.initial import Start, initial_params
 from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.config import ExperimentConfig
@@ -48,17 +51,23 @@ class Result:
     seconds: float
 
 
+# Scores of parameters at a step, by name; see `evaluation.during.DuringTraining`.
+Evaluator = Callable[[int, Any], Mapping[str, float]]
+
+
 def train(
     config: ExperimentConfig,
     run_dir: pathlib.Path,
     data_dir: pathlib.Path,
     starts: tuple[Start, ...] = (),
+    evaluator: Evaluator | None = None,
 ) -> Result:
     """Trains `config` in `run_dir`, from its newest checkpoint if it has one.
 
     Stopping after a checkpoint and starting again gives, to the bit, what a straight run gives.
-    SIGTERM and SIGINT end the step under way, save, and return. Raises ValueError for a user's
-    mistake and FloatingPointError when the loss is not finite.
+    SIGTERM and SIGINT end the step under way, save, and return. `evaluator` is asked every
+    `eval.during.every` steps and at the end; its scores become a row of metrics.jsonl. Raises
+    ValueError for a user's mistake and FloatingPointError when the loss is not finite.
     """
     began = time.monotonic()
     run_dir, data_dir = storage.to_path(run_dir), storage.to_path(data_dir)
@@ -102,6 +111,10 @@ def train(
         batches = DeviceBatches(
             pipeline, lambda batch: to_devices(batch, mesh, config.train.batch_rows, rows)
         )
+        during = config.eval.during
+        best = None
+        if evaluator and during.keep_best:
+            best = BestParams(run_dir, during.keep_best, first_step)
         step = first_step
         while step < config.train.steps and not stop.signal:
             batch, stats, data_state["cursor"] = batches.next()
@@ -128,6 +141,13 @@ def train(
                         final=step == config.train.steps,
                     )
                 window = DataWindow(pipeline.sources, categories)
+            if evaluator and (step % during.every == 0 or step == config.train.steps):
+                scores = evaluator(step, state.params)
+                if writer:
+                    writer.write(_scores_row(config, step, scores))
+                if best and during.keep_best in scores:
+                    best.offer(step, scores[during.keep_best], state.params)
+                window = DataWindow(pipeline.sources, categories)  # not the time of training
             if step % config.checkpoint.every == 0 or step == config.train.steps or stop.signal:
                 if writer:
                     writer.sync()
@@ -161,6 +181,12 @@ def _write_data_log(run_dir: pathlib.Path, data_state: dict) -> None:
         log.warning("data changed at step %d: %s", latest["from_step"], change)
     text = "".join(json.dumps(entry) + "\n" for entry in data_state["history"])
     storage.write_atomically(run_dir / run.DATA_LOG, text.encode())
+
+
+def _scores_row(config, step: int, scores: Mapping[str, float]) -> dict:
+    """A row of metrics.jsonl with scores alone."""
+    row = {"step": step, "stage": config.stage, "experiment": config.name}
+    return row | {f"score/{name}": value for name, value in scores.items()}
 
 
 def _row(config, step, metrics, categories, schedule, window: DataWindow) -> dict:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mm15_jax.infer import batching
-from mm15_jax.infer.generate import GenerationReport, Generator, decode_tokens
+from mm15_jax.infer.decoding import decode_tokens
+from mm15_jax.infer.generate import GenerationReport, Generator
 from mm15_jax.infer.sampling import Sampling
 from mm15_jax.inputs.example import Image
 from mm15_jax.model import mllm

@@ -7,6 +7,7 @@ MODULES = tuple(
     importlib.import_module(f"{__name__}.{name}")
     for name in (
         "ai2d",
+        "benchmark_sets",
         "captions",
         "code_pictures",
         "comparisons",
@@ -20,6 +21,7 @@ MODULES = tuple(
         "interleaved",
         "json_keyed",
         "json_questions",
+        "knowledge_benchmarks",
         "llava",
         "pdf_forms",
         "problem_folders",
