@@ -99,6 +99,19 @@ def test_parts_are_printed_in_the_papers_units_and_what_is_missing_is_listed():
     assert text[10]["vcgbench"] == "3.05"
 
 
+def test_the_five_splits_of_refcoco_may_be_one_benchmark():
+    parts = {
+        "refcoco_testA": 92.0, "refcoco_testB": 86.1, "refcoco_plus_testA": 87.7,
+        "refcoco_plus_testB": 75.9, "refcocog_test": 86.4,
+    }  # fmt: skip
+    tables = paper_tables(results_of(result("refcoco", 85.62, parts=parts)))
+    found = {table.number: table.ours.entries for table in tables}
+    assert list(found) == [4, 7]
+    texts = [found[7][key].text for key in ("refcoco", "refcoco_plus", "refcocog")]
+    assert texts == ["92.0/86.1", "87.7/75.9", "86.4"]
+    assert found[4]["refcoco_avg"].text == "85.6"
+
+
 def test_a_mean_alone_is_no_part():
     # A run that kept RefCOCO's mean only cannot fill testA and testB.
     tables = paper_tables(results_of(result("refcoco", 80.0), result("flickr30k", 60.0)))
