@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mm15_jax.inputs.example import Example, Image
+from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import Formatted
-from mm15_jax.inputs.tiles import decode_image, render_tiles
+from mm15_jax.inputs.rendering import load_example
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Prompt:
 
     @property
     def tiles(self) -> int:
-        """Tiles of all its images."""
+        """Tiles of all its images and clips."""
         return sum(tiling.num_tiles for tiling in self.formatted.tilings)
 
 
@@ -120,16 +120,9 @@ def rows_for(examples: int, batch_size: int, multiple: int = 1) -> int:
 
 
 def render_example(example: Example, formatted: Formatted, resolution: int) -> np.ndarray:
-    """Tiles of all images of an example in sequence order, uint8[tiles, r, r, 3]."""
-    images = [segment for segment in example.segments if isinstance(segment, Image)]
-    assert len(images) == len(formatted.tilings)
-    rendered = [
-        render_tiles(decode_image(image.data), tiling)
-        for image, tiling in zip(images, formatted.tilings, strict=True)
-    ]
-    if not rendered:
-        return np.zeros((0, resolution, resolution, 3), np.uint8)
-    return np.concatenate(rendered)
+    """Tiles of all that an example shows in sequence order, uint8[tiles, r, r, 3]."""
+    none = np.zeros((0, resolution, resolution, 3), np.uint8)
+    return np.concatenate([none, *load_example(example, formatted)])
 
 
 def build_batch(

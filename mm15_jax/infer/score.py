@@ -68,6 +68,7 @@ def continue_prompt(
         np.concatenate([formatted.loss_weights, tail.loss_weights]),
         np.concatenate([formatted.vision_index, tail.vision_index]),
         formatted.tilings,
+        formatted.pictures,
     )
     return Prompt(index, example, joined)
 
@@ -83,7 +84,7 @@ def _plain(tokens: Sequence[int], scored: int) -> Formatted:
     size = len(tokens)
     weights = np.zeros(size, np.float32)
     weights[size - scored :] = 1.0
-    return Formatted(np.array(tokens, np.int32), weights, np.full(size, -1, np.int32), ())
+    return Formatted(np.array(tokens, np.int32), weights, np.full(size, -1, np.int32), (), ())
 
 
 def score_prompts(

@@ -8,6 +8,7 @@ MODULES = tuple(
     for name in (
         "ai2d",
         "benchmark_sets",
+        "caption_benchmarks",
         "captions",
         "code_pictures",
         "comparisons",
@@ -15,6 +16,8 @@ MODULES = tuple(
         "docstruct4m",
         "document_tars",
         "donut",
+        "ferret_evaluation",
+        "ferret_ui_evaluation",
         "flickr30k_entities",
         "image_text_pairs",
         "instructions",
@@ -23,6 +26,8 @@ MODULES = tuple(
         "json_questions",
         "knowledge_benchmarks",
         "llava",
+        "multi_image_benchmarks",
+        "mvbench",
         "pdf_forms",
         "problem_folders",
         "refcoco",
@@ -30,7 +35,10 @@ MODULES = tuple(
         "tables",
         "text",
         "text_reading",
+        "video_benchmarks",
+        "video_sets",
         "visual_genome",
+        "vl_icl",
         "vqa",
     )
 )

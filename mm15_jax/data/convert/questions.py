@@ -13,9 +13,12 @@ from typing import Any
 from mm15_jax.data.convert import prompts
 from mm15_jax.data.convert.picture_files import read_picture
 from mm15_jax.data.convert.segments import conversation
+from mm15_jax.data.convert.video_files import read_video
 from mm15_jax.data.preparation import DataError
 from mm15_jax.data.source import Source
-from mm15_jax.inputs.example import Example, Image
+from mm15_jax.inputs.example import Example, Image, Video
+
+Shown = Image | Video  # what a question is about
 
 
 def most_common(answers: Sequence[str]) -> str:
@@ -73,10 +76,18 @@ class Maker:
         """
         return read_picture(self.source, names)
 
+    def video(self, *names: str, excerpt: tuple[float, float] | None = None) -> Video:
+        """The clip of the first name that is there: a video file, or a folder of frames.
+
+        Raises:
+          DataError: if there is none, or it is not readable.
+        """
+        return read_video(self.source, names, excerpt=excerpt)
+
     def example(
         self,
         key: Any,
-        images: Image | Sequence[Image],
+        images: Shown | Sequence[Shown],
         turns: Sequence[tuple[str, str]],
         **metadata: Any,
     ) -> Example:
@@ -85,7 +96,7 @@ class Maker:
         Raises:
           DataError: if a question or an answer is empty.
         """
-        pictures = [images] if isinstance(images, Image) else list(images)
+        pictures = [images] if isinstance(images, Image | Video) else list(images)
         if not turns or not all(q.strip() and a.strip() for q, a in turns):
             raise DataError("an empty question or answer")
         segments = conversation(pictures, turns)
@@ -94,7 +105,7 @@ class Maker:
     def short(
         self,
         key: Any,
-        images: Image | Sequence[Image],
+        images: Shown | Sequence[Shown],
         question: str,
         answers: Any,
         metric: str,
@@ -113,7 +124,7 @@ class Maker:
     def choice(
         self,
         key: Any,
-        images: Image | Sequence[Image],
+        images: Shown | Sequence[Shown],
         question: str,
         choices: Sequence[Any],
         correct: int,
@@ -148,7 +159,7 @@ class Maker:
     def dialogue(
         self,
         key: Any,
-        images: Image | Sequence[Image],
+        images: Shown | Sequence[Shown],
         questions: Sequence[tuple[str, str]],
         prompt: str = prompts.SHORT_ANSWER,
     ) -> Example:
