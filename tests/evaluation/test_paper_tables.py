@@ -6,8 +6,9 @@ import rich.console
 
 from mm15_jax import paper
 from mm15_jax.evaluation import paper_render
+from mm15_jax.evaluation.aggregates import AGGREGATES
 from mm15_jax.evaluation.benchmarks import TABLE
-from mm15_jax.evaluation.paper_tables import NUMBERS, lookup_of_results, paper_tables
+from mm15_jax.evaluation.paper_tables import lookup_of_results, paper_tables
 from mm15_jax.evaluation.results import BenchmarkResult, Results
 
 
@@ -187,19 +188,33 @@ def test_a_table_without_benchmarks_is_refused():
         paper_tables(results_of(result("pope", 80.0)), numbers=[5, 3])
 
 
-def test_every_benchmark_of_the_papers_suites_has_a_place():
-    for row in TABLE:
-        if row.suite in ("paper", "video", "ui"):
-            parts = {p: 50.0 for n in NUMBERS for c in paper.table(n).scores for p in c.parts if p}
-            lookup = lookup_of_results(results_of(result(row.name, 50.0, parts=parts)))
-            places = [
-                (number, column.key)
-                for number in NUMBERS[1:]
-                for column in paper.table(number).scores
-                for part in column.parts
-                if not column.average and lookup(column.key, part) is not None
-            ]
-            assert places, row.name
+def test_benchmarks_are_called_as_columns():
+    rows = {row.name for row in TABLE if row.suite in ("paper", "video", "ui")}
+    # One benchmark asks about all five splits of RefCOCO.
+    assert set(paper.benchmarks()) - rows == {"refcoco_plus", "refcocog"}
+    assert rows <= set(paper.benchmarks())
+    (refcoco,) = [row for row in TABLE if row.name == "refcoco"]
+    splits = [part.subset for part in refcoco.parts]
+    members = paper.average("refcoco_avg").members
+    assert splits == [*(m.replace(".", "_") for m in members[:4]), f"{members[4]}_test"]
+
+
+def test_a_part_is_called_as_aggregates_call_it():
+    rows = [
+        {"score": 1.0, "subset": "refcocog_test", "answer": "", "truth": []},
+        {"score": 0.0, "subset": "refcoco_testB", "answer": "", "truth": []},
+    ]
+    parts = AGGREGATES["subset_mean"](rows).parts
+    lookup = lookup_of_results(results_of(result("refcoco", 50.0, parts=parts)))
+    assert (lookup("refcocog", ""), lookup("refcoco", "testB")) == (100.0, 0.0)
+    asked = [
+        {"score": float(yes), "subset": f"{half}/{task}", "group": "one", "answer": "", "truth": []}
+        for half, task in (("perception", "color"), ("cognition", "code_reasoning"))
+        for yes in (1, 0)
+    ]
+    parts = AGGREGATES["mme"](asked).parts
+    lookup = lookup_of_results(results_of(result("mme", 5.0, parts=parts)))
+    assert (lookup("mme", "perception"), lookup("mme", "cognition")) == (50.0, 50.0)
 
 
 @pytest.mark.parametrize("model", ["mm15_3b", "mm15_video_3b_sft", "mm15_ui_7b"])
