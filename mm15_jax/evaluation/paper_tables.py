@@ -220,6 +220,10 @@ def _on_this_run(columns: Iterable[paper.Column], results: Results) -> list[str]
             split = ", ".join(ours)
             remarks.append(f"{row.name}: the paper's is of the {theirs} split, ours of {split}.")
     remarks += [_judged(row) for row in rows if row.judge]
+    for row in rows:
+        lacking = row.parts.get("missing_subtasks", 0)
+        if row.name == "mme" and lacking:
+            remarks.append(f"mme: {lacking:.0f} of 14 subtasks were not asked and count as 0.")
     if rows:
         counts = "; ".join(f"{row.name} {row.count:,}" for row in rows)
         remarks.append(f"Examples scored: {counts}.")

@@ -215,6 +215,8 @@ def test_a_part_is_called_as_aggregates_call_it():
     parts = AGGREGATES["mme"](asked).parts
     lookup = lookup_of_results(results_of(result("mme", 5.0, parts=parts)))
     assert (lookup("mme", "perception"), lookup("mme", "cognition")) == (50.0, 50.0)
+    (table,) = paper_tables(results_of(result("mme", 5.0, parts=parts)), numbers=[5])
+    assert "mme: 12 of 14 subtasks were not asked and count as 0." in table.remarks
 
 
 @pytest.mark.parametrize("model", ["mm15_3b", "mm15_video_3b_sft", "mm15_ui_7b"])
