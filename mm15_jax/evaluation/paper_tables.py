@@ -16,6 +16,8 @@ AVERAGES = (
 DASH = "–"
 OURS = "this run"
 _DETAILED = range(5, 10)  # of the image models: what category averages are made of
+# Benchmarks whose columns are parts of the result of another: the five splits of table 7.
+_WITHIN = {"refcoco": "refcoco", "refcoco_plus": "refcoco", "refcocog": "refcoco"}
 # VCGBench is printed from 0 to 5; scores are 0-100.
 _UNITS = {"vcgbench": 5 / 100}
 _SPLITS = {"val": "validation"}
@@ -108,17 +110,19 @@ def lookup_of_results(results: Results) -> paper.Lookup:
     """A run's numbers by benchmark and part in the paper's units, for `paper.evaluate`.
 
     A part is one of the benchmark's result ("refcoco" with part "testA"), or a benchmark by itself
-    ("refcoco_testA"); a single split likewise ("refcocog", or "refcocog_test").
+    ("refcoco_testA"), or so called in the result of a benchmark over several; a single split
+    likewise ("refcocog", or "refcocog_test").
     """
     by_name = {row.name: row for row in results.benchmarks}
 
     def lookup(benchmark: str, part: str) -> float | None:
-        row = by_name.get(benchmark)
-        if part and row is not None and part in row.parts:
-            return row.parts[part]
-        row = (
-            by_name.get(f"{benchmark}_{part}") if part else row or by_name.get(f"{benchmark}_test")
-        )
+        split = f"{benchmark}_{part or 'test'}"
+        whole, over = by_name.get(benchmark), by_name.get(_WITHIN.get(benchmark, ""))
+        if part and whole and part in whole.parts:
+            return whole.parts[part]
+        if over and split in over.parts:
+            return over.parts[split]
+        row = by_name.get(split) if part else whole or by_name.get(split)
         if row is None or row.score is None:
             return None
         return row.score * _UNITS.get(benchmark, 1.0)
@@ -210,10 +214,16 @@ def _on_this_run(columns: Iterable[paper.Column], results: Results) -> list[str]
         column = keys(row.name)
         if results.split != "test" or row.name not in known or column is None or not column.split:
             continue
-        theirs, ours = _SPLITS.get(column.split, column.split), known[row.name].split
-        if theirs != ours:
-            remarks.append(f"{row.name}: the paper's is of the {theirs} split, ours of {ours}.")
+        theirs = _SPLITS.get(column.split, column.split)
+        ours = [part.split for part in known[row.name].data_sets if part.split != theirs]
+        if ours and row.name == column.key:  # else it is a benchmark over several columns
+            split = ", ".join(ours)
+            remarks.append(f"{row.name}: the paper's is of the {theirs} split, ours of {split}.")
     remarks += [_judged(row) for row in rows if row.judge]
+    for row in rows:
+        lacking = row.parts.get("missing_subtasks", 0)
+        if row.name == "mme" and lacking:
+            remarks.append(f"mme: {lacking:.0f} of 14 subtasks were not asked and count as 0.")
     if rows:
         counts = "; ".join(f"{row.name} {row.count:,}" for row in rows)
         remarks.append(f"Examples scored: {counts}.")

@@ -4,6 +4,7 @@ import pytest
 
 from mm15_jax.checkpoint import run
 from mm15_jax.cli import eval_command
+from mm15_jax.evaluation.benchmarks import find
 from mm15_jax.evaluation.results import BenchmarkResult, Results
 from tests import tiny
 
@@ -16,16 +17,14 @@ def scored(monkeypatch, mm15, tmp_path):
     run.open_for_training(tmp_path / "r", tiny.experiment())
 
     def call(benchmark, *flags):
+        found = find(benchmark)
         row = BenchmarkResult(
-            benchmark, "text_rich", "mini", "", 55.55, 1.0, 64, None, 0.0, 0, averaged=False
+            benchmark, found.category, found.suite, "", 55.55, 1.0, 64, None, 0.0, 0
         )
         asked = Results((row,), "test", "model")
         monkeypatch.setattr(eval_command, "evaluate_run", lambda *_, **__: asked)
         return mm15(*EVAL, *flags)
 
-    # Averages of suites know benchmarks of the table only.
-    monkeypatch.setattr(Results, "averages", {})
-    monkeypatch.setattr(Results, "baselines", {})
     return call
 
 

@@ -6,8 +6,9 @@ import rich.console
 
 from mm15_jax import paper
 from mm15_jax.evaluation import paper_render
+from mm15_jax.evaluation.aggregates import AGGREGATES
 from mm15_jax.evaluation.benchmarks import TABLE
-from mm15_jax.evaluation.paper_tables import NUMBERS, lookup_of_results, paper_tables
+from mm15_jax.evaluation.paper_tables import lookup_of_results, paper_tables
 from mm15_jax.evaluation.results import BenchmarkResult, Results
 
 
@@ -99,6 +100,19 @@ def test_parts_are_printed_in_the_papers_units_and_what_is_missing_is_listed():
     assert text[10]["vcgbench"] == "3.05"
 
 
+def test_the_five_splits_of_refcoco_may_be_one_benchmark():
+    parts = {
+        "refcoco_testA": 92.0, "refcoco_testB": 86.1, "refcoco_plus_testA": 87.7,
+        "refcoco_plus_testB": 75.9, "refcocog_test": 86.4,
+    }  # fmt: skip
+    tables = paper_tables(results_of(result("refcoco", 85.62, parts=parts)))
+    found = {table.number: table.ours.entries for table in tables}
+    assert list(found) == [4, 7]
+    texts = [found[7][key].text for key in ("refcoco", "refcoco_plus", "refcocog")]
+    assert texts == ["92.0/86.1", "87.7/75.9", "86.4"]
+    assert found[4]["refcoco_avg"].text == "85.6"
+
+
 def test_a_mean_alone_is_no_part():
     # A run that kept RefCOCO's mean only cannot fill testA and testB.
     tables = paper_tables(results_of(result("refcoco", 80.0), result("flickr30k", 60.0)))
@@ -174,19 +188,35 @@ def test_a_table_without_benchmarks_is_refused():
         paper_tables(results_of(result("pope", 80.0)), numbers=[5, 3])
 
 
-def test_every_benchmark_of_the_papers_suites_has_a_place():
-    for row in TABLE:
-        if row.suite in ("paper", "video", "ui"):
-            parts = {p: 50.0 for n in NUMBERS for c in paper.table(n).scores for p in c.parts if p}
-            lookup = lookup_of_results(results_of(result(row.name, 50.0, parts=parts)))
-            places = [
-                (number, column.key)
-                for number in NUMBERS[1:]
-                for column in paper.table(number).scores
-                for part in column.parts
-                if not column.average and lookup(column.key, part) is not None
-            ]
-            assert places, row.name
+def test_benchmarks_are_called_as_columns():
+    rows = {row.name for row in TABLE if row.suite in ("paper", "video", "ui")}
+    # One benchmark asks about all five splits of RefCOCO.
+    assert set(paper.benchmarks()) - rows == {"refcoco_plus", "refcocog"}
+    assert rows <= set(paper.benchmarks())
+    (refcoco,) = [row for row in TABLE if row.name == "refcoco"]
+    splits = [part.subset for part in refcoco.parts]
+    members = paper.average("refcoco_avg").members
+    assert splits == [*(m.replace(".", "_") for m in members[:4]), f"{members[4]}_test"]
+
+
+def test_a_part_is_called_as_aggregates_call_it():
+    rows = [
+        {"score": 1.0, "subset": "refcocog_test", "answer": "", "truth": []},
+        {"score": 0.0, "subset": "refcoco_testB", "answer": "", "truth": []},
+    ]
+    parts = AGGREGATES["subset_mean"](rows).parts
+    lookup = lookup_of_results(results_of(result("refcoco", 50.0, parts=parts)))
+    assert (lookup("refcocog", ""), lookup("refcoco", "testB")) == (100.0, 0.0)
+    asked = [
+        {"score": float(yes), "subset": f"{half}/{task}", "group": "one", "answer": "", "truth": []}
+        for half, task in (("perception", "color"), ("cognition", "code_reasoning"))
+        for yes in (1, 0)
+    ]
+    parts = AGGREGATES["mme"](asked).parts
+    lookup = lookup_of_results(results_of(result("mme", 5.0, parts=parts)))
+    assert (lookup("mme", "perception"), lookup("mme", "cognition")) == (50.0, 50.0)
+    (table,) = paper_tables(results_of(result("mme", 5.0, parts=parts)), numbers=[5])
+    assert "mme: 12 of 14 subtasks were not asked and count as 0." in table.remarks
 
 
 @pytest.mark.parametrize("model", ["mm15_3b", "mm15_video_3b_sft", "mm15_ui_7b"])
