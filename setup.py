@@ -42,6 +42,7 @@ EXTRAS = {
     "tpu": ["jax[tpu]>=0.10,<0.11"],
     "gpu": ["jax[cuda13]>=0.10,<0.11"],
     "eval": ["lm-eval>=0.4.9"],
+    "judge": ["httpx2>=2.10"],  # asks a language model for scores
     # Buckets by fsspec. gcsfs brings google-cloud-storage, which Orbax asks for on gs://.
     "gcs": ["gcsfs>=2025.3"],
     "s3": ["s3fs>=2025.3"],
@@ -51,6 +52,7 @@ EXTRAS = {
     "open": ["pypdfium2>=4.30"],
     "oracle": ["torch>=2.5", "transformers>=5.0"],
     "test": [
+        "httpx2>=2.10",
         "hypothesis>=6.100",
         "pytest>=8",
         "pytest-timeout>=2.3",
@@ -90,5 +92,8 @@ setuptools.setup(
     package_data={"": ASSETS},
     install_requires=CORE,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["mm15 = mm15_jax.cli.main:run"]},
+    entry_points={
+        "console_scripts": ["mm15 = mm15_jax.cli.main:run"],
+        "lmms_eval.models": ["mm15 = mm15_jax.evaluation.harness:lmms_eval_manifest"],
+    },
 )

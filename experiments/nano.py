@@ -128,7 +128,7 @@ def sft() -> ExperimentConfig:
         "inputs.loss_balance": "square",  # boxes have 18 loss tokens, most answers 2
         "data.mixture": "nano_sft_all",
         "optimizer.peak_learning_rate": 0.005,  # at 0.01 reading is forgotten first
-        "train.steps": 1350,
+        "train.steps": 1800,
         "init_from": (InitFrom("mm15_nano_continual"),),
         "eval": EvalConfig(
             benchmarks=("mini",),
@@ -186,7 +186,10 @@ def video_sft() -> ExperimentConfig:
 
 def video_training_free() -> ExperimentConfig:
     """Asks the image model about clips as it is; nothing is trained."""
-    changes = {"name": "mm15_nano_video_training_free", "stage": "evaluation"}
+    changes: dict[str, object] = {
+        "name": "mm15_nano_video_training_free",
+        "stage": "evaluation",
+    }
     return replace_nested(video_sft(), changes)
 
 

@@ -46,7 +46,10 @@ def sft(size: str) -> ExperimentConfig:
 
 def training_free(size: str) -> ExperimentConfig:
     """Asks the image model about clips as it is: `mm15 eval`, nothing is trained."""
-    changes = {"name": f"mm15_video_{size}_training_free", "stage": "evaluation"}
+    changes: dict[str, object] = {
+        "name": f"mm15_video_{size}_training_free",
+        "stage": "evaluation",
+    }
     return replace_nested(sft(size), changes)
 
 

@@ -6,8 +6,7 @@ import pathlib
 
 from absl import flags as absl_flags
 
-from mm15_jax.config import ExperimentConfig, experiments, load
-from mm15_jax.config.names import nearest
+from mm15_jax.config import ExperimentConfig, load
 
 DATA_DIR = "datasets"
 RUNS_DIR = "runs"
@@ -57,24 +56,11 @@ def load_experiment(
 
 def run_config(run_dir: str | None) -> tuple[pathlib.Path, ExperimentConfig]:
     """A run directory, or the last stage inside a chain's, and its config."""
-    from mm15_jax.checkpoint import run
-    from mm15_jax.data.storage import telling, to_path
+    from mm15_jax.infer.load import find_run
 
     if run_dir is None:
         raise ValueError("name the run with --run_dir RUN_DIR")
-    path = to_path(run_dir)
-    with telling(path):
-        there = path.is_dir()
-    if not there:
-        places = [str(p.parent) for p in pathlib.Path(RUNS_DIR).glob("**/config.json")]
-        hint = f"; did you mean {nearest(run_dir, places, 1)[0]}?" if places else ""
-        raise ValueError(f"--run_dir {run_dir} does not exist{hint}")
-    if not (path / run.CONFIG).exists():
-        stages = [p.parent for p in path.glob(f"*/{run.CONFIG}")]
-        if stages:
-            order = list(experiments())
-            path = max(stages, key=lambda p: order.index(p.name) if p.name in order else -1)
-    return path, run.read_config(path)
+    return find_run(run_dir, places=RUNS_DIR)
 
 
 def define_checkpoint(flags: absl_flags.FlagValues) -> None:
@@ -90,32 +76,6 @@ def define_checkpoint(flags: absl_flags.FlagValues) -> None:
 
 def generator(run_dir: pathlib.Path, config: ExperimentConfig, which: str = "latest"):
     """Parameters of a run, ready to answer; over the mesh where there are several devices."""
-    import jax
+    from mm15_jax.infer.load import load_generator
 
-    from mm15_jax.checkpoint import run
-    from mm15_jax.infer.generate import Generator
-    from mm15_jax.inputs.tokenizer import load_tokenizer
-    from mm15_jax.parallel.mesh import config_for, make_mesh
-    from mm15_jax.parallel.startup import start_jax
-    from mm15_jax.train.state import abstract_params, compute_dtype
-
-    start_jax(join=True)
-    config = config_for(config)
-    mesh = make_mesh(config.mesh) if jax.device_count() > 1 else None
-    strategy = config.mesh.strategy
-    return Generator(
-        run.load_params(
-            run_dir,
-            config,
-            abstract_params(config.model, mesh, strategy) if mesh else None,
-            which,
-        ),
-        config.model,
-        config.inputs,
-        load_tokenizer(config.inputs.tokenizer),
-        dtype=compute_dtype(config.train.compute_dtype, jax.default_backend()),
-        n_min=config.eval.n_min,
-        n_max=config.eval.n_max,
-        mesh=mesh,
-        strategy=strategy,
-    )
+    return load_generator(run_dir, config, which)

@@ -1,9 +1,10 @@
-"""mm15 eval [EXPERIMENT] --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--set key=value ...]
+"""mm15 eval [EXPERIMENT] --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--paper] [--set ...]
 
 Scores a run on held-out data: benchmark names, categories (text_rich), suites (mini) or all,
 separated by commas. Resumes: an answer that the same parameters gave is not asked for again.
 EXPERIMENT is one whose stage is evaluation, such as mm15_video_7b_training_free: the run, of the
 experiment that it starts from, is asked as it says, and what comes of it is in RUN/EXPERIMENT.
+--paper puts the scores beside the paper's, in its tables, and writes paper_tables.md.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ def define_flags(flags) -> None:
     absl_flags.DEFINE_boolean(
         "gallery", False, "write a page of mistakes into the run directory", flag_values=flags
     )
+    absl_flags.DEFINE_boolean(
+        "paper", False, "print the paper's tables that have one of the scores", flag_values=flags
+    )
+    absl_flags.DEFINE_boolean(
+        "peers", False, "with --paper: MM1 and models of others too", flag_values=flags
+    )
     absl_flags.DEFINE_enum(
         "split",
         "test",
@@ -50,6 +57,8 @@ def main(arguments, flags) -> int:
     if flags.list:
         print_benchmarks(flags.json)
         return 0
+    if flags.peers and not flags.paper:
+        raise ValueError("--peers adds models to the tables of --paper, which is not given")
     run_dir, config, out_dir = _asked(arguments, flags)
     names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
     if not names:
@@ -74,12 +83,20 @@ def main(arguments, flags) -> int:
         from mm15_jax.evaluation.gallery import build_gallery
 
         print(f"mistakes: {build_gallery(out_dir, flags.split)}", file=sys.stderr)
+    tables = _paper_tables(out_dir, config, results, flags.peers) if flags.paper else []
     if flags.json:
-        print(json.dumps(results.to_json(), indent=1))
+        from mm15_jax.evaluation.paper_render import to_dict
+
+        paper = {"paper": [to_dict(table) for table in tables]} if flags.paper else {}
+        print(json.dumps(results.to_json() | paper, indent=1))
     else:
+        from mm15_jax.evaluation.paper_render import print_tables
         from mm15_jax.evaluation.score_table import print_scores
 
         print_scores(results)
+        print_tables(tables)
+        if flags.paper and not tables:
+            print("None of these scores is in tables 4 to 12 of the paper.")
     return 0
 
 
@@ -129,12 +146,23 @@ def print_benchmarks(as_json: bool) -> None:
     rich.console.Console().print(table)
 
 
+def _paper_tables(run_dir, config, results, peers):
+    """The paper's tables with these scores; as Markdown they also go into the run directory."""
+    from mm15_jax.evaluation.paper_render import write_tables
+    from mm15_jax.evaluation.paper_tables import paper_tables
+
+    tables = paper_tables(results, peers=peers, name=config.name)
+    write_tables(run_dir, tables, results.split)
+    return tables
+
+
 def evaluate_run(
     run_dir, config, data_dir, names, split="test", out_dir=None, limit=None, which="latest"
 ):
     """Scores parameters of a run; results also go into its (or another) directory."""
     from mm15_jax.evaluation.runner import evaluate
 
+    judge = _judge([row.name for row in resolve(names) if row.judge])
     generator = common.generator(run_dir, config, which)
     return evaluate(
         generator,
@@ -145,8 +173,22 @@ def evaluate_run(
         out_dir=out_dir or run_dir,
         max_new_tokens=config.eval.max_new_tokens,
         batch_size=config.eval.batch_size,
+        judge=judge,
         progress=_Progress(),
     )
+
+
+def _judge(benchmarks):
+    """The judge that the environment names; None, and a sentence, where it names none."""
+    if not benchmarks:
+        return None
+    from mm15_jax.evaluation.judges.client import judge_from_environment
+
+    try:
+        return judge_from_environment()
+    except ValueError as error:
+        print(f"without a judge {', '.join(benchmarks)} have no score: {error}", file=sys.stderr)
+        return None
 
 
 class _Progress:

@@ -14,7 +14,7 @@ import simplejpeg
 
 from mm15_jax.data.records import encode_example
 from mm15_jax.data.storage import write_atomically
-from mm15_jax.evaluation.metrics import references_of, score_answer
+from mm15_jax.evaluation.metrics import JUDGED, references_of, score_answer
 from mm15_jax.inputs.example import Example, Image, Text, Video
 from mm15_jax.inputs.video import load_frames, plan_frames
 
@@ -26,6 +26,10 @@ _SUFFIXES = {
     b"BM": "bmp",
 }
 _SHEET_FRAMES, _SHEET_SIDE = 9, 256  # of a clip in the report: frames, pixels of each
+
+
+# What a row keeps of an example's metadata, where it has it: for aggregates, judges and reports.
+_COPIED = ("box", "boxes", "choices", "group", "judge", "kind", "subset")
 
 
 def digest(example: Example) -> str:
@@ -51,7 +55,8 @@ def question_of(example: Example) -> str:
 def make_row(
     benchmark: str, index: int, example: Example, answer: str, model: str
 ) -> dict[str, Any]:
-    """One line of an answers file, with the score."""
+    """One line of an answers file, with the score: None of an answer that a judge will read."""
+    metric = example.metadata["metric"]
     sizes = [[s.height, s.width] for s in example.segments if isinstance(s, Image)]
     return {
         "benchmark": benchmark,
@@ -60,10 +65,10 @@ def make_row(
         "question": question_of(example),
         "answer": answer,
         "truth": references_of(example.metadata),
-        "score": score_answer(answer, example),
-        "metric": example.metadata["metric"],
+        "score": None if metric == JUDGED else score_answer(answer, example),
+        "metric": metric,
         "sizes": sizes,
-        **{k: example.metadata[k] for k in ("box", "choices", "kind") if k in example.metadata},
+        **{key: example.metadata[key] for key in _COPIED if key in example.metadata},
         "image": int(example.metadata.get("image", 0)),
         "model": model,
         "example": digest(example),

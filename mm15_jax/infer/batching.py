@@ -126,7 +126,12 @@ def render_example(example: Example, formatted: Formatted, resolution: int) -> n
 
 
 def build_batch(
-    group: Group, *, resolution: int, pad_id: int, rows: Sequence[int] | None = None
+    group: Group,
+    *,
+    resolution: int,
+    pad_id: int,
+    rows: Sequence[int] | None = None,
+    loss_weights: bool = False,
 ) -> dict[str, np.ndarray]:
     """The arrays that `mllm.prefill` takes, padded on the right.
 
@@ -135,9 +140,10 @@ def build_batch(
       resolution: tile side.
       pad_id: token that fills the rows up.
       rows: which of the group's rows, rising: those of this process; None for all.
+      loss_weights: whether to take over those of the formatted prompts.
 
     Returns:
-      tokens, segment_ids, positions, vision_index int32[B, S]; loss_weights float32[B, S] (zeros);
+      tokens, segment_ids, positions, vision_index int32[B, S]; loss_weights float32[B, S];
       tiles uint8[B, N, r, r, 3]; tile_valid bool[B, N].
     """
     numbers = range(group.rows) if rows is None else rows
@@ -162,6 +168,8 @@ def build_batch(
         batch["segment_ids"][row, :size] = 1
         batch["positions"][row, :size] = np.arange(size)
         batch["vision_index"][row, :size] = prompt.formatted.vision_index
+        if loss_weights:
+            batch["loss_weights"][row, :size] = prompt.formatted.loss_weights
         pixels = render_example(prompt.example, prompt.formatted, resolution)
         batch["tiles"][row, : len(pixels)] = pixels
         batch["tile_valid"][row, : len(pixels)] = True

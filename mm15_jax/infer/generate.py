@@ -202,13 +202,16 @@ class Generator:
         batch_size: int = 64,
         sampling: Sampling = GREEDY,
         progress: Progress | None = None,
+        strip: bool = True,
     ) -> Iterator[tuple[int, str]]:
-        """As `generate`, but yields (index, answer) as batches finish, in the order of batches."""
+        """As `generate`, but yields (index, answer) as batches finish, in the order of batches.
+
+        With `strip` off, white space around an answer is kept, as the model wrote it.
+        """
         for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{name} is {value}, expected 1 or more")
-        multiple = batch_divisor(self._mesh) if self._mesh else 1
-        rows = rows_for(len(examples), batch_size, multiple)
+        rows = self.rows_for(len(examples), batch_size)
         answered = 0
         waiting: tuple[Group, Any, Any] | None = None
         for group in itertools.chain(self._groups(examples, rows), [None]):
@@ -218,7 +221,7 @@ class Generator:
             started = None
             if group is not None:
                 started = (group, *self._start(group, max_new_tokens, sampling))
-            done = self._collect(*waiting) if waiting else []
+            done = self._collect(*waiting, strip=strip) if waiting else []
             waiting = started
             self.report.seconds += time.perf_counter() - start
             self.report.seconds -= self.report.compile_seconds - compiled
@@ -241,19 +244,11 @@ class Generator:
     ) -> tuple[jax.Array, jax.Array]:
         """Sends one batch to the device; returns tokens and counts, not yet computed."""
         tokenizer = self.tokenizer
-        rows = process_rows(self._mesh, group.rows) if self._mesh else None
-        batch: Any = build_batch(
-            group,
-            resolution=self.model.encoder.resolution,
-            pad_id=tokenizer.pad_id,
-            rows=rows,
-        )
-        if self._mesh:
-            batch = to_devices(batch, self._mesh, group.rows, rows)
+        batch = self.to_devices(group)
         self.report.prompt_tokens += sum(prompt.length for prompt in group.prompts)
         self.report.tiles += sum(prompt.tiles for prompt in group.prompts)
         cache_length = padded_cache(group.length + max_new_tokens)
-        prefill = self._program(
+        prefill = self.program(
             ("prefill", group.rows, group.length, group.tiles, cache_length),
             functools.partial(
                 mllm.prefill, config=self.model, cache_length=cache_length, dtype=self.dtype
@@ -274,7 +269,7 @@ class Generator:
             self._everywhere(streams),
         )
         chosen = dataclasses.replace(sampling, seed=0)  # the seed is data, the rest is compiled in
-        decode = self._program(
+        decode = self.program(
             ("decode", group.rows, cache_length, max_new_tokens, chosen),
             functools.partial(
                 decode_tokens,
@@ -290,7 +285,9 @@ class Generator:
         )
         return decode(*arguments)
 
-    def _collect(self, group: Group, tokens: Any, counts: Any) -> list[tuple[int, str]]:
+    def _collect(
+        self, group: Group, tokens: Any, counts: Any, *, strip: bool
+    ) -> list[tuple[int, str]]:
         """Waits for one batch and reads its answers."""
         tokens, counts = np.asarray(tokens), np.asarray(counts)
         done = []
@@ -298,15 +295,37 @@ class Generator:
             ids = tokens[row, : counts[row]].tolist()
             if ids and ids[-1] == self.tokenizer.eos_id:
                 ids.pop()
-            done.append((prompt.index, self.tokenizer.decode(ids).strip()))
+            answer = self.tokenizer.decode(ids)
+            done.append((prompt.index, answer.strip() if strip else answer))
         self.report.examples += len(done)
         self.report.new_tokens += int(counts.sum())
         return done
 
-    def _program(
+    def rows_for(self, examples: int, batch_size: int) -> int:
+        """Rows of a batch: a multiple of the devices that they are divided over."""
+        return rows_for(examples, batch_size, batch_divisor(self._mesh) if self._mesh else 1)
+
+    def to_devices(self, group: Group, *, loss_weights: bool = False) -> Any:
+        """The batch of a group where programs want it; of several processes each brings its rows.
+
+        Args:
+          group: prompts of one shape.
+          loss_weights: whether the batch has those of the formatted prompts; else they are zero.
+        """
+        rows = process_rows(self._mesh, group.rows) if self._mesh else list(range(group.rows))
+        batch = build_batch(
+            group,
+            resolution=self.model.encoder.resolution,
+            pad_id=self.tokenizer.pad_id,
+            rows=rows,
+            loss_weights=loss_weights,
+        )
+        return to_devices(batch, self._mesh, group.rows, rows) if self._mesh else batch
+
+    def program(
         self, key: Any, function: Callable, arguments: tuple, donate=(), everywhere: bool = False
     ) -> Callable:
-        """Compiles a function for the shapes of its arguments once, and counts what that took.
+        """A function compiled for the shapes of its arguments, once a key; counts what it took.
 
         With `everywhere` its results are whole on every device, so that any process can read them.
         """

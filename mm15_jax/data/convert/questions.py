@@ -40,6 +40,20 @@ def texts_of(answers: Any, what: str = "answer") -> list[str]:
     return found
 
 
+def _is_letter(option: str) -> bool:
+    return len(option) == 1 and option.isalpha()
+
+
+def unmistakable(options: Sequence[str]) -> list[str]:
+    """Options as metadata "choices" of a lettered question, so that a letter names one of them.
+
+    They are as given, unless one is a letter itself: then each has its own before it ("A. C").
+    """
+    if not any(_is_letter(option.strip(" .()")) for option in options):
+        return list(options)
+    return [f"{prompts.letter_of(number)}. {option}" for number, option in enumerate(options)]
+
+
 @dataclass(frozen=True)
 class Maker:
     """Makes the examples of one split of a data set."""
@@ -114,12 +128,16 @@ class Maker:
         question: str,
         choices: Sequence[Any],
         correct: int,
+        *,
+        always_lettered: bool = False,
         **metadata: Any,
     ) -> Example:
         """A question with lettered choices, the answer a letter.
 
         Choices that are letters themselves (of parts of a diagram) are listed as they are, and the
-        answer is the choice.
+        answer is the choice; but not where `always_lettered`, for benchmarks whose evaluators
+        letter every question. Such choices have their letter in the metadata too ("A. C"): an
+        answer "C" then means the third choice, never the choice "C".
 
         Raises:
           DataError: if the correct one is none of the choices.
@@ -127,11 +145,14 @@ class Maker:
         options = [str(choice).strip() for choice in choices]
         if not isinstance(correct, int) or not 0 <= correct < len(options):
             raise DataError(f"the correct choice is {correct!r} of {len(options)}")
-        if any(len(option) == 1 and option.isalpha() for option in options):
+        letters = any(_is_letter(option) for option in options)
+        if letters and not always_lettered:
             asked, answer = prompts.listed(question.strip(), options), options[correct]
         else:
             asked = prompts.lettered(question.strip(), options)
             answer = prompts.letter_of(correct)
+        if always_lettered:
+            options = unmistakable(options)
         facts = {"answer": answer, "metric": "multiple_choice", "choices": options}
         return self.example(key, images, [(asked, answer)], **facts, **metadata)
 

@@ -108,8 +108,8 @@ def _videochat2(maker: Maker, item: tuple[str, str, dict[str, Any]]) -> Example:
     name, named = record["video"], "/".join(folder.split("/")[-2:])
     if named not in _FOLDERS:
         raise DataError(f"the folder {folder!r} is none of VideoChat2's: {', '.join(_FOLDERS)}")
-    bounds = record.get("start"), record.get("end")
-    excerpt = None if None in bounds else (float(bounds[0]), float(bounds[1]))
+    start, end = record.get("start"), record.get("end")
+    excerpt = None if start is None or end is None else (float(start), float(end))
     clip = maker.video(
         f"videos/{_FOLDERS[named]}/{name}",
         f"{_FOLDERS[named]}/{name}",

@@ -36,6 +36,7 @@ class GeneratedSet:
       build: draws one example.
       train_count: number of training examples.
       ordered: whether training reads it in order, as a curriculum.
+      version: raised when `build` draws other examples: what was prepared before is then stale.
     """
 
     name: str
@@ -44,6 +45,7 @@ class GeneratedSet:
     build: Callable[[Sampler], Built]
     train_count: int
     ordered: bool = False
+    version: int = 1
 
     def count(self, split: str) -> int:
         """Number of examples of a split.
@@ -85,6 +87,7 @@ class GeneratedSet:
             parts=lambda split, source: range_parts(self.name, self.count(split)),
             convert=lambda split, part, source: self.examples(split, range(part.start, part.stop)),
             ordered=self.ordered,
+            version=self.version,
         )
 
 
@@ -193,9 +196,10 @@ SETS: dict[str, GeneratedSet] = {
         GeneratedSet(
             "mini_compare",
             "multi_image",
-            "Questions that compare two pictures.",
+            "Questions on two pictures: which one, what is in one, whether they agree.",
             multi.compare,
-            6_000,
+            8_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_instructions",

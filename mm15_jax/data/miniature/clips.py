@@ -103,8 +103,8 @@ def count(sampler: Sampler) -> Built:
     frames = _frame_count(sampler)
     clip: list[_Frame] = []
     for slot in _slots(frames):
-        i = shown[slot]
-        clip.append([] if i is None else [(name, places[2 * i], places[2 * i + 1], side)])
+        now = shown[slot]
+        clip.append([] if now is None else [(name, places[2 * now], places[2 * now + 1], side)])
     question = f"how many {name[0]} {name[1]}s are there?"
     return _ask(sampler, clip, question, NUMBERS[number], "count")
 

@@ -158,7 +158,7 @@ def test_every_word_of_the_templates_comes_in_the_corpus():
 
 def test_trivial_baselines():
     assert trivial_baseline("mini_word_qa", "test") < 1
-    assert 40 <= trivial_baseline("mini_compare", "test") <= 60
+    assert 30 <= trivial_baseline("mini_compare", "test") <= 45
     assert 25 <= trivial_baseline("mini_diagram_qa", "test") <= 45
     assert 1 <= trivial_baseline("mini_grounding", "test") <= 20
     with pytest.raises(ValueError, match="mini_captions is not scored"):
