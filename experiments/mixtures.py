@@ -111,11 +111,11 @@ MIXTURES: dict[str, Mixture] = {
         Group("multi_image", 0.1, MULTI_IMAGE),
         Group("text", 0.1, TEXT_ONLY),
     ),
-    # Section 5, by the paper's numbers of examples.
+    # Section 5, by the paper's numbers of examples, in thousands.
     "video_sft": (
-        Group("sharegptvideo", 556.0, ("sharegptvideo",)),
-        Group("videochat2", 225.0, ("videochat2",)),
-        Group("activitynet_qa", 31.5, ("activitynet_qa",)),
+        Group("sharegptvideo", 556 / 812.5, ("sharegptvideo",)),
+        Group("videochat2", 225 / 812.5, ("videochat2",)),
+        Group("activitynet_qa", 31.5 / 812.5, ("activitynet_qa",)),
     ),
     # The miniature: generated, every capability of the paper.
     "nano_encoder": (Group("encoder", 1.0, ("mini_glyphs",)),),

@@ -60,7 +60,7 @@ def _print_table(rows: list[dict]) -> None:
         table.add_row(row["name"], row["family"], row["stage"], row["mixture"], *sizes)
     # A pipe has no width of its own; a table that wraps is of no use to grep.
     console = rich.console.Console()
-    rich.console.Console(width=max(console.width, 120)).print(table)
+    rich.console.Console(width=max(console.width, 150)).print(table)
 
 
 def _millions(count: int) -> str:

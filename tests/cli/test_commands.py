@@ -168,7 +168,7 @@ def test_boxes_of_an_answer_are_named_and_drawn(mm15, monkeypatch, tiny_run, pic
             assert [type(s).__name__ for s in example.segments] == ["Image", "Text"]
             return ["it is at <250,500,750,999>"]
 
-    monkeypatch.setattr(common, "generator", lambda run_dir, config: Says())
+    monkeypatch.setattr(common, "generator", lambda run_dir, config, which: Says())
     outcome = mm15(
         "generate", "--run_dir", tiny_run, "--image", picture, "--prompt", "where?",
         "--draw", "out.png", "--json",

@@ -153,7 +153,8 @@ def test_pseudo_words_are_read_letter_by_letter(tokenizer):
 
 def test_every_word_of_the_templates_comes_in_the_corpus():
     seen = {word for line in tokenizer_corpus() for word in re.findall("[a-z]+", line)}
-    assert seen >= TEMPLATE_WORDS
+    # The shipped tokenizer has these as pieces, from questions that are not asked any more.
+    assert seen >= TEMPLATE_WORDS - {"same", "different"}
 
 
 def test_trivial_baselines():
