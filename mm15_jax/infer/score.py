@@ -63,11 +63,11 @@ def continue_prompt(
     if not len(formatted.tokens):  # as the harnesses: an empty text follows an end token
         formatted = _plain([generator.tokenizer.eos_id], scored=0)
     tail = _plain(ids, scored=len(ids))
-    joined = [
+    tokens, weights, places = (
         np.concatenate([getattr(formatted, name), getattr(tail, name)])
         for name in ("tokens", "loss_weights", "vision_index")
-    ]
-    return Prompt(index, example, Formatted(*joined, formatted.tilings))
+    )
+    return Prompt(index, example, Formatted(tokens, weights, places, formatted.tilings))
 
 
 def token_prompt(tokens: Sequence[int], scored: int, *, index: int = 0) -> Prompt:
