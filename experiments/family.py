@@ -96,6 +96,7 @@ def sft(size: str) -> ExperimentConfig:
         "name": f"mm15_{size}_sft",
         "stage": "sft",
         "inputs.splitting": SplittingConfig(),
+        "inputs.tiles_per_row": 22,  # fills tokens and tiles alike (benchmarks/data/packing.py)
         "data.mixture": "sft_all",
         "optimizer.peak_learning_rate": 2e-5,
         "train.steps": 23_000,

@@ -57,6 +57,11 @@ class Checkpoints:
             ),
         )
 
+    def save_params(self, step: int, params) -> None:
+        """As `save`, of parameters alone."""
+        args = ocp.args.Composite(params=ocp.args.StandardSave(params))
+        self._manager.save(step, args=args, force=True)
+
     def restore(self, step: int, params, opt_state) -> tuple[Any, Any, dict]:
         """(parameters, optimizer state, data state) of `step`, sharded as the given abstract trees.
 

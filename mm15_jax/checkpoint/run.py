@@ -16,8 +16,11 @@ from mm15_jax.model import mllm
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
+BEST = "best"  # folder of the best parameters, by a score of evaluation in training
+BEST_SCORE = "best.json"  # which score, of which step
 METRICS = "metrics.jsonl"
 DATA_LOG = "data_log.jsonl"  # which data the run has read, from which step on
+LATEST = "latest"
 STARTS = "starts.json"  # where the first parameters came from, a sentence each
 
 # Fields that may differ between a run and its continuation: they change when a run ends, what it
@@ -111,9 +114,12 @@ def abstract_params(model: ModelConfig, sharding: jax.sharding.Sharding) -> Any:
 
 
 def load_params(
-    run_dir: pathlib.Path, config: ExperimentConfig | None = None, abstract: Any = None
+    run_dir: pathlib.Path,
+    config: ExperimentConfig | None = None,
+    abstract: Any = None,
+    which: str = LATEST,
 ) -> Any:
-    """The newest parameters of a run, float32.
+    """The newest parameters of a run, or the best ones that evaluation in training kept; float32.
 
     They are divided as the tree `abstract` (of `jax.ShapeDtypeStruct` with shardings) says, and
     whole on the default device without one.
@@ -122,9 +128,15 @@ def load_params(
     """
     run_dir = storage.to_path(run_dir)
     config = config or read_config(run_dir)
-    if not has_checkpoint(run_dir):
+    folder = run_dir / {LATEST: CHECKPOINTS, BEST: BEST}[which]
+    if not ocp.utils.checkpoint_steps(folder):
+        if which == BEST and has_checkpoint(run_dir):
+            raise ValueError(
+                f"{run_dir} has kept no best checkpoint: train with eval.during.every and "
+                "eval.during.keep_best"
+            )
         raise ValueError(f"{run_dir} has no checkpoint yet; train it first")
-    checkpoints = Checkpoints(run_dir / CHECKPOINTS)
+    checkpoints = Checkpoints(folder)
     try:
         step = checkpoints.latest_step
         assert step is not None, run_dir

@@ -63,8 +63,19 @@ def run_config(run_dir: str | None) -> tuple[pathlib.Path, ExperimentConfig]:
     return find_run(run_dir, places=RUNS_DIR)
 
 
-def generator(run_dir: pathlib.Path, config: ExperimentConfig):
-    """The newest parameters of a run, ready to answer."""
+def define_checkpoint(flags: absl_flags.FlagValues) -> None:
+    """Adds --checkpoint: which parameters of a run answer."""
+    absl_flags.DEFINE_enum(
+        "checkpoint",
+        "latest",
+        ["latest", "best"],
+        "the newest parameters, or the best by eval.during.keep_best",
+        flag_values=flags,
+    )
+
+
+def generator(run_dir: pathlib.Path, config: ExperimentConfig, which: str = "latest"):
+    """Parameters of a run, ready to answer; over the mesh where there are several devices."""
     from mm15_jax.infer.load import load_generator
 
-    return load_generator(run_dir, config)
+    return load_generator(run_dir, config, which)

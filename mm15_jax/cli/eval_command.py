@@ -24,7 +24,15 @@ def define_flags(flags) -> None:
     common.define_set(flags)
     common.define_data_dir(flags)
     common.define_string(flags, "run_dir", None, "the run to score")
+    common.define_checkpoint(flags)
     common.define_string(flags, "benchmarks", None, "names, categories, suites or all; by comma")
+    absl_flags.DEFINE_integer(
+        "limit", None, "questions of each benchmark, the first ones", flag_values=flags
+    )
+    absl_flags.DEFINE_boolean("list", False, "print the table of benchmarks", flag_values=flags)
+    absl_flags.DEFINE_boolean(
+        "gallery", False, "write a page of mistakes into the run directory", flag_values=flags
+    )
     absl_flags.DEFINE_enum(
         "split",
         "test",
@@ -36,6 +44,9 @@ def define_flags(flags) -> None:
 
 def main(arguments, flags) -> int:
     """Prints the table of scores; scores.json and all answers go into the run directory."""
+    if flags.list:
+        print_benchmarks(flags.json)
+        return 0
     run_dir, config = common.run_config(flags.run_dir)
     if arguments and arguments != [config.name]:
         raise ValueError(f"{run_dir} is a run of {config.name}, not of {' '.join(arguments)}")
@@ -46,7 +57,17 @@ def main(arguments, flags) -> int:
         raise ValueError(f"{config.name} names no benchmarks; choose some with --benchmarks")
     resolve(names)  # a mistyped name is told before parameters are read
     data_dir = to_path(flags.data_dir or common.DATA_DIR)
-    results = evaluate_run(run_dir, config, data_dir, names, flags.split)
+    results = evaluate_run(
+        run_dir, config, data_dir, names, flags.split, limit=flags.limit, which=flags.checkpoint
+    )
+    from mm15_jax.parallel.startup import is_main  # brings JAX
+
+    if not is_main():
+        return 0
+    if flags.gallery:
+        from mm15_jax.evaluation.gallery import build_gallery
+
+        print(f"mistakes: {build_gallery(run_dir, flags.split)}", file=sys.stderr)
     if flags.json:
         print(json.dumps(results.to_json(), indent=1))
     else:
@@ -56,17 +77,39 @@ def main(arguments, flags) -> int:
     return 0
 
 
-def evaluate_run(run_dir, config, data_dir, names, split="test", out_dir=None):
-    """Scores the newest parameters of a run; results also go into its (or another) directory."""
+def print_benchmarks(as_json: bool) -> None:
+    """The table of benchmarks: name, category, suite, metric and what it is held against."""
+    from mm15_jax.evaluation.benchmarks import TABLE
+
+    if as_json:
+        print(json.dumps([row.describe() for row in TABLE], indent=1))
+        return
+    import rich.console
+    import rich.table
+
+    table = rich.table.Table(title=f"{len(TABLE)} benchmarks")
+    for name in ("benchmark", "suite", "category", "a point of the score", "data", "oracle"):
+        table.add_column(name)
+    for row in TABLE:
+        facts = row.describe()
+        data = ", ".join(facts["data"])
+        table.add_row(row.name, row.suite, row.category, row.measures, data, row.oracle or "-")
+    rich.console.Console().print(table)
+
+
+def evaluate_run(
+    run_dir, config, data_dir, names, split="test", out_dir=None, limit=None, which="latest"
+):
+    """Scores parameters of a run; results also go into its (or another) directory."""
     from mm15_jax.evaluation.runner import evaluate
 
-    generator = common.generator(run_dir, config)
+    generator = common.generator(run_dir, config, which)
     return evaluate(
         generator,
         data_dir,
         names,
         split=split,
-        limit=config.eval.examples,
+        limit=limit or config.eval.examples,
         out_dir=out_dir or run_dir,
         max_new_tokens=config.eval.max_new_tokens,
         batch_size=config.eval.batch_size,

@@ -20,6 +20,7 @@ def define_flags(flags) -> None:
     common.define_json(flags)
     common.define_set(flags)
     common.define_string(flags, "run_dir", None, "the run that answers")
+    common.define_checkpoint(flags)
     absl_flags.DEFINE_multi_string(
         "image", [], "a picture; repeat it for several", flag_values=flags
     )
@@ -63,7 +64,7 @@ def main(arguments, flags) -> int:
     segments = (*images, Text(flags.prompt, role="user"))
     example = Example(segments, "command line", "0", "", {})
     sampling = Sampling(temperature=flags.temperature, top_p=flags.top_p, seed=flags.seed)
-    answer = common.generator(run_dir, config).generate(
+    answer = common.generator(run_dir, config, flags.checkpoint).generate(
         [example], max_new_tokens=flags.max_new_tokens, batch_size=1, sampling=sampling
     )[0]
     boxes, points = _places(answer, images)

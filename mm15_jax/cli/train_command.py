@@ -116,7 +116,12 @@ def _train_stage(config, run_dir, data_dir, init_from) -> None:
     _check_inputs(config, data_dir)
     for start in starts:
         print(f"{config.name} starts from {start}", file=sys.stderr)
-    result = train(config, run_dir, data_dir, starts)
+    evaluator = None
+    if config.eval.during.every:
+        from mm15_jax.evaluation.during import DuringTraining
+
+        evaluator = DuringTraining(config, run_dir, data_dir)
+    result = train(config, run_dir, data_dir, starts, evaluator)
     if result.stopped_by:
         print(
             f"stopped by signal {result.stopped_by} after step {result.last_step}; saved; the same "

@@ -191,6 +191,18 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True)
+class DuringConfig:
+    """Evaluation while a stage trains; its scores stand beside the losses in metrics.jsonl."""
+
+    every: int = 0  # steps from one evaluation to the next, and at the last step; 0: none
+    benchmarks: tuple[str, ...] = ()  # none: the experiment's
+    examples: int = 64  # of each benchmark
+    split: str = "validation"  # "test" would choose a checkpoint by what it is judged by
+    keep_best: str = ""  # the score by which the best parameters are kept: "mini_word_qa", or of a
+    # suite "mini/text_rich", "mini/mmbase"
+
+
+@dataclass(frozen=True)
 class EvalConfig:
     """Held-out evaluation; splitting at inference may differ from training (section 3.5)."""
 
@@ -200,6 +212,7 @@ class EvalConfig:
     max_new_tokens: int = 64
     n_min: int = 0  # 0: as in training
     n_max: int = 0  # 0: as in training
+    during: DuringConfig = DuringConfig()
 
 
 @dataclass(frozen=True)

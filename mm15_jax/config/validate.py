@@ -43,6 +43,7 @@ _POSITIVE = (
     "eval.batch_size",
     "eval.examples",
     "eval.max_new_tokens",
+    "eval.during.examples",
     "model.encoder.resolution",
     "optimizer.peak_learning_rate",
 )

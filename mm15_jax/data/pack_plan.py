@@ -23,7 +23,7 @@ from mm15_jax.data.permutation import derive_seed, shuffled
 from mm15_jax.data.plan_items import Budgets, Found, Items
 from mm15_jax.inputs.example import Example
 
-_VERSION = 2  # raise when the same sources and budgets give other rows
+_VERSION = 3  # raise when the same sources and budgets give other rows
 
 
 @dataclass(frozen=True)

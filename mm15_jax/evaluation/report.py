@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import datetime
-import io
 import os
 import pathlib
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
 from mm15_jax.config.schema import STAGES
 from mm15_jax.data.storage import absolute, to_path, write_atomically
+from mm15_jax.evaluation.asking import PICTURES
 from mm15_jax.evaluation.benchmarks import CATEGORIES
+from mm15_jax.evaluation.cards import ANSWER_COLOUR, ASKED_COLOUR, TRUTH_COLOUR, card_of
 from mm15_jax.evaluation.page import template_of
 from mm15_jax.evaluation.report_plots import COLOURS, categories_of, loss_chart
 from mm15_jax.evaluation.results import SCORES, Results, read_scores
-from mm15_jax.evaluation.runner import ANSWERS, PICTURES
+from mm15_jax.evaluation.runner import ANSWERS
 from mm15_jax.evaluation.score_table import TITLES, score_tables
-from mm15_jax.infer.draw import draw_boxes
-from mm15_jax.inputs.coordinates import parse_boxes, parse_points
-from mm15_jax.inputs.tiles import decode_image
 from mm15_jax.train.metrics import read_rows
 
 STAGE_TITLES = {
@@ -34,9 +29,6 @@ STAGE_TITLES = {
     "continual": "Continual pre-training",
     "sft": "Supervised fine-tuning",
 }
-ANSWER_COLOUR, TRUTH_COLOUR, ASKED_COLOUR = "#0072B2", "#E69F00", "#D81B7A"
-_DRAWN_SIDE = 250  # pixels; about what a card shows, so that lines and labels keep their size
-_READABLE = 560  # pixels; a picture at least this wide is shown over the whole width of the page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,82 +189,9 @@ def _sections(run_dir: pathlib.Path, results: Results, examples: int) -> list[di
                 continue
             rows = read_rows(run_dir / ANSWERS / f"{benchmark.name}.jsonl")
             shown = [row for row in rows if "pictures" in row][:examples]
-            cards = [_card(run_dir / ANSWERS / PICTURES / benchmark.name, row) for row in shown]
+            cards = [card_of(run_dir / ANSWERS / PICTURES / benchmark.name, row) for row in shown]
             if cards:
                 groups.append({"benchmark": benchmark, "cards": cards})
         if groups:
             sections.append({"title": TITLES[category], "name": category, "groups": groups})
     return sections
-
-
-def _card(directory: pathlib.Path, row: Mapping[str, Any]) -> dict[str, Any]:
-    pictures = [
-        _picture(directory / name, row if number == row.get("image", 0) else None)
-        for number, name in enumerate(row["pictures"])
-    ]
-    truth = row["truth"]
-    score = row["score"]
-    return {
-        "pictures": pictures,
-        "question": " ".join(row["question"].replace("[image]", "").split()),
-        "answer": row["answer"],
-        "truth": truth if isinstance(truth, str) else " / ".join(dict.fromkeys(truth)),
-        "verdict": "right" if score >= 1 else "wrong" if score <= 0 else "partly",
-        "score": score,
-        "wide": any(picture["width"] >= _READABLE for picture in pictures) or len(pictures) > 2,
-    }
-
-
-def _picture(path: pathlib.Path, row: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A picture as a data URI, with the places drawn that its row asks for or answers."""
-    data = path.read_bytes()
-    image = Image.fromarray(decode_image(data))
-    width, height = image.size
-    boxes, points, labels, colours = _places(row, width, height) if row else ([], [], [], [])
-    if colours:
-        image = draw_boxes(
-            image, boxes, labels, points=points, colours=colours, minimum_side=_DRAWN_SIDE
-        )
-        data = _encode(image)
-    elif not _shown_by_browsers(data):
-        data = _encode(image)
-    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
-    return {
-        "uri": f"data:image/{kind};base64,{base64.b64encode(data).decode()}",
-        "width": width,
-        "height": height,
-        "small": max(width, height) <= 160 and not colours,
-    }
-
-
-def _places(row: Mapping[str, Any], width: int, height: int) -> tuple[list, list, list, list]:
-    """Boxes, points, labels of boxes and colours of both that belong into a row's picture."""
-    size = {"width": width, "height": height}
-    if row["metric"] in ("iou", "point_in_box") and row.get("box"):
-        # The truth first: where both agree, the answer is what one wants to see.
-        answered = parse_boxes(row["answer"], **size)[:1]
-        points = [] if answered else parse_points(row["answer"], **size)[:1]
-        boxes = [row["box"], *answered]
-        labels = ["truth", "answer"][: len(boxes)]
-        colours = [TRUTH_COLOUR, *([ANSWER_COLOUR] * (len(answered) + len(points)))]
-        return boxes, points, labels, colours
-    boxes = parse_boxes(row["question"], **size)
-    points = parse_points(row["question"], **size)
-    return boxes, points, [""] * len(boxes), [ASKED_COLOUR] * (len(boxes) + len(points))
-
-
-def _shown_by_browsers(data: bytes) -> bool:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.format in ("PNG", "JPEG") and max(image.size) <= 1600
-    except UnidentifiedImageError:
-        return False
-
-
-def _encode(image: Image.Image) -> bytes:
-    """PNG, or JPEG where that is far smaller, at most 1,600 pixels on a side."""
-    image.thumbnail((1600, 1600), Image.Resampling.LANCZOS)
-    png, jpeg = io.BytesIO(), io.BytesIO()
-    image.save(png, "PNG", optimize=True)
-    image.save(jpeg, "JPEG", quality=88, subsampling=0)
-    return min(png.getvalue(), jpeg.getvalue(), key=len)

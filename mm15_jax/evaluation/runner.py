@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from mm15_jax.data.records import check_data_dir, open_dataset
-from mm15_jax.data.storage import Growing, to_path
+from mm15_jax.data.records import check_data_dir
+from mm15_jax.data.storage import to_path
 from mm15_jax.evaluation.aggregates import AGGREGATES
-from mm15_jax.evaluation.answers import digest, make_row, save_pictures, write_rows
+from mm15_jax.evaluation.asking import Answers, Asking, Progress
 from mm15_jax.evaluation.benchmarks import TABLE, Benchmark, resolve
+from mm15_jax.evaluation.questions import Questions, folders
 from mm15_jax.evaluation.results import (
     SCORES,
     BenchmarkResult,
@@ -21,26 +21,14 @@ from mm15_jax.evaluation.results import (
     read_scores,
     write_scores,
 )
-from mm15_jax.inputs.example import Example
-from mm15_jax.train.metrics import read_rows
+from mm15_jax.parallel.startup import is_main
+
+if TYPE_CHECKING:
+    from mm15_jax.evaluation.judges.client import Judge
 
 ANSWERS = "eval"  # folder of the answers in the run directory
-PICTURES = "pictures"
 
 Baselines = Mapping[str, float | None] | Callable[[str, str], float | None]
-Progress = Callable[[str, int, int], None]
-
-
-class Answers(Protocol):
-    """What an evaluation needs of a generator: `mm15_jax.infer.generate.Generator` is one."""
-
-    def fingerprint(self) -> str:
-        """Differs when the answers may."""
-
-    def stream(
-        self, examples: Sequence[Example], *, max_new_tokens: int, batch_size: int
-    ) -> Iterator[tuple[int, str]]:
-        """Yields (index, answer) of each example, in any order."""
 
 
 def evaluate(
@@ -55,6 +43,8 @@ def evaluate(
     batch_size: int = 64,
     baselines: Baselines | None = None,
     show: int = 8,
+    show_mistakes: int = 24,
+    judge: Judge | None = None,
     progress: Progress | None = None,
 ) -> Results:
     """Answers and scores held-out examples.
@@ -77,10 +67,13 @@ def evaluate(
       baselines: score of a trivial answerer by benchmark, or a function of (benchmark, split);
         by default the miniature's own, and chance where all questions are multiple choice.
       show: examples of each benchmark whose pictures are kept for the report.
+      show_mistakes: wrong answers whose pictures are kept beside them.
+      judge: scores what needs a language model to score; without one these benchmarks are answered
+        and have no score.
       progress: called with (benchmark, answered, all).
 
     Returns:
-      The scores.
+      The scores; with several processes those of a judge are in the first one's alone.
 
     Raises:
       ValueError: an unknown benchmark, a data set that is not prepared, no scored example in it,
@@ -90,41 +83,51 @@ def evaluate(
         raise ValueError(f"the limit of examples is {limit}, expected 1 or more")
     names = list(benchmarks)
     out_dir = to_path(out_dir)
-    data_dir = check_data_dir(data_dir, [benchmark.data_set for benchmark in resolve(names)])
+    data_sets = [part.data_set for b in resolve(names) for part in b.data_sets]
+    data_dir = check_data_dir(data_dir, data_sets)
     chosen, absent = _prepared(names, data_dir, split)
+    asking = Asking(
+        generator=generator,
+        directory=out_dir / for_split(ANSWERS, split),
+        batch_size=batch_size,
+        show=show,
+        show_mistakes=show_mistakes,
+        progress=progress,
+    )
     model = generator.fingerprint()
     # All data sets are opened first: one that is missing is told before the first is answered.
-    data = {b.name: _scored_examples(_folder(b, data_dir, split), limit) for b in chosen}
+    questions = {b.name: Questions(b, data_dir, split, limit) for b in chosen}
     results = []
     for benchmark in chosen:
         began = time.perf_counter()
         new_tokens = benchmark.max_new_tokens or max_new_tokens
-        rows, answered = _answer(
+        rows, answered = asking.ask(
             benchmark.name,
-            data[benchmark.name],
-            generator,
-            out_dir / for_split(ANSWERS, split),
+            questions[benchmark.name],
             model=f"{model}-{new_tokens}",
             max_new_tokens=new_tokens,
-            batch_size=batch_size,
-            show=show,
-            progress=progress,
         )
-        found = AGGREGATES[benchmark.aggregate](rows)
+        judged = {}
+        if benchmark.judge:
+            rows, judged = _judge(benchmark, rows, judge, asking.directory)
+        asking.keep(benchmark.name, questions[benchmark.name], rows)
+        scored = all(row["score"] is not None for row in rows)
+        found = AGGREGATES[benchmark.aggregate](rows) if scored else None
         results.append(
             BenchmarkResult(
                 name=benchmark.name,
                 category=benchmark.category,
                 suite=benchmark.suite,
                 measures=benchmark.measures,
-                score=found.score,
-                error=found.error,
-                parts=found.parts,
+                score=found.score if found else None,
+                error=found.error if found else 0.0,
+                parts=found.parts if found else {},
                 count=len(rows),
                 baseline=_baseline(benchmark, split, baselines, rows),
                 seconds=round(time.perf_counter() - began, 3) if answered else 0.0,
                 answered=answered,
                 averaged=benchmark.averaged,
+                **judged,
             )
         )
     asked = {row.name for row in results}
@@ -133,8 +136,29 @@ def evaluate(
     order = [benchmark.name for benchmark in TABLE]
     results.sort(key=lambda row: order.index(row.name))
     outcome = Results(tuple(results), split, model, tuple(b.name for b in absent))
-    write_scores(out_dir, outcome)
+    if is_main():
+        write_scores(out_dir, outcome)
     return outcome
+
+
+def _judge(
+    benchmark: Benchmark,
+    rows: list[dict[str, Any]],
+    judge: Judge | None,
+    directory: pathlib.Path,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows with a judge's scores, and what the result says of it; as they are without a judge.
+
+    Of several processes the first asks the judge.
+    """
+    if judge is None or not is_main():
+        return rows, {}
+    from mm15_jax.evaluation.judges.judging import judge_rows, judged_by  # an HTTP client
+
+    path = directory / f"{benchmark.name}.judge.jsonl"
+    rows = judge_rows(rows, benchmark.judge, judge, path)
+    name, failures = judged_by(rows)
+    return rows, {"judge": name, "failures": failures}
 
 
 def _prepared(
@@ -146,17 +170,13 @@ def _prepared(
     suite, "all") what is prepared is run, unless nothing is.
     """
     chosen = resolve(names)
-    there = {b.name: _folder(b, data_dir, split).is_dir() for b in chosen}
+    there = {
+        b.name: all(folder.is_dir() for _, folder in folders(b, data_dir, split)) for b in chosen
+    }
     kept = [b for b in chosen if there[b.name] or b.name in names]
     if not kept:
         return list(chosen), []
     return kept, [b for b in chosen if b not in kept]
-
-
-def _folder(benchmark: Benchmark, data_dir: pathlib.Path, split: str) -> pathlib.Path:
-    """Where the examples are: of the benchmark's own held-out split, or of another."""
-    there = benchmark.split if split == "test" else split
-    return data_dir / benchmark.data_set / there
 
 
 def _earlier_rows(out_dir: pathlib.Path, split: str, model: str) -> list[BenchmarkResult]:
@@ -165,64 +185,6 @@ def _earlier_rows(out_dir: pathlib.Path, split: str, model: str) -> list[Benchma
         return []
     earlier = read_scores(out_dir, split)
     return list(earlier.benchmarks) if earlier.model == model else []
-
-
-def _scored_examples(directory: pathlib.Path, limit: int | None) -> list[tuple[int, Example]]:
-    """The first examples that name a metric, with their place in the data set."""
-    found: list[tuple[int, Example]] = []
-    for index, example in enumerate(open_dataset(directory)):
-        if limit is not None and len(found) == limit:
-            break
-        if example.metadata.get("metric"):
-            found.append((index, example))
-    if not found:
-        raise ValueError(f"{directory} has no example with a metric: it cannot be scored")
-    return found
-
-
-def _answer(
-    name: str,
-    examples: list[tuple[int, Example]],
-    generator: Answers,
-    directory: pathlib.Path,
-    *,
-    model: str,
-    max_new_tokens: int,
-    batch_size: int,
-    show: int,
-    progress: Progress | None,
-) -> tuple[list[dict[str, Any]], int]:
-    """Rows of all examples in order, and how many of them were answered now."""
-    path = directory / f"{name}.jsonl"
-    kept = {
-        (row["key"], row["example"]): row for row in read_rows(path) if row.get("model") == model
-    }
-    identities = [(example.key, digest(example)) for _, example in examples]
-    rows = {place: kept[i] for place, i in enumerate(identities) if i in kept}
-    waiting = [place for place in range(len(examples)) if place not in rows]
-    with Growing(directory) as growing:
-        log = growing.folder / path.name
-        write_rows(log, rows.values())  # drops stale and torn lines before more are added
-        with log.open("a") as file:
-            asked = [examples[place][1] for place in waiting]
-            stream = generator.stream(asked, max_new_tokens=max_new_tokens, batch_size=batch_size)
-            for number, answer in stream:
-                place = waiting[number]
-                index, example = examples[place]
-                rows[place] = make_row(name, index, example, answer, model)
-                file.write(json.dumps(rows[place], ensure_ascii=False) + "\n")
-                file.flush()
-                if progress:
-                    progress(name, len(rows), len(examples))
-    # Scored anew, also what was kept: a metric may have been mended since.
-    ordered = []
-    for place, (index, example) in enumerate(examples):
-        row = make_row(name, index, example, rows[place]["answer"], model)
-        if place < show:
-            row["pictures"] = save_pictures(directory / PICTURES / name, index, example)
-        ordered.append(row)
-    write_rows(path, ordered)
-    return ordered, len(waiting)
 
 
 def _baseline(

@@ -73,27 +73,28 @@ def padded_tiles(tiles: int) -> int:
     return -(-tiles // step) * step
 
 
-def group_prompts(prompts: Sequence[Prompt], batch_size: int) -> list[Group]:
-    """Sorts prompts into groups of one static shape and at most `batch_size` rows.
+def group_prompts(prompts: Sequence[Prompt], rows: int) -> list[Group]:
+    """Sorts prompts into groups of one static shape and at most `rows` prompts.
 
     Prompts that do not fill one batch of their shape join the next larger shape in use, if that is
     not larger by far: compiling one more program takes longer than padding a few rows.
 
     Args:
       prompts: any number of prompts, in the caller's order.
-      batch_size: most rows of a group.
+      rows: of every group. One number for all: filling a last batch up is cheaper than one more
+        program.
 
     Returns:
       Groups that hold every prompt exactly once, longest shapes first: the largest allocation
       comes first, so that a run that does not fit fails at once and not after an hour.
     """
-    assert batch_size > 0
+    assert rows > 0
     buckets: dict[tuple[int, int], list[Prompt]] = {}
     for prompt in prompts:
         shape = (padded_tiles(prompt.tiles), padded_length(prompt.length))
         buckets.setdefault(shape, []).append(prompt)
     for shape in sorted(buckets):
-        if len(buckets[shape]) >= batch_size:
+        if len(buckets[shape]) >= rows:
             continue
         larger = [
             other
@@ -104,14 +105,18 @@ def group_prompts(prompts: Sequence[Prompt], batch_size: int) -> list[Group]:
         ]
         if larger:
             buckets[larger[0]].extend(buckets.pop(shape))
-    # One number of rows for all groups: filling a last batch up is cheaper than one more program.
-    rows = min(batch_size, 1 << max(len(prompts) - 1, 0).bit_length())
     groups = []
     for tiles, length in sorted(buckets, reverse=True):
         members = sorted(buckets[tiles, length], key=lambda prompt: prompt.index)
         for start in range(0, len(members), rows):
             groups.append(Group(length, tiles, rows, tuple(members[start : start + rows])))
     return groups
+
+
+def rows_for(examples: int, batch_size: int, multiple: int = 1) -> int:
+    """Rows of a batch: `batch_size`, or fewer for few examples, and a multiple of the devices."""
+    rows = min(batch_size, 1 << max(examples - 1, 0).bit_length())
+    return -(-rows // multiple) * multiple
 
 
 def render_example(example: Example, formatted: Formatted, resolution: int) -> np.ndarray:
@@ -127,36 +132,44 @@ def render_example(example: Example, formatted: Formatted, resolution: int) -> n
     return np.concatenate(rendered)
 
 
-def build_batch(group: Group, *, resolution: int, pad_id: int) -> dict[str, np.ndarray]:
-    """One prompt a row, padded on the right; rows beyond the prompts hold one padding token.
+def build_batch(
+    group: Group, *, resolution: int, pad_id: int, rows: Sequence[int] | None = None
+) -> dict[str, np.ndarray]:
+    """The arrays that `mllm.prefill` takes, padded on the right.
 
     Args:
-      group: prompts and their static shape.
-      resolution: side of a tile in pixels.
+      group: prompts of one shape; rows above their number stay empty.
+      resolution: tile side.
       pad_id: token that fills the rows up.
+      rows: which of the group's rows, rising: those of this process; None for all.
 
     Returns:
-      tokens, segment_ids, positions, vision_index int32[B, S]; loss_weights float32[B, S] (zeros);
+      tokens, segment_ids, positions, vision_index int32[B, S]; loss_weights float32[B, S];
       tiles uint8[B, N, r, r, 3]; tile_valid bool[B, N].
     """
-    rows, length, tiles = group.rows, group.length, group.tiles
+    numbers = range(group.rows) if rows is None else rows
+    length, tiles = group.length, group.tiles
     batch: dict[str, np.ndarray] = {
-        "tokens": np.full((rows, length), pad_id, np.int32),
-        "segment_ids": np.zeros((rows, length), np.int32),
-        "positions": np.zeros((rows, length), np.int32),
-        "vision_index": np.full((rows, length), -1, np.int32),
-        "loss_weights": np.zeros((rows, length), np.float32),
-        "tiles": np.zeros((rows, tiles, resolution, resolution, 3), np.uint8),
-        "tile_valid": np.zeros((rows, tiles), bool),
+        "tokens": np.full((len(numbers), length), pad_id, np.int32),
+        "segment_ids": np.zeros((len(numbers), length), np.int32),
+        "positions": np.zeros((len(numbers), length), np.int32),
+        "vision_index": np.full((len(numbers), length), -1, np.int32),
+        "loss_weights": np.zeros((len(numbers), length), np.float32),
+        "tiles": np.zeros((len(numbers), tiles, resolution, resolution, 3), np.uint8),
+        "tile_valid": np.zeros((len(numbers), tiles), bool),
     }
-    # A row of no length at all would have no last token whose logits can be taken.
-    batch["segment_ids"][len(group.prompts) :, 0] = 1
-    for row, prompt in enumerate(group.prompts):
+    for row, number in enumerate(numbers):
+        if number >= len(group.prompts):
+            # A row of no length at all would have no last token whose logits can be taken.
+            batch["segment_ids"][row, 0] = 1
+            continue
+        prompt = group.prompts[number]
         size = prompt.length
         batch["tokens"][row, :size] = prompt.formatted.tokens
         batch["segment_ids"][row, :size] = 1
         batch["positions"][row, :size] = np.arange(size)
         batch["vision_index"][row, :size] = prompt.formatted.vision_index
+        batch["loss_weights"][row, :size] = prompt.formatted.loss_weights
         pixels = render_example(prompt.example, prompt.formatted, resolution)
         batch["tiles"][row, : len(pixels)] = pixels
         batch["tile_valid"][row, : len(pixels)] = True

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +21,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from mm15_jax.config.schema import InputsConfig, ModelConfig
-from mm15_jax.infer.batching import Group, Prompt, build_batch, group_prompts, padded_cache
-from mm15_jax.infer.sampling import GREEDY, Sampling, choose
+from mm15_jax.infer.batching import (
+    Group,
+    Prompt,
+    build_batch,
+    group_prompts,
+    padded_cache,
+    rows_for,
+)
+from mm15_jax.infer.decoding import decode_tokens
+from mm15_jax.infer.sampling import GREEDY, Sampling
 from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import format_example
 from mm15_jax.model import mllm
+from mm15_jax.parallel.feeding import process_rows, replicate, to_devices
+from mm15_jax.parallel.mesh import batch_divisor, replicated
+from mm15_jax.parallel.rules import rules_of, use_rules
 
 Progress = Callable[[int, int], None]
+
+_WINDOW = 1024  # examples that are sorted by shape together, and held in memory
 
 
 @dataclasses.dataclass
@@ -47,67 +61,6 @@ class GenerationReport:
         return self.new_tokens / self.seconds if self.seconds else 0.0
 
 
-def decode_tokens(
-    params: Any,
-    cache: Any,
-    logits: jax.Array,
-    finished: jax.Array,
-    blocked: jax.Array,
-    key: jax.Array,
-    streams: jax.Array,
-    *,
-    config: ModelConfig,
-    dtype: Any,
-    eos_id: int,
-    max_new_tokens: int,
-    sampling: Sampling,
-) -> tuple[jax.Array, jax.Array]:
-    """Extends every row until all have ended or `max_new_tokens` are reached.
-
-    Args:
-      params: the model's parameters.
-      cache: what `mllm.prefill` returned; donated by the caller's jit.
-      logits: float32[B, V] after each row's last prompt token.
-      finished: bool[B], rows that hold no prompt and need no answer.
-      blocked: bool[V], tokens that are never produced.
-      key: for sampling.
-      streams: uint32[B], for sampling.
-      config: the model.
-      dtype: of the computation.
-      eos_id: ends a row.
-      max_new_tokens: M.
-      sampling: greedy or nucleus.
-
-    Returns:
-      tokens int32[B, M], `eos_id` from each row's end on, and the number of new tokens int32[B],
-      the end token included.
-    """
-
-    def pick(logits, finished, step):
-        logits = jnp.where(blocked, -jnp.inf, logits.astype(jnp.float32))
-        return jnp.where(finished, eos_id, choose(logits, sampling, key, streams, step))
-
-    def unfinished(state):
-        step, _, _, finished, _ = state
-        return (step < max_new_tokens) & ~jnp.all(finished)
-
-    def extend(state):
-        step, token, tokens, finished, cache = state
-        logits, cache = mllm.decode_step(params, cache, token, config, dtype=dtype)
-        token = pick(logits, finished, step)
-        tokens = tokens.at[:, step].set(token)
-        return step + 1, token, tokens, finished | (token == eos_id), cache
-
-    rows = logits.shape[0]
-    token = pick(logits, finished, jnp.int32(0))
-    tokens = jnp.full((rows, max_new_tokens), eos_id, jnp.int32).at[:, 0].set(token)
-    state = (jnp.int32(1), token, tokens, finished | (token == eos_id), cache)
-    _, _, tokens, _, _ = jax.lax.while_loop(unfinished, extend, state)
-    ended = jnp.argmax(tokens == eos_id, axis=1) + 1
-    counts = jnp.where(jnp.any(tokens == eos_id, axis=1), ended, max_new_tokens)
-    return tokens, jnp.where(finished, 0, counts)
-
-
 class Generator:
     """Answers examples with one set of parameters.
 
@@ -125,6 +78,8 @@ class Generator:
         dtype: Any = jnp.float32,
         n_min: int = 0,
         n_max: int = 0,
+        mesh: jax.sharding.Mesh | None = None,
+        strategy: str = "fsdp",
     ):
         """Binds parameters to a way of reading examples.
 
@@ -137,6 +92,9 @@ class Generator:
           n_min: fewest sub-images of a candidate grid at inference; 0 as in training.
           n_max: most sub-images, may be above training's (paper section 3.5, table 2); 0 as in
             training.
+          mesh: rows are divided over it, and parameters as they come; None for one device. With
+            several processes each of them asks the same and gets all answers.
+          strategy: the mesh's rules, `parallel.rules.RULES`.
 
         Raises:
           ValueError: the tokenizer has ids that the model has no embedding for, or the range of
@@ -165,13 +123,14 @@ class Generator:
         self.tokenizer = tokenizer
         self.dtype = dtype
         self.report = GenerationReport()
+        self._mesh, self._rules = mesh, rules_of(strategy)
         blocked = np.zeros(model.decoder.vocab_size, bool)
         blocked[tokenizer.vocab_size :] = True  # embeddings padded to a round number, never trained
         # The model writes text: an image token would stand for pixels that are not there.
         for token in (tokenizer.pad_id, tokenizer.image_id):
             blocked[token : token + 1] = True
         blocked[tokenizer.eos_id] = False
-        self._blocked = jnp.asarray(blocked)
+        self._blocked = self._everywhere(blocked)
         self._programs: dict[Any, Any] = {}
 
     def fingerprint(self) -> str:
@@ -183,8 +142,7 @@ class Generator:
         text = repr((self.model, self.inputs, self.tokenizer.fingerprint, str(self.dtype)))
         low, high = zlib.crc32(text.encode()), zlib.adler32(text.encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.params):
-            flat = leaf.reshape(-1)
-            sample = np.asarray(flat[:: max(1, flat.size // 4096)], np.float32)
+            sample = np.asarray(_sample(leaf, out=self._whole()), np.float32)
             data = jax.tree_util.keystr(path).encode() + sample.tobytes()
             low, high = zlib.crc32(data, low), zlib.adler32(data, high)
         return f"{low:08x}{high:08x}"
@@ -253,11 +211,10 @@ class Generator:
         for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{name} is {value}, expected 1 or more")
-        prompts = [self.format(example, index) for index, example in enumerate(examples)]
-        groups = group_prompts(prompts, batch_size)
+        rows = self.rows(len(examples), batch_size)
         answered = 0
         waiting: tuple[Group, Any, Any] | None = None
-        for group in [*groups, None]:
+        for group in itertools.chain(self._groups(examples, rows), [None]):
             start = time.perf_counter()
             compiled = self.report.compile_seconds
             # The device is still busy with the batch before: start the next one, then collect.
@@ -274,16 +231,36 @@ class Generator:
                 if progress:
                     progress(answered, len(examples))
 
+    def _groups(self, examples: Sequence[Example], rows: int) -> Iterator[Group]:
+        """Batches of one shape; only a window of the examples is in memory at once."""
+        window = max(_WINDOW, 4 * rows)
+        for start in range(0, len(examples), window):
+            stop = min(start + window, len(examples))
+            prompts = [self.format(examples[i], i) for i in range(start, stop)]
+            yield from group_prompts(prompts, rows)
+
+    def rows(self, examples: int, batch_size: int) -> int:
+        """Rows of the batches that so many examples make, a multiple of the devices."""
+        return rows_for(examples, batch_size, batch_divisor(self._mesh) if self._mesh else 1)
+
+    def send(self, group: Group) -> Any:
+        """The arrays of `build_batch` for a group, each row on its device."""
+        rows = process_rows(self._mesh, group.rows) if self._mesh else None
+        batch = build_batch(
+            group,
+            resolution=self.model.encoder.resolution,
+            pad_id=self.tokenizer.pad_id,
+            rows=rows,
+        )
+        return to_devices(batch, self._mesh, group.rows, rows) if self._mesh else batch
+
     def _start(
         self, group: Group, max_new_tokens: int, sampling: Sampling
     ) -> tuple[jax.Array, jax.Array]:
         """Sends one batch to the device; returns tokens and counts, not yet computed."""
-        tokenizer = self.tokenizer
-        batch = build_batch(
-            group, resolution=self.model.encoder.resolution, pad_id=tokenizer.pad_id
-        )
+        batch = self.send(group)
         self.report.prompt_tokens += sum(prompt.length for prompt in group.prompts)
-        self.report.tiles += int(batch["tile_valid"].sum())
+        self.report.tiles += sum(prompt.tiles for prompt in group.prompts)
         cache_length = padded_cache(group.length + max_new_tokens)
         prefill = self.program(
             ("prefill", group.rows, group.length, group.tiles, cache_length),
@@ -300,10 +277,10 @@ class Generator:
             self.params,
             cache,
             logits,
-            finished,
+            self._everywhere(finished),
             self._blocked,
-            jax.random.key(sampling.seed),
-            streams,
+            self._everywhere(np.uint32(sampling.seed)),
+            self._everywhere(streams),
         )
         chosen = dataclasses.replace(sampling, seed=0)  # the seed is data, the rest is compiled in
         decode = self.program(
@@ -312,12 +289,13 @@ class Generator:
                 decode_tokens,
                 config=self.model,
                 dtype=self.dtype,
-                eos_id=tokenizer.eos_id,
+                eos_id=self.tokenizer.eos_id,
                 max_new_tokens=max_new_tokens,
                 sampling=chosen,
             ),
             arguments,
             donate=(1,) if jax.default_backend() != "cpu" else (),
+            everywhere=True,
         )
         return decode(*arguments)
 
@@ -337,12 +315,47 @@ class Generator:
         self.report.new_tokens += int(counts.sum())
         return done
 
-    def program(self, key: Any, function: Callable, arguments: tuple, donate=()) -> Callable:
-        """A function compiled for the shapes of its arguments, once a key; counts what it took."""
+    def program(
+        self, key: Any, function: Callable, arguments: tuple, donate=(), everywhere: bool = False
+    ) -> Callable:
+        """Compiles a function for the shapes of its arguments once, and counts what that took.
+
+        With `everywhere` its results are whole on every device, so that any process can read them.
+        """
         if key not in self._programs:
             start = time.perf_counter()
-            lowered = jax.jit(function, donate_argnums=donate).lower(*arguments)
-            self._programs[key] = lowered.compile()
+            options = {"out_shardings": self._whole()} if everywhere and self._mesh else {}
+            program = jax.jit(self._ruled(function), donate_argnums=donate, **options)
+            self._programs[key] = program.lower(*arguments).compile()
             self.report.compile_seconds += time.perf_counter() - start
             self.report.programs += 1
         return self._programs[key]
+
+    def _ruled(self, function: Callable) -> Callable:
+        """The function with the mesh's rules in force."""
+        if self._mesh is None:
+            return function
+
+        def ruled(*arguments):
+            with use_rules(self._mesh, self._rules):
+                return function(*arguments)
+
+        return ruled
+
+    def _whole(self) -> Any:
+        """The sharding of what every device has whole; None without a mesh."""
+        return replicated(self._mesh) if self._mesh else None
+
+    def _everywhere(self, x: Any) -> jax.Array:
+        """A host array on the device, or whole on all of them."""
+        if self._mesh is None:
+            return jnp.asarray(x)
+        return replicate(np.asarray(x), replicated(self._mesh))
+
+
+@functools.partial(jax.jit, static_argnames="out")
+def _sample(x: jax.Array, out: Any) -> jax.Array:
+    """At most 4,096 numbers of an array, evenly spaced."""
+    flat = x.reshape(-1)
+    sample = flat[:: max(1, flat.size // 4096)]
+    return sample if out is None else jax.lax.with_sharding_constraint(sample, out)

@@ -13,8 +13,9 @@ from mm15_jax.config.names import nearest
 from mm15_jax.data.storage import telling, to_path
 from mm15_jax.infer.generate import Generator
 from mm15_jax.inputs.tokenizer import load_tokenizer
+from mm15_jax.parallel.mesh import config_for, make_mesh
 from mm15_jax.parallel.startup import start_jax
-from mm15_jax.train.state import compute_dtype
+from mm15_jax.train.state import abstract_params, compute_dtype
 
 
 def find_run(
@@ -44,19 +45,34 @@ def find_run(
     return path, run.read_config(path)
 
 
-def load_generator(run_dir: pathlib.Path, config: ExperimentConfig) -> Generator:
-    """The newest parameters of a run, ready to answer as `config.eval` says.
+def load_generator(
+    run_dir: pathlib.Path, config: ExperimentConfig, which: str = "latest"
+) -> Generator:
+    """Parameters of a run, ready to answer as `config.eval` says.
+
+    Several devices share the work, as the config's mesh divides it.
+
+    Args:
+      run_dir: of `find_run`.
+      config: the run's, or another with a model of the same shapes.
+      which: "latest", or "best" by eval.during.keep_best.
 
     Raises:
       ValueError: there is no checkpoint, or it does not fit `config`.
     """
-    start_jax()
+    start_jax(join=True)
+    config = config_for(config)
+    mesh = make_mesh(config.mesh) if jax.device_count() > 1 else None
+    strategy = config.mesh.strategy
+    abstract = abstract_params(config.model, mesh, strategy) if mesh else None
     return Generator(
-        run.load_params(run_dir, config),
+        run.load_params(run_dir, config, abstract, which),
         config.model,
         config.inputs,
         load_tokenizer(config.inputs.tokenizer),
         dtype=compute_dtype(config.train.compute_dtype, jax.default_backend()),
         n_min=config.eval.n_min,
         n_max=config.eval.n_max,
+        mesh=mesh,
+        strategy=strategy,
     )

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from mm15_jax.config.schema import ModelConfig
-from mm15_jax.infer.batching import Prompt, build_batch, group_prompts
+from mm15_jax.infer.batching import Prompt, group_prompts
 from mm15_jax.infer.generate import Generator, Progress
 from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import Formatted
@@ -109,18 +109,13 @@ def score_prompts(
         raise ValueError(f"batch_size is {batch_size}, expected 1 or more")
     assert [prompt.index for prompt in prompts] == list(range(len(prompts)))
     scores: dict[int, Score] = {}
-    for group in group_prompts(prompts, batch_size):
-        batch = build_batch(
-            group,
-            resolution=generator.model.encoder.resolution,
-            pad_id=generator.tokenizer.pad_id,
-        )
-        for row, prompt in enumerate(group.prompts):
-            batch["loss_weights"][row, : prompt.length] = prompt.formatted.loss_weights
+    for group in group_prompts(prompts, generator.rows(len(prompts), batch_size)):
+        batch = generator.send(group)
         program = generator.program(
             ("score", group.rows, group.length, group.tiles),
             functools.partial(sum_scores, config=generator.model, dtype=generator.dtype),
             (generator.params, batch),
+            everywhere=True,
         )
         sums, greedy = (np.asarray(x) for x in program(generator.params, batch))
         for row, prompt in enumerate(group.prompts):

@@ -10,6 +10,7 @@ import pathlib
 
 import jax
 from jax._src import distributed
+from jax.experimental import multihost_utils
 
 CACHE_DIR = "MM15_COMPILE_CACHE"  # environment: folder of compiled programs
 DISTRIBUTED = "MM15_DISTRIBUTED"  # environment: "auto" joins the processes of a cluster JAX knows
@@ -22,10 +23,10 @@ _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
 @functools.cache
-def start_jax(batch_rows: int | None = None) -> None:
+def start_jax(batch_rows: int | None = None, *, join: bool = False) -> None:
     """Joins the processes of a run, turns on the compile cache, divides a CPU into devices.
 
-    Processes are joined for training only; see `join_processes`.
+    Processes are joined for training and evaluation; see `join_processes`.
 
     With the cache a second run of a shape starts in seconds; its programs are, to the bit, those
     that were compiled (tests/train). For training each core of a CPU becomes a device with a part
@@ -33,10 +34,11 @@ def start_jax(batch_rows: int | None = None) -> None:
     on which thread is first.
 
     Args:
-      batch_rows: of the training batch; None where only one device is wanted.
+      batch_rows: of the training batch; None where a CPU is to stay one device.
+      join: whether to join the processes of a run that does not train.
     """
     _ignore_absent_tpus()
-    processes = join_processes() if batch_rows else 1
+    processes = join_processes() if batch_rows or join else 1
     if batch_rows and "JAX_NUM_CPU_DEVICES" not in os.environ:
         own_rows = max(batch_rows // processes, 1)
         os.environ["JAX_NUM_CPU_DEVICES"] = str(devices_for(own_rows, len(_cores())))
@@ -113,3 +115,14 @@ def _cores() -> range | set[int]:
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return range(os.cpu_count() or 1)
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes what all of them know."""
+    return jax.process_index() == 0
+
+
+def wait_for_all(what: str) -> None:
+    """Until every process is here; `what` names the place in messages."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(what)

@@ -9,12 +9,14 @@ import logging
 import math
 import pathlib
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from mm15_jax.checkpoint import run
+from mm15_jax.checkpoint.best import BestParams
 from mm15_jax.checkpoint.initial import Start, initial_params
 from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.config import ExperimentConfig
@@ -22,6 +24,7 @@ from mm15_jax.data import storage
 from mm15_jax.data.pipeline import open_pipeline
 from mm15_jax.parallel.feeding import DeviceBatches, process_rows, replicate, to_devices
 from mm15_jax.parallel.mesh import config_for, make_mesh
+from mm15_jax.parallel.startup import is_main, wait_for_all
 from mm15_jax.train.data_window import DataWindow
 from mm15_jax.train.metrics import MetricsWriter, ProgressLine, moe_row
 from mm15_jax.train.schedule import learning_rate
@@ -48,17 +51,23 @@ class Result:
     seconds: float
 
 
+# Scores of parameters at a step, by name; see `evaluation.during.DuringTraining`.
+Evaluator = Callable[[int, Any], Mapping[str, float]]
+
+
 def train(
     config: ExperimentConfig,
     run_dir: pathlib.Path,
     data_dir: pathlib.Path,
     starts: tuple[Start, ...] = (),
+    evaluator: Evaluator | None = None,
 ) -> Result:
     """Trains `config` in `run_dir`, from its newest checkpoint if it has one.
 
     Stopping after a checkpoint and starting again gives, to the bit, what a straight run gives.
-    SIGTERM and SIGINT end the step under way, save, and return. Raises ValueError for a user's
-    mistake and FloatingPointError when the loss is not finite.
+    SIGTERM and SIGINT end the step under way, save, and return. `evaluator` is asked every
+    `eval.during.every` steps and at the end; its scores become a row of metrics.jsonl. Raises
+    ValueError for a user's mistake and FloatingPointError when the loss is not finite.
     """
     began = time.monotonic()
     run_dir, data_dir = storage.to_path(run_dir), storage.to_path(data_dir)
@@ -66,11 +75,10 @@ def train(
     mesh = make_mesh(config.mesh)
     abstract_batch(config, mesh)  # rows that do not divide over devices are an error here
     rows = process_rows(mesh, config.train.batch_rows)
-    main = jax.process_index() == 0  # writes what is not a checkpoint
+    main = is_main()  # writes what is not a checkpoint
     if main:
         run.open_for_training(run_dir, config)
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("run directory")
+    wait_for_all("run directory")
     checkpoints = Checkpoints(run_dir / run.CHECKPOINTS, config.checkpoint)
 
     # The state: from the newest checkpoint, else from where the experiment starts.
@@ -103,6 +111,10 @@ def train(
         batches = DeviceBatches(
             pipeline, lambda batch: to_devices(batch, mesh, config.train.batch_rows, rows)
         )
+        during = config.eval.during
+        best = None
+        if evaluator and during.keep_best:
+            best = BestParams(run_dir, during.keep_best, first_step)
         step = first_step
         while step < config.train.steps and not stop.signal:
             batch, stats, data_state["cursor"] = batches.next()
@@ -129,6 +141,13 @@ def train(
                         final=step == config.train.steps,
                     )
                 window = DataWindow(pipeline.sources, categories)
+            if evaluator and (step % during.every == 0 or step == config.train.steps):
+                scores = evaluator(step, state.params)
+                if writer:
+                    writer.write(_scores_row(config, step, scores))
+                if best and during.keep_best in scores:
+                    best.offer(step, scores[during.keep_best], state.params)
+                window = DataWindow(pipeline.sources, categories)  # not the time of training
             if step % config.checkpoint.every == 0 or step == config.train.steps or stop.signal:
                 if writer:
                     writer.sync()
@@ -162,6 +181,12 @@ def _write_data_log(run_dir: pathlib.Path, data_state: dict) -> None:
         log.warning("data changed at step %d: %s", latest["from_step"], change)
     text = "".join(json.dumps(entry) + "\n" for entry in data_state["history"])
     storage.write_atomically(run_dir / run.DATA_LOG, text.encode())
+
+
+def _scores_row(config, step: int, scores: Mapping[str, float]) -> dict:
+    """A row of metrics.jsonl with scores alone."""
+    row = {"step": step, "stage": config.stage, "experiment": config.name}
+    return row | {f"score/{name}": value for name, value in scores.items()}
 
 
 def _row(config, step, metrics, categories, schedule, window: DataWindow) -> dict:

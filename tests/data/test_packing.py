@@ -76,6 +76,20 @@ def test_the_last_two_of_a_row_are_chosen_together():
     assert sorted(sorted(tokens[row].tolist()) for row in rows) == [[15, 25, 60], [30, 70]]
 
 
+def test_examples_of_one_size_are_spread_over_the_rows():
+    # Six data sets, each of one size, in equal shares: what sorting by size lays together.
+    rng = np.random.default_rng(1)
+    kinds = rng.integers(0, 6, 600)
+    tokens, tiles = 20 + 7 * kinds.astype(np.int32), 1 + (kinds % 3).astype(np.int32)
+
+    def unevenness(way):
+        rows = way(tokens, tiles, max_tokens=256, max_tiles=12)
+        counts = np.array([[(kinds[row] == kind).sum() for kind in range(6)] for row in rows])
+        return (counts.var(axis=0) / counts.mean(axis=0)).mean()
+
+    assert unevenness(pairs_last) < 0.6 * unevenness(first_fit_decreasing)
+
+
 @pytest.fixture(scope="module")
 def sft():
     """The simulated SFT mixture of benchmarks/data."""

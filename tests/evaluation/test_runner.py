@@ -6,6 +6,7 @@ import pytest
 from mm15_jax.data import miniature
 from mm15_jax.data.records import write_dataset
 from mm15_jax.evaluation import report, runner
+from mm15_jax.evaluation.gallery import build_gallery
 from mm15_jax.evaluation.metrics import references_of
 from mm15_jax.evaluation.results import read_scores
 from mm15_jax.evaluation.score_table import print_scores
@@ -200,3 +201,27 @@ def test_the_terminal_table_has_scores_beside_baselines(data_dir, tmp_path, caps
     printed = capsys.readouterr().out
     line = next(line for line in printed.splitlines() if "mini_scene_qa" in line)
     assert "20.0" in line and str(COUNT) in line
+
+
+def test_the_gallery_shows_wrong_answers_alone(data_dir, tmp_path):
+    results = run(Oracle(), data_dir, tmp_path)
+    page = build_gallery(tmp_path, mistakes=3).read_text()
+    wrong = [round(row.count * (1 - row.score / 100)) for row in results.benchmarks]
+    assert page.count('<article class="card') == sum(min(count, 3) for count in wrong)
+    assert "✗ wrong" in page and "✓ right" not in page
+    for count in wrong:
+        assert f"{count} of {COUNT} answers are not fully right" in page
+    for forbidden in ("http://", "https://", "<script", "<link", 'src="/'):
+        assert forbidden not in page
+    with pytest.raises(ValueError, match="mm15 eval"):
+        build_gallery(tmp_path / "nothing")
+
+
+def test_of_a_group_what_is_prepared_is_run_and_the_rest_is_named(data_dir, tmp_path, capsys):
+    results = runner.evaluate(Oracle(), data_dir, ["mini"], out_dir=tmp_path, baselines={})
+    assert [row.name for row in results.benchmarks] == NAMES
+    assert "mini_chart_qa" in results.absent and not set(NAMES) & set(results.absent)
+    print_scores(results)
+    assert "Not prepared: mini_word_qa" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(ValueError, match="mm15 prepare open_stamps"):
+        runner.evaluate(Oracle(), data_dir, ["open"], out_dir=tmp_path / "other")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mm15_jax.infer import batching
-from mm15_jax.infer.generate import GenerationReport, Generator, decode_tokens
+from mm15_jax.infer.decoding import decode_tokens
+from mm15_jax.infer.generate import GenerationReport, Generator
 from mm15_jax.infer.sampling import Sampling
 from mm15_jax.inputs.example import Image
 from mm15_jax.model import mllm
@@ -103,7 +104,7 @@ def test_the_loop_stops_when_all_rows_have_ended(model, monkeypatch):
         logits=jax.nn.one_hot(jnp.array([4, 6, 1, 9]), 20),
         finished=jnp.array([False, False, False, True]),
         blocked=jnp.zeros(20, bool),
-        key=jax.random.key(0),
+        seed=jnp.uint32(0),
         streams=jnp.zeros(4, jnp.uint32),
         config=model,
         dtype=jnp.float32,

@@ -20,9 +20,18 @@ from mm15_jax.evaluation.benchmarks import (
     ui,
     video,
 )
-from mm15_jax.evaluation.benchmarks.row import CATEGORIES, Benchmark
+from mm15_jax.evaluation.benchmarks.row import CATEGORIES, Benchmark, DataSet
 
-__all__ = ["CATEGORIES", "SUITES", "TABLE", "Benchmark", "find", "resolve", "valid_names"]
+__all__ = [
+    "CATEGORIES",
+    "SUITES",
+    "TABLE",
+    "Benchmark",
+    "DataSet",
+    "find",
+    "resolve",
+    "valid_names",
+]
 
 TABLE: tuple[Benchmark, ...] = (
     *miniature.BENCHMARKS,
@@ -76,11 +85,6 @@ def resolve(names: Iterable[str]) -> tuple[Benchmark, ...]:
     if not chosen:
         raise ValueError(f"no benchmark is named, expected some of: {', '.join(valid_names())}")
     return tuple(benchmark for benchmark in TABLE if benchmark.name in chosen)
-
-
-def named_alone(benchmark: Benchmark, names: Iterable[str]) -> bool:
-    """Whether a benchmark was asked for by its own name, not as one of a group."""
-    return benchmark.name in set(names)
 
 
 def _called(row: Benchmark) -> tuple[str, ...]:

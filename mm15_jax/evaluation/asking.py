@@ -1,0 +1,119 @@
+"""Asks a model the questions of a benchmark, and keeps every answer at once.
+
+An evaluation that was stopped asks only what has no answer yet. With several processes all of them
+ask and know the answers, and one writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from mm15_jax.data.storage import Growing
+from mm15_jax.evaluation.answers import digest, make_row, save_pictures, write_rows
+from mm15_jax.evaluation.questions import Questions, Some
+from mm15_jax.inputs.example import Example
+from mm15_jax.parallel.startup import is_main, wait_for_all
+from mm15_jax.train.metrics import read_rows
+
+PICTURES = "pictures"
+
+Progress = Callable[[str, int, int], None]
+
+
+class Answers(Protocol):
+    """What an evaluation needs of a generator: `mm15_jax.infer.generate.Generator` is one."""
+
+    def fingerprint(self) -> str:
+        """Differs when the answers may."""
+
+    def stream(
+        self, examples: Sequence[Example], *, max_new_tokens: int, batch_size: int
+    ) -> Iterator[tuple[int, str]]:
+        """Yields (index, answer) of each example, in any order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Asking:
+    """How questions are asked, the same for all benchmarks.
+
+    Attributes:
+      generator: gives the answers.
+      directory: of the answers' files.
+      batch_size: speed only.
+      show: questions of each benchmark whose pictures are kept for the report.
+      show_mistakes: wrong answers beside them, the first ones.
+      progress: called with (benchmark, answered, all).
+    """
+
+    generator: Answers
+    directory: pathlib.Path
+    batch_size: int
+    show: int
+    show_mistakes: int
+    progress: Progress | None
+
+    def ask(
+        self, name: str, questions: Questions, *, model: str, max_new_tokens: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Rows of all questions in order, and how many of them were answered now.
+
+        Args:
+          name: of the benchmark.
+          questions: what is asked.
+          model: whose answers these are; others' on disk are asked for anew.
+          max_new_tokens: an answer is cut there.
+        """
+        path = self.directory / f"{name}.jsonl"
+        kept = {
+            (row["key"], row["example"]): row
+            for row in read_rows(path)
+            if row.get("model") == model
+        }
+        answers: dict[int, str] = {}
+        for number, example in enumerate(questions):
+            row = kept.get((example.key, digest(example)))
+            if row is not None:
+                answers[number] = row["answer"]
+        waiting = [number for number in range(len(questions)) if number not in answers]
+        wait_for_all(f"{name}: what is answered")  # before the file is written anew
+
+        def row_of(number: int) -> dict[str, Any]:
+            example = questions[number]
+            return make_row(name, questions.index(number), example, answers[number], model)
+
+        with contextlib.ExitStack() as stack:
+            log = None
+            if is_main():
+                growing = stack.enter_context(Growing(self.directory))
+                # Drops stale and torn lines before more are added.
+                write_rows(growing.folder / path.name, list(kept.values()))
+                log = stack.enter_context((growing.folder / path.name).open("a"))
+            stream = self.generator.stream(
+                Some(questions, waiting), max_new_tokens=max_new_tokens, batch_size=self.batch_size
+            )
+            for place, answer in stream:
+                number = waiting[place]
+                answers[number] = answer
+                if log:
+                    log.write(json.dumps(row_of(number), ensure_ascii=False) + "\n")
+                    log.flush()
+                if self.progress:
+                    self.progress(name, len(answers), len(questions))
+        # Scored anew, also what was kept: a metric may have been mended since.
+        return [row_of(number) for number in range(len(questions))], len(waiting)
+
+    def keep(self, name: str, questions: Questions, rows: list[dict[str, Any]]) -> None:
+        """Writes the rows as they are scored, with pictures of the first ones and of mistakes."""
+        if not is_main():
+            return
+        mistakes = [n for n, row in enumerate(rows) if (row["score"] or 0) < 1]
+        for number in {*range(min(self.show, len(rows))), *mistakes[: self.show_mistakes]}:
+            folder = self.directory / PICTURES / name
+            example, index = questions[number], questions.index(number)
+            rows[number]["pictures"] = save_pictures(folder, index, example)
+        write_rows(self.directory / f"{name}.jsonl", rows)
