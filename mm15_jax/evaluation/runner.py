@@ -107,7 +107,7 @@ def evaluate(
             model=f"{model}-{new_tokens}",
             max_new_tokens=new_tokens,
         )
-        judged = {}
+        judged: dict[str, Any] = {}
         if benchmark.judge:
             rows, judged = _judge(benchmark, rows, judge, asking.directory)
         asking.keep(benchmark.name, questions[benchmark.name], rows)

@@ -245,14 +245,16 @@ class Generator:
 
     def send(self, group: Group) -> Any:
         """The arrays of `build_batch` for a group, each row on its device."""
-        rows = process_rows(self._mesh, group.rows) if self._mesh else None
-        batch = build_batch(
+        build = functools.partial(
+            build_batch,
             group,
             resolution=self.model.encoder.resolution,
             pad_id=self.tokenizer.pad_id,
-            rows=rows,
         )
-        return to_devices(batch, self._mesh, group.rows, rows) if self._mesh else batch
+        if self._mesh is None:
+            return build()
+        rows = process_rows(self._mesh, group.rows)
+        return to_devices(build(rows=rows), self._mesh, group.rows, rows)
 
     def _start(
         self, group: Group, max_new_tokens: int, sampling: Sampling
