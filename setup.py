@@ -24,6 +24,7 @@ CORE = [
     # tensorflow-datasets imports it without naming it
     "importlib_resources",
     # The field's usual tools for one job each.
+    "av>=18",  # FFmpeg for clips; decord has had no release since 2021
     "jinja2>=3.1",  # the report page
     "matplotlib>=3.9",  # its TrueType fonts print the miniature
     "msgpack>=1.0",  # records

@@ -8,13 +8,14 @@ import functools
 from collections.abc import Callable
 
 from mm15_jax.config import ExperimentConfig
-from mm15_jax.experiments import family, hardware, nano, open_corpus, text_only
+from mm15_jax.experiments import family, hardware, nano, open_corpus, text_only, video
 
 _FUNCTIONS: dict[str, Callable[[], ExperimentConfig]] = {
     **family.EXPERIMENTS,
     **nano.EXPERIMENTS,
     **open_corpus.EXPERIMENTS,
     **text_only.EXPERIMENTS,
+    **video.EXPERIMENTS,
 }
 
 

@@ -111,6 +111,12 @@ MIXTURES: dict[str, Mixture] = {
         Group("multi_image", 0.1, MULTI_IMAGE),
         Group("text", 0.1, TEXT_ONLY),
     ),
+    # Section 5, by the paper's numbers of examples.
+    "video_sft": (
+        Group("sharegptvideo", 556.0, ("sharegptvideo",)),
+        Group("videochat2", 225.0, ("videochat2",)),
+        Group("activitynet_qa", 31.5, ("activitynet_qa",)),
+    ),
     # The miniature: generated, every capability of the paper.
     "nano_encoder": (Group("encoder", 1.0, ("mini_glyphs",)),),
     "nano_text": (Group("text", 1.0, ("mini_text", "mini_instructions"), (0.8, 0.2)),),
@@ -121,17 +127,25 @@ MIXTURES: dict[str, Mixture] = {
     ),
     "nano_continual": (Group("ocr", 1.0, ("mini_ocr",)),),
     "nano_sft_all": (
-        Group("general", 0.12, ("mini_scene_qa",)),
+        Group("general", 0.11, ("mini_scene_qa",)),
         Group(
             "text_rich",
-            0.42,
+            0.40,
             ("mini_word_qa", "mini_document_qa", "mini_chart_qa", "mini_table_qa"),
             (0.15, 0.3, 0.25, 0.3),
         ),
         Group("knowledge", 0.14, ("mini_arithmetic_qa", "mini_diagram_qa"), (0.5, 0.5)),
         Group("refer_ground", 0.16, ("mini_grounding", "mini_referring"), (0.7, 0.3)),
-        Group("multi_image", 0.12, ("mini_compare",)),
-        Group("text", 0.04, ("mini_instructions",)),
+        Group("multi_image", 0.16, ("mini_compare",)),
+        Group("text", 0.03, ("mini_instructions",)),
+    ),
+    "nano_video_sft": (
+        Group(
+            "video",
+            1.0,
+            tuple(f"mini_video_{kind}" for kind in ("direction", "order", "count", "collide")),
+            (0.25,) * 4,
+        ),
     ),
     # The open corpus at nano scale; whole pages and long texts are for larger models.
     "open_sft": (

@@ -19,6 +19,7 @@ from mm15_jax.config import (
     OptimizerConfig,
     SplittingConfig,
     TrainConfig,
+    VideoConfig,
     replace_nested,
 )
 
@@ -127,7 +128,7 @@ def sft() -> ExperimentConfig:
         "inputs.loss_balance": "square",  # boxes have 18 loss tokens, most answers 2
         "data.mixture": "nano_sft_all",
         "optimizer.peak_learning_rate": 0.005,  # at 0.01 reading is forgotten first
-        "train.steps": 1350,
+        "train.steps": 1800,
         "init_from": (InitFrom("mm15_nano_continual"),),
         "eval": EvalConfig(
             benchmarks=("mini",),
@@ -167,6 +168,31 @@ def moe_sft() -> ExperimentConfig:
     return _with_experts(sft())
 
 
+def video_sft() -> ExperimentConfig:
+    """Clips: eight frames of 16 tokens, two clips a row."""
+    changes = {
+        "name": "mm15_nano_video_sft",
+        "family": "nano_video",
+        "inputs.sequence_length": 320,
+        "inputs.tiles_per_row": 16,
+        "inputs.video": VideoConfig(8),
+        "data.mixture": "nano_video_sft",
+        "train.steps": 800,
+        "init_from": (InitFrom("mm15_nano_sft"),),
+        "eval.benchmarks": ("mini_video",),
+    }
+    return replace_nested(sft(), changes)
+
+
+def video_training_free() -> ExperimentConfig:
+    """Asks the image model about clips as it is; nothing is trained."""
+    changes: dict[str, object] = {
+        "name": "mm15_nano_video_training_free",
+        "stage": "evaluation",
+    }
+    return replace_nested(video_sft(), changes)
+
+
 EXPERIMENTS = {
     f"mm15_nano_{function.__name__}": function
     for function in (
@@ -178,5 +204,7 @@ EXPERIMENTS = {
         moe_pretrain,
         moe_continual,
         moe_sft,
+        video_sft,
+        video_training_free,
     )
 }

@@ -30,6 +30,7 @@ def test_a_wheel_carries_experiments_launchers_and_assets_under_one_name(tmp_pat
         "from mm15_jax.inputs.tokenizer import load_tokenizer;"
         "import mm15_jax; print(mm15_jax.__file__);"
         "assert len(config.experiments()) > 15;"
+        "from mm15_jax import paper; assert len(paper.tables()) == 12 and len(paper.figures()) > 5;"
         "assert shipped.is_shipped('mm15_nano_encoder') and shipped.is_shipped('mm15_nano_text');"
         "assert load_tokenizer('nano').vocab_size > 256"
     )

@@ -1,11 +1,15 @@
-"""mm15 eval --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--set key=value ...]
+"""mm15 eval [EXPERIMENT] --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--paper] [--set ...]
 
 Scores a run on held-out data: benchmark names, categories (text_rich), suites (mini) or all,
 separated by commas. Resumes: an answer that the same parameters gave is not asked for again.
+EXPERIMENT is one whose stage is evaluation, such as mm15_video_7b_training_free: the run, of the
+experiment that it starts from, is asked as it says, and what comes of it is in RUN/EXPERIMENT.
+--paper puts the scores beside the paper's, in its tables, and writes paper_tables.md.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
@@ -13,7 +17,7 @@ import time
 from absl import flags as absl_flags
 
 from mm15_jax.cli import common
-from mm15_jax.config import apply_overrides, validate
+from mm15_jax.config import apply_overrides, load, validate
 from mm15_jax.data.storage import to_path
 from mm15_jax.evaluation.benchmarks import resolve
 
@@ -33,6 +37,12 @@ def define_flags(flags) -> None:
     absl_flags.DEFINE_boolean(
         "gallery", False, "write a page of mistakes into the run directory", flag_values=flags
     )
+    absl_flags.DEFINE_boolean(
+        "paper", False, "print the paper's tables that have one of the scores", flag_values=flags
+    )
+    absl_flags.DEFINE_boolean(
+        "peers", False, "with --paper: MM1 and models of others too", flag_values=flags
+    )
     absl_flags.DEFINE_enum(
         "split",
         "test",
@@ -47,18 +57,23 @@ def main(arguments, flags) -> int:
     if flags.list:
         print_benchmarks(flags.json)
         return 0
-    run_dir, config = common.run_config(flags.run_dir)
-    if arguments and arguments != [config.name]:
-        raise ValueError(f"{run_dir} is a run of {config.name}, not of {' '.join(arguments)}")
-    config = apply_overrides(config, flags.set)
-    validate(config)
+    if flags.peers and not flags.paper:
+        raise ValueError("--peers adds models to the tables of --paper, which is not given")
+    run_dir, config, out_dir = _asked(arguments, flags)
     names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
     if not names:
         raise ValueError(f"{config.name} names no benchmarks; choose some with --benchmarks")
     resolve(names)  # a mistyped name is told before parameters are read
     data_dir = to_path(flags.data_dir or common.DATA_DIR)
     results = evaluate_run(
-        run_dir, config, data_dir, names, flags.split, limit=flags.limit, which=flags.checkpoint
+        run_dir,
+        config,
+        data_dir,
+        names,
+        flags.split,
+        out_dir,
+        limit=flags.limit,
+        which=flags.checkpoint,
     )
     from mm15_jax.parallel.startup import is_main  # brings JAX
 
@@ -67,14 +82,48 @@ def main(arguments, flags) -> int:
     if flags.gallery:
         from mm15_jax.evaluation.gallery import build_gallery
 
-        print(f"mistakes: {build_gallery(run_dir, flags.split)}", file=sys.stderr)
+        print(f"mistakes: {build_gallery(out_dir, flags.split)}", file=sys.stderr)
+    tables = _paper_tables(out_dir, config, results, flags.peers) if flags.paper else []
     if flags.json:
-        print(json.dumps(results.to_json(), indent=1))
+        from mm15_jax.evaluation.paper_render import to_dict
+
+        paper = {"paper": [to_dict(table) for table in tables]} if flags.paper else {}
+        print(json.dumps(results.to_json() | paper, indent=1))
     else:
+        from mm15_jax.evaluation.paper_render import print_tables
         from mm15_jax.evaluation.score_table import print_scores
 
         print_scores(results)
+        print_tables(tables)
+        if flags.paper and not tables:
+            print("None of these scores is in tables 4 to 12 of the paper.")
     return 0
+
+
+def _asked(arguments, flags):
+    """The run that answers, the config by which it is asked, and where results go."""
+    if len(arguments) == 1:
+        config = load(arguments[0], flags.set)
+        if config.stage == "evaluation":
+            (start,) = config.init_from
+            inside = to_path(flags.run_dir or "") / start.experiment  # of a chain's directory
+            there = flags.run_dir and inside.is_dir()
+            run_dir, trained = common.run_config(str(inside) if there else flags.run_dir)
+            if trained.name != start.experiment:
+                raise ValueError(
+                    f"{config.name} asks a run of {start.experiment}, and {run_dir} is one of "
+                    f"{trained.name}"
+                )
+            # Model and tokenizer are the run's, whatever it was trained with.
+            inputs = dataclasses.replace(config.inputs, tokenizer=trained.inputs.tokenizer)
+            config = dataclasses.replace(config, model=trained.model, inputs=inputs)
+            return run_dir, config, run_dir / config.name
+    run_dir, config = common.run_config(flags.run_dir)
+    if arguments and arguments != [config.name]:
+        raise ValueError(f"{run_dir} is a run of {config.name}, not of {' '.join(arguments)}")
+    config = apply_overrides(config, flags.set)
+    validate(config)
+    return run_dir, config, run_dir
 
 
 def print_benchmarks(as_json: bool) -> None:
@@ -97,12 +146,23 @@ def print_benchmarks(as_json: bool) -> None:
     rich.console.Console().print(table)
 
 
+def _paper_tables(run_dir, config, results, peers):
+    """The paper's tables with these scores; as Markdown they also go into the run directory."""
+    from mm15_jax.evaluation.paper_render import write_tables
+    from mm15_jax.evaluation.paper_tables import paper_tables
+
+    tables = paper_tables(results, peers=peers, name=config.name)
+    write_tables(run_dir, tables, results.split)
+    return tables
+
+
 def evaluate_run(
     run_dir, config, data_dir, names, split="test", out_dir=None, limit=None, which="latest"
 ):
     """Scores parameters of a run; results also go into its (or another) directory."""
     from mm15_jax.evaluation.runner import evaluate
 
+    judge = _judge([row.name for row in resolve(names) if row.judge])
     generator = common.generator(run_dir, config, which)
     return evaluate(
         generator,
@@ -113,8 +173,22 @@ def evaluate_run(
         out_dir=out_dir or run_dir,
         max_new_tokens=config.eval.max_new_tokens,
         batch_size=config.eval.batch_size,
+        judge=judge,
         progress=_Progress(),
     )
+
+
+def _judge(benchmarks):
+    """The judge that the environment names; None, and a sentence, where it names none."""
+    if not benchmarks:
+        return None
+    from mm15_jax.evaluation.judges.client import judge_from_environment
+
+    try:
+        return judge_from_environment()
+    except ValueError as error:
+        print(f"without a judge {', '.join(benchmarks)} have no score: {error}", file=sys.stderr)
+        return None
 
 
 class _Progress:

@@ -1,7 +1,8 @@
 """mm15 generate --run_dir RUN --image PICTURE ... --prompt TEXT [--draw OUT.png] [--json]
 
-Answers a question about pictures. --draw writes a copy of the first picture with the boxes and
-points that the answer names. Without --image the question is about text alone.
+Answers a question about pictures, and about clips by --video: a video file, or a folder of frames.
+--draw writes a copy of the first picture with the boxes and points that the answer names. With
+neither --image nor --video the question is about text alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ def define_flags(flags) -> None:
     common.define_checkpoint(flags)
     absl_flags.DEFINE_multi_string(
         "image", [], "a picture; repeat it for several", flag_values=flags
+    )
+    absl_flags.DEFINE_multi_string(
+        "video", [], "a video file or a folder of frames; repeat it for several", flag_values=flags
     )
     common.define_string(flags, "prompt", None, "the question")
     common.define_string(flags, "draw", None, "where to write the picture with the answer's boxes")
@@ -54,6 +58,7 @@ def main(arguments, flags) -> int:
     ):
         raise ValueError(f"--draw {flags.draw} is no picture file; end its name with .png or .jpg")
     images = [_read_image(path) for path in flags.image]
+    clips = [_read_video(path) for path in flags.video]
     run_dir, config = common.run_config(flags.run_dir)
     config = apply_overrides(config, flags.set)
     validate(config)
@@ -61,7 +66,7 @@ def main(arguments, flags) -> int:
     from mm15_jax.infer.sampling import Sampling
     from mm15_jax.inputs.example import Example, Text
 
-    segments = (*images, Text(flags.prompt, role="user"))
+    segments = (*images, *clips, Text(flags.prompt, role="user"))
     example = Example(segments, "command line", "0", "", {})
     sampling = Sampling(temperature=flags.temperature, top_p=flags.top_p, seed=flags.seed)
     answer = common.generator(run_dir, config, flags.checkpoint).generate(
@@ -90,6 +95,21 @@ def _read_image(path: str):
     except ValueError as error:
         raise ValueError(f"--image {path} cannot be read: {error}") from None
     return Image(data, height, width, role="user")
+
+
+def _read_video(path: str):
+    from mm15_jax.inputs.video import video_of_file, video_of_frames
+
+    place = pathlib.Path(path)
+    try:
+        if place.is_dir():
+            files = sorted(file for file in place.iterdir() if file.is_file())
+            return video_of_frames([file.read_bytes() for file in files])
+        if not place.is_file():
+            raise ValueError("there is no such file or folder")
+        return video_of_file(place.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"--video {path} cannot be read: {error}") from None
 
 
 def _places(answer: str, images) -> tuple[list, list]:

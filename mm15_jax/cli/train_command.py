@@ -48,6 +48,11 @@ def define_flags(flags) -> None:
 def main(arguments, flags) -> int:
     """Trains, evaluates and reports as the flags ask; a stop by a signal exits with 128 + it."""
     config = common.load_experiment(arguments, flags, "train")
+    if config.stage == "evaluation":
+        raise ValueError(
+            f"{config.name} trains nothing; it asks a run of {config.init_from[0].experiment}: "
+            f"mm15 eval {config.name} --run_dir RUN"
+        )
     data_dir = _data_dir(flags.data_dir, _stages(config) if flags.chain else [config])
     run_dir = to_path(flags.run_dir or os.path.join(common.RUNS_DIR, config.name))
     began = time.monotonic()

@@ -22,6 +22,7 @@ from mm15_jax.config.schema import (
     OptimizerConfig,
     SplittingConfig,
     TrainConfig,
+    VideoConfig,
     replace_nested,
 )
 from mm15_jax.config.validate import validate
@@ -44,6 +45,7 @@ __all__ = [
     "OptimizerConfig",
     "SplittingConfig",
     "TrainConfig",
+    "VideoConfig",
     "apply_overrides",
     "experiments",
     "from_dict",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-STAGES = ("encoder", "text", "pretrain", "continual", "sft")
+# "evaluation" trains nothing: a run of the experiment in `init_from` is asked as it is.
+STAGES = ("encoder", "text", "pretrain", "continual", "sft", "evaluation")
 
 # What a layer keeps for the backward pass, from the least memory to the most; "offload_context"
 # keeps as "context" does, in the host's memory. Their meaning is in model/remat.py.
@@ -117,6 +118,13 @@ class SplittingConfig:
 
 
 @dataclass(frozen=True)
+class VideoConfig:
+    """How a clip becomes tiles: frames taken uniformly, one tile each (section 5)."""
+
+    frames: int = 24  # N, most frames of a clip; 24 x 144 tokens leave 640 of 4096 to the dialogue
+
+
+@dataclass(frozen=True)
 class InputsConfig:
     """From an example to one row of static shapes."""
 
@@ -126,6 +134,7 @@ class InputsConfig:
     sequence_length: int = 4096  # S, tokens a row, image tokens included
     tiles_per_row: int = 20  # N, tiles a row; about 1.1 x the mixture's tiles per S tokens
     splitting: SplittingConfig = SplittingConfig()
+    video: VideoConfig = VideoConfig()
     objective: str = "next_token"  # "dense_labels": text labels the patches, encoder pretraining
     # What an example of n loss tokens weighs: "token" n, "square" sqrt(n), "example" 1.
     loss_balance: str = "token"

@@ -38,6 +38,7 @@ _POSITIVE = (
     "checkpoint.every",
     "checkpoint.keep",
     "inputs.sequence_length",
+    "inputs.video.frames",
     "data.window",
     "data.prefetch",
     "eval.batch_size",

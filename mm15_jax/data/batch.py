@@ -43,7 +43,7 @@ class Decoded:
     """One example, ready to be laid into a row."""
 
     formatted: Formatted
-    tiles: Sequence[np.ndarray]  # uint8[k, r, r, 3] of each picture; k tiles
+    tiles: Sequence[np.ndarray]  # uint8[k, r, r, 3] of each picture or frame
     category: str
     source: str
 

@@ -27,7 +27,7 @@ from mm15_jax.data import storage
 from mm15_jax.data.cache import local_file
 from mm15_jax.data.processes import spawn_pool
 from mm15_jax.data.records import Dataset, open_dataset
-from mm15_jax.inputs import formatting, image_splitting
+from mm15_jax.inputs import formatting, image_splitting, video
 from mm15_jax.inputs.example import Example, Text
 from mm15_jax.inputs.tokenizer import load_tokenizer
 
@@ -76,7 +76,9 @@ class Index:
 
 @functools.cache
 def _code_checksum() -> str:
-    texts = [Path(str(module.__file__)).read_bytes() for module in (formatting, image_splitting)]
+    texts = [
+        Path(str(module.__file__)).read_bytes() for module in (formatting, image_splitting, video)
+    ]
     return hashlib.sha256(b"".join(texts)).hexdigest()
 
 
@@ -87,6 +89,7 @@ def _checksum(
         "records": dataset.manifest.checksum,
         "tokenizer": load_tokenizer(inputs.tokenizer).fingerprint,
         "splitting": asdict(inputs.splitting),
+        "video": asdict(inputs.video),
         "objective": inputs.objective,
         "tokens_per_tile": tokens_per_tile,
         "resolution": resolution,

@@ -28,9 +28,9 @@ from mm15_jax.data.plan_items import piece_start
 from mm15_jax.data.planning import plan_mixture
 from mm15_jax.data.processes import decode_threads
 from mm15_jax.data.records import Dataset
-from mm15_jax.inputs.example import Example, Image
+from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import format_example
-from mm15_jax.inputs.tiles import load_tiles
+from mm15_jax.inputs.rendering import load_example
 from mm15_jax.inputs.tokenizer import Tokenizer, load_tokenizer
 
 
@@ -46,16 +46,12 @@ def decode(
     """Tokens and tiles of one example, or of one piece of a document longer than a row.
 
     Raises:
-      ValueError: if a picture cannot be read, or has not the size that its record says.
+      ValueError: if a picture or clip cannot be read, or has not the size that its record says.
     """
     formatted = format_example(
         example, tokenizer, inputs, tokens_per_tile=tokens_per_tile, resolution=resolution
     )
-    images = [segment for segment in example.segments if isinstance(segment, Image)]
-    tiles = [
-        load_tiles(image.data, tiling)
-        for image, tiling in zip(images, formatted.tilings, strict=True)
-    ]
+    tiles = load_example(example, formatted)
     if len(formatted.tokens) > inputs.sequence_length:
         start = piece_start(piece, inputs.sequence_length)
         part = slice(start, start + inputs.sequence_length)

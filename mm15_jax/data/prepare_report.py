@@ -37,6 +37,7 @@ class SplitReport:
     characters: int  # of all texts
     tokens: dict[str, int]  # of all texts, by tokenizer, where one was named
     images: int
+    videos: int
     widths: dict[str, int] | None  # min, median (to 1 %), max in pixels
     heights: dict[str, int] | None
     checksum: str  # of the records
@@ -61,7 +62,10 @@ class SplitReport:
             low, middle, high = (
                 f"{self.widths[key]} x {self.heights[key]}" for key in ("min", "median", "max")
             )
-            lines.append(f"  {self.images:,} pictures: {low} to {high} pixels, median {middle}")
+            videos = f"{self.videos:,} videos" if self.videos else ""
+            images = f"{self.images:,} pictures" if self.images or not videos else ""
+            shown = " and ".join(filter(None, (images, videos)))
+            lines.append(f"  {shown}: {low} to {high} pixels, median {middle}")
         for group in self.bad_reasons:
             lines.append(
                 f"  {group['count']:,} bad: {group['reason']} ({', '.join(group['keys'])})"
@@ -94,6 +98,7 @@ def report_of(
         characters=tally.characters,
         tokens=_tokens_before(directory, manifest.checksum),
         images=tally.images,
+        videos=tally.videos,
         widths=tally.widths.summary(),
         heights=tally.heights.summary(),
         checksum=manifest.checksum,

@@ -24,26 +24,24 @@ from array_record.python import array_record_data_source, array_record_module
 
 from mm15_jax.data import cache, storage
 from mm15_jax.data.storage import file_sha256, write_atomically
-from mm15_jax.inputs.example import Example, Image, Text
+from mm15_jax.inputs.example import Example, Image, Segment, Text, Video
 
 RECORD_VERSION = 1  # of the serialised Example
+# A record with a clip: an older program says that it cannot read it. All others stay as they were.
+_VIDEO_VERSION = 2
 MANIFEST = "manifest.json"
 # One record a group: every record is read alone, in random order. Pictures are compressed already.
 _WRITER_OPTIONS = "group_size:1,zstd:3"
-_TEXT, _IMAGE = 0, 1
+_KINDS = (Text, Image, Video)  # of a segment; the place is the number in a record
 _THREADS = 16  # a bucket answers slowly
 
 
 def encode_example(example: Example) -> bytes:
     """An Example as msgpack bytes: [version, source, key, category, segments, metadata]."""
-    segments: list[tuple] = []
-    for segment in example.segments:
-        if isinstance(segment, Text):
-            segments.append((_TEXT, segment.text, segment.role, segment.loss))
-        else:
-            assert isinstance(segment, Image), type(segment)
-            segments.append((_IMAGE, segment.data, segment.height, segment.width, segment.role))
-    fields = (RECORD_VERSION, example.source, example.key, example.category, segments)
+    clips = any(isinstance(segment, Video) for segment in example.segments)
+    version = _VIDEO_VERSION if clips else RECORD_VERSION
+    segments = [(_KINDS.index(type(s)), *vars(s).values()) for s in example.segments]
+    fields = (version, example.source, example.key, example.category, segments)
     return msgpack.packb((*fields, dict(example.metadata)))
 
 
@@ -57,15 +55,19 @@ def decode_example(record: bytes) -> Example:
         version, source, key, category, packed, metadata = msgpack.unpackb(record)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise ValueError(f"a record that is not a serialised example: {error}") from error
-    if version != RECORD_VERSION:
+    if version not in (RECORD_VERSION, _VIDEO_VERSION):
         raise ValueError(
-            f"a record of version {version}; this program reads version {RECORD_VERSION}: "
-            "prepare the data set again"
+            f"a record of version {version}; this program reads versions {RECORD_VERSION} and "
+            f"{_VIDEO_VERSION}: prepare the data set again"
         )
-    segments = tuple(
-        Text(*fields[1:]) if fields[0] == _TEXT else Image(*fields[1:]) for fields in packed
-    )
-    return Example(segments, source, key, category, metadata)
+    return Example(tuple(map(_segment, packed)), source, key, category, metadata)
+
+
+def _segment(packed: Sequence[Any]) -> Segment:
+    kind: type[Segment] = _KINDS[packed[0]]
+    # msgpack has one kind of sequence.
+    fields: Any = (tuple(f) if isinstance(f, list) else f for f in packed[1:])
+    return kind(*fields)
 
 
 @dataclasses.dataclass(frozen=True)

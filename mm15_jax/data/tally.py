@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from mm15_jax.inputs.example import Example, Text
+from mm15_jax.inputs.example import Example, Text, Video
 
 _STEPS = 32  # bins an octave: the median is known to 1 %
 
@@ -51,7 +51,8 @@ class Tally:
 
     characters: int = 0  # of all texts
     images: int = 0
-    widths: Spread = dataclasses.field(default_factory=Spread)  # pixels
+    videos: int = 0
+    widths: Spread = dataclasses.field(default_factory=Spread)  # pixels, of images and videos
     heights: Spread = dataclasses.field(default_factory=Spread)
 
     def add(self, example: Example) -> None:
@@ -60,7 +61,8 @@ class Tally:
             if isinstance(segment, Text):
                 self.characters += len(segment.text)
             else:
-                self.images += 1
+                self.videos += isinstance(segment, Video)
+                self.images += not isinstance(segment, Video)
                 self.widths.add(segment.width)
                 self.heights.add(segment.height)
 
@@ -75,7 +77,8 @@ class Tally:
         for name in ("widths", "heights"):
             low, high, bins = (fields[name][key] for key in ("low", "high", "bins"))
             spreads[name] = Spread(low, high, {int(k): n for k, n in bins.items()})
-        return cls(fields["characters"], fields["images"], **spreads)
+        # Receipts of earlier programs know no videos.
+        return cls(fields["characters"], fields["images"], fields.get("videos", 0), **spreads)
 
     @classmethod
     def of(cls, tallies: Iterable[Tally]) -> Tally:
@@ -84,6 +87,7 @@ class Tally:
         for tally in tallies:
             total.characters += tally.characters
             total.images += tally.images
+            total.videos += tally.videos
             total.widths.merge(tally.widths)
             total.heights.merge(tally.heights)
         return total

@@ -49,6 +49,40 @@ def grounding_correct(answer: str, box: Box, *, width: float, height: float) -> 
     return float(bool(boxes) and iou(boxes[0], box) > IOU_THRESHOLD)
 
 
+def recall_at_one(
+    answer: str, boxes: Sequence[Box], *, width: float, height: float, merged: bool = False
+) -> float:
+    """1 if the answer's first box overlaps any of the true ones with IoU of 0.5 or more, else 0.
+
+    Recall at one of Flickr30k Entities, any-box protocol (MDETR; Kamath et al. 2021); exactly 0.5
+    is right there, unlike in `grounding_correct`.
+
+    Args:
+      answer: the model's, with boxes as `<x1,y1,x2,y2>`.
+      boxes: the true ones of a phrase, in pixels of the picture.
+      width: of the picture, in pixels.
+      height: of the picture, in pixels.
+      merged: compare with the smallest box around all true ones instead, as Ferret's evaluation
+        does (the merged-boxes protocol).
+
+    Raises:
+      ValueError: no true box.
+    """
+    if not boxes:
+        raise ValueError("no true boxes, expected at least one")
+    if merged:
+        boxes = [
+            (
+                min(box[0] for box in boxes),
+                min(box[1] for box in boxes),
+                max(box[2] for box in boxes),
+                max(box[3] for box in boxes),
+            )
+        ]
+    given = parse_boxes(answer, width=width, height=height)
+    return float(bool(given) and any(iou(given[0], box) >= IOU_THRESHOLD for box in boxes))
+
+
 def point_correct(answer: str, box: Box, *, width: float, height: float) -> float:
     """1 if the first point of the answer, `<x,y>`, lies in the true box (edges count), else 0."""
     points = parse_points(answer, width=width, height=height)

@@ -1,16 +1,21 @@
 """All metrics by the name an example's metadata gives, and the score of one answer.
 
-The functions are in `text_metrics`, `vqa_metric` and `box_metrics`; here are their names.
+The functions are in the modules that are imported here; docs/metrics.md lists them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mm15_jax.config.names import unknown
-from mm15_jax.evaluation.box_metrics import grounding_correct, iou, point_correct
+from mm15_jax.evaluation.aggregated import mean_and_error
+from mm15_jax.evaluation.box_metrics import grounding_correct, iou, point_correct, recall_at_one
+from mm15_jax.evaluation.contains_metrics import contains, lvis_name, ocrbench, ocrbench_formula
+from mm15_jax.evaluation.denotation import denotation
+from mm15_jax.evaluation.icl_metrics import icl_contains, icl_exact, icl_number
+from mm15_jax.evaluation.mathvista import mathvista
+from mm15_jax.evaluation.mmmu import mmmu_choice, mmmu_open
 from mm15_jax.evaluation.text_metrics import (
     anls,
     exact_match,
@@ -20,9 +25,11 @@ from mm15_jax.evaluation.text_metrics import (
     relaxed_accuracy,
 )
 from mm15_jax.evaluation.vqa_metric import normalise_vqa, vqa_accuracy
+from mm15_jax.evaluation.yes_no import yes_no
 from mm15_jax.inputs.example import Example, Image
 
 __all__ = [
+    "JUDGED",
     "METRICS",
     "anls",
     "exact_match",
@@ -40,6 +47,9 @@ __all__ = [
     "score_answer",
     "vqa_accuracy",
 ]
+
+
+JUDGED = "judge"  # the metric of answers that a language model scores
 
 
 def references_of(metadata: Mapping[str, Any]) -> list[str]:
@@ -85,26 +95,90 @@ def _true_box(example: Example) -> Sequence[float]:
     return box
 
 
+def _recall(answer: str, example: Example) -> float:
+    boxes = example.metadata.get("boxes")
+    if not boxes or any(len(box) != 4 for box in boxes):
+        raise ValueError(
+            f"{example.source} {example.key}: metadata 'boxes' is {boxes}, expected boxes of four"
+        )
+    height, width = image_size_of(example)
+    merged = bool(example.metadata.get("merged"))
+    return recall_at_one(answer, boxes, width=width, height=height, merged=merged)
+
+
 def _text(function: Callable[..., float], **options: Any) -> Callable[[str, Example], float]:
     return lambda answer, example: function(answer, references_of(example.metadata), **options)
 
 
-def _choice(answer: str, example: Example) -> float:
+def _choice(function: Callable[..., float]) -> Callable[[str, Example], float]:
+    def score(answer: str, example: Example) -> float:
+        metadata = example.metadata
+        return function(answer, references_of(metadata), metadata.get("choices") or [])
+
+    return score
+
+
+def _denotation(answer: str, example: Example) -> float:
+    return denotation(answer, references_of(example.metadata), example.metadata.get("canon"))
+
+
+def _mathvista(answer: str, example: Example) -> float:
     metadata = example.metadata
-    return multiple_choice(answer, references_of(metadata), metadata.get("choices") or [])
+    choices = metadata.get("choices") or []
+    if not choices and "answer_type" not in metadata:
+        raise ValueError(
+            f"{example.source} {example.key}: no metadata 'answer_type' and no choices"
+        )
+    return mathvista(
+        answer,
+        references_of(metadata),
+        choices,
+        answer_type=metadata.get("answer_type", "text"),
+        precision=int(metadata.get("precision") or 0),
+    )
+
+
+def _of_the_corpus(answer: str, example: Example) -> float:
+    """No score by itself: the aggregate reads all answers together."""
+    del answer
+    references_of(example.metadata)
+    return 0.0
+
+
+def _judged(answer: str, example: Example) -> float:
+    del answer
+    raise ValueError(
+        f"{example.source} {example.key}: metric {JUDGED!r} is scored by a judge, not by a rule"
+    )
 
 
 # Name in metadata["metric"] -> score from 0 to 1 of (answer, example).
 METRICS: dict[str, Callable[[str, Example], float]] = {
     "exact_match": _text(exact_match),
+    "contains": _text(contains),
     "anls": _text(anls),
     "relaxed_accuracy": _text(relaxed_accuracy),
     "relaxed_accuracy_mistral": _text(relaxed_accuracy, convention="mistral"),
     "vqa_accuracy": _text(vqa_accuracy),
     "vqa_v2_accuracy": _text(vqa_accuracy, tokenise=False),
-    "multiple_choice": _choice,
+    "multiple_choice": _choice(multiple_choice),
+    "yes_no": _text(yes_no),
+    "f1_yes_no": _text(yes_no),
+    "mmmu_choice": _choice(mmmu_choice),
+    "mmmu_open": _text(mmmu_open),
+    "mathvista": _mathvista,
+    "denotation": _denotation,
+    "ocrbench": _text(ocrbench),
+    "ocrbench_hme": _text(ocrbench_formula),
+    "lvis_name": _text(lvis_name),
     "iou": _place(grounding_correct),
     "point_in_box": _place(point_correct),
+    "recall_iou": _recall,
+    "icl_exact": _text(icl_exact),
+    "icl_number": _text(icl_number),
+    "icl_contains": _text(icl_contains),
+    "cider": _of_the_corpus,
+    JUDGED: _judged,
 }
 
 
@@ -112,24 +186,10 @@ def score_answer(answer: str, example: Example) -> float:
     """Score from 0 to 1 of an answer, by the metric that the example names.
 
     Raises:
-      ValueError: the example names no known metric, or lacks what the metric needs.
+      ValueError: the example names no known metric, one that a judge scores, or lacks what the
+        metric needs.
     """
     name = example.metadata.get("metric")
     if name not in METRICS:
         raise unknown("metric", str(name), METRICS)
     return METRICS[name](answer, example)
-
-
-def mean_and_error(scores: Sequence[float]) -> tuple[float, float]:
-    """Mean of per-example scores and its standard error (sample deviation / sqrt n).
-
-    Raises:
-      ValueError: no scores.
-    """
-    if not scores:
-        raise ValueError("no scores to average, expected at least one")
-    mean = math.fsum(scores) / len(scores)
-    if len(scores) == 1:
-        return mean, 0.0
-    variance = math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1)
-    return mean, math.sqrt(variance / len(scores))

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mm15_jax.inputs.example import Example, Image
+from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import Formatted
-from mm15_jax.inputs.tiles import decode_image, render_tiles
+from mm15_jax.inputs.rendering import load_example
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Prompt:
 
     @property
     def tiles(self) -> int:
-        """Tiles of all its images."""
+        """Tiles of all its images and clips."""
         return sum(tiling.num_tiles for tiling in self.formatted.tilings)
 
 
@@ -120,20 +120,18 @@ def rows_for(examples: int, batch_size: int, multiple: int = 1) -> int:
 
 
 def render_example(example: Example, formatted: Formatted, resolution: int) -> np.ndarray:
-    """Tiles of all images of an example in sequence order, uint8[tiles, r, r, 3]."""
-    images = [segment for segment in example.segments if isinstance(segment, Image)]
-    assert len(images) == len(formatted.tilings)
-    rendered = [
-        render_tiles(decode_image(image.data), tiling)
-        for image, tiling in zip(images, formatted.tilings, strict=True)
-    ]
-    if not rendered:
-        return np.zeros((0, resolution, resolution, 3), np.uint8)
-    return np.concatenate(rendered)
+    """Tiles of all that an example shows in sequence order, uint8[tiles, r, r, 3]."""
+    none = np.zeros((0, resolution, resolution, 3), np.uint8)
+    return np.concatenate([none, *load_example(example, formatted)])
 
 
 def build_batch(
-    group: Group, *, resolution: int, pad_id: int, rows: Sequence[int] | None = None
+    group: Group,
+    *,
+    resolution: int,
+    pad_id: int,
+    rows: Sequence[int] | None = None,
+    loss_weights: bool = False,
 ) -> dict[str, np.ndarray]:
     """The arrays that `mllm.prefill` takes, padded on the right.
 
@@ -142,6 +140,7 @@ def build_batch(
       resolution: tile side.
       pad_id: token that fills the rows up.
       rows: which of the group's rows, rising: those of this process; None for all.
+      loss_weights: whether to take over those of the formatted prompts.
 
     Returns:
       tokens, segment_ids, positions, vision_index int32[B, S]; loss_weights float32[B, S];
@@ -169,7 +168,8 @@ def build_batch(
         batch["segment_ids"][row, :size] = 1
         batch["positions"][row, :size] = np.arange(size)
         batch["vision_index"][row, :size] = prompt.formatted.vision_index
-        batch["loss_weights"][row, :size] = prompt.formatted.loss_weights
+        if loss_weights:
+            batch["loss_weights"][row, :size] = prompt.formatted.loss_weights
         pixels = render_example(prompt.example, prompt.formatted, resolution)
         batch["tiles"][row, : len(pixels)] = pixels
         batch["tile_valid"][row, : len(pixels)] = True

@@ -211,7 +211,7 @@ class Generator:
         for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{name} is {value}, expected 1 or more")
-        rows = self.rows(len(examples), batch_size)
+        rows = self.rows_for(len(examples), batch_size)
         answered = 0
         waiting: tuple[Group, Any, Any] | None = None
         for group in itertools.chain(self._groups(examples, rows), [None]):
@@ -239,28 +239,12 @@ class Generator:
             prompts = [self.format(examples[i], i) for i in range(start, stop)]
             yield from group_prompts(prompts, rows)
 
-    def rows(self, examples: int, batch_size: int) -> int:
-        """Rows of the batches that so many examples make, a multiple of the devices."""
-        return rows_for(examples, batch_size, batch_divisor(self._mesh) if self._mesh else 1)
-
-    def send(self, group: Group) -> Any:
-        """The arrays of `build_batch` for a group, each row on its device."""
-        build = functools.partial(
-            build_batch,
-            group,
-            resolution=self.model.encoder.resolution,
-            pad_id=self.tokenizer.pad_id,
-        )
-        if self._mesh is None:
-            return build()
-        rows = process_rows(self._mesh, group.rows)
-        return to_devices(build(rows=rows), self._mesh, group.rows, rows)
-
     def _start(
         self, group: Group, max_new_tokens: int, sampling: Sampling
     ) -> tuple[jax.Array, jax.Array]:
         """Sends one batch to the device; returns tokens and counts, not yet computed."""
-        batch = self.send(group)
+        tokenizer = self.tokenizer
+        batch = self.to_devices(group)
         self.report.prompt_tokens += sum(prompt.length for prompt in group.prompts)
         self.report.tiles += sum(prompt.tiles for prompt in group.prompts)
         cache_length = padded_cache(group.length + max_new_tokens)
@@ -291,7 +275,7 @@ class Generator:
                 decode_tokens,
                 config=self.model,
                 dtype=self.dtype,
-                eos_id=self.tokenizer.eos_id,
+                eos_id=tokenizer.eos_id,
                 max_new_tokens=max_new_tokens,
                 sampling=chosen,
             ),
@@ -317,10 +301,31 @@ class Generator:
         self.report.new_tokens += int(counts.sum())
         return done
 
+    def rows_for(self, examples: int, batch_size: int) -> int:
+        """Rows of a batch: a multiple of the devices that they are divided over."""
+        return rows_for(examples, batch_size, batch_divisor(self._mesh) if self._mesh else 1)
+
+    def to_devices(self, group: Group, *, loss_weights: bool = False) -> Any:
+        """The batch of a group where programs want it; of several processes each brings its rows.
+
+        Args:
+          group: prompts of one shape.
+          loss_weights: whether the batch has those of the formatted prompts; else they are zero.
+        """
+        rows = process_rows(self._mesh, group.rows) if self._mesh else list(range(group.rows))
+        batch = build_batch(
+            group,
+            resolution=self.model.encoder.resolution,
+            pad_id=self.tokenizer.pad_id,
+            rows=rows,
+            loss_weights=loss_weights,
+        )
+        return to_devices(batch, self._mesh, group.rows, rows) if self._mesh else batch
+
     def program(
         self, key: Any, function: Callable, arguments: tuple, donate=(), everywhere: bool = False
     ) -> Callable:
-        """Compiles a function for the shapes of its arguments once, and counts what that took.
+        """A function compiled for the shapes of its arguments, once a key; counts what it took.
 
         With `everywhere` its results are whole on every device, so that any process can read them.
         """

@@ -46,16 +46,16 @@ def find_run(
 
 
 def load_generator(
-    run_dir: pathlib.Path, config: ExperimentConfig, which: str = "latest"
+    run_dir: pathlib.Path, config: ExperimentConfig, which: str = run.LATEST
 ) -> Generator:
     """Parameters of a run, ready to answer as `config.eval` says.
 
-    Several devices share the work, as the config's mesh divides it.
+    They are divided over the experiment's mesh where there are several devices.
 
     Args:
-      run_dir: of `find_run`.
-      config: the run's, or another with a model of the same shapes.
-      which: "latest", or "best" by eval.during.keep_best.
+      run_dir: as `find_run` gives it.
+      config: of the run, with changes of how it answers.
+      which: "latest" or "best", as of `run.load_params`.
 
     Raises:
       ValueError: there is no checkpoint, or it does not fit `config`.

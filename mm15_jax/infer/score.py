@@ -63,11 +63,14 @@ def continue_prompt(
     if not len(formatted.tokens):  # as the harnesses: an empty text follows an end token
         formatted = _plain([generator.tokenizer.eos_id], scored=0)
     tail = _plain(ids, scored=len(ids))
-    tokens, weights, places = (
-        np.concatenate([getattr(formatted, name), getattr(tail, name)])
-        for name in ("tokens", "loss_weights", "vision_index")
+    joined = Formatted(
+        np.concatenate([formatted.tokens, tail.tokens]),
+        np.concatenate([formatted.loss_weights, tail.loss_weights]),
+        np.concatenate([formatted.vision_index, tail.vision_index]),
+        formatted.tilings,
+        formatted.pictures,
     )
-    return Prompt(index, example, Formatted(tokens, weights, places, formatted.tilings))
+    return Prompt(index, example, joined)
 
 
 def token_prompt(tokens: Sequence[int], scored: int, *, index: int = 0) -> Prompt:
@@ -81,7 +84,7 @@ def _plain(tokens: Sequence[int], scored: int) -> Formatted:
     size = len(tokens)
     weights = np.zeros(size, np.float32)
     weights[size - scored :] = 1.0
-    return Formatted(np.array(tokens, np.int32), weights, np.full(size, -1, np.int32), ())
+    return Formatted(np.array(tokens, np.int32), weights, np.full(size, -1, np.int32), (), ())
 
 
 def score_prompts(
@@ -109,8 +112,8 @@ def score_prompts(
         raise ValueError(f"batch_size is {batch_size}, expected 1 or more")
     assert [prompt.index for prompt in prompts] == list(range(len(prompts)))
     scores: dict[int, Score] = {}
-    for group in group_prompts(prompts, generator.rows(len(prompts), batch_size)):
-        batch = generator.send(group)
+    for group in group_prompts(prompts, generator.rows_for(len(prompts), batch_size)):
+        batch = generator.to_devices(group, loss_weights=True)
         program = generator.program(
             ("score", group.rows, group.length, group.tiles),
             functools.partial(sum_scores, config=generator.model, dtype=generator.dtype),

@@ -1,4 +1,4 @@
-"""The one shape every example has: a sequence of text and image segments.
+"""The one shape every example has: a sequence of text, image and video segments.
 
 Data sets of any origin become `Example`s; everything after that (formatting, packing, training,
 evaluation) knows nothing else about them.
@@ -41,7 +41,31 @@ class Image:
     role: str = "document"
 
 
-Segment = Text | Image
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """A clip, kept encoded until the frames that are wanted of it are rendered into tiles.
+
+    How many tiles it takes is known from `frames` without decoding: see `inputs.video`.
+
+    Attributes:
+      data: the bytes of a video file (MP4, WebM, AVI, ...); or of each frame, encoded as a picture
+        (JPEG, ...), where the clip is a folder of frames.
+      frames: frames of the clip, at least 1.
+      seconds: how long it lasts; 0.0 where that is not known.
+      height: height in pixels as it is shown: after rotation, with square pixels.
+      width: width in pixels as it is shown.
+      role: whose turn the clip belongs to; the same names as `Text.role`.
+    """
+
+    data: bytes | tuple[bytes, ...]
+    frames: int
+    seconds: float
+    height: int
+    width: int
+    role: str = "document"
+
+
+Segment = Text | Image | Video
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +73,7 @@ class Example:
     """One training or evaluation example.
 
     Attributes:
-      segments: text and images in the order in which the model reads them.
+      segments: text, images and videos in the order in which the model reads them.
       source: the name of the data set.
       key: a name unique within the data set.
       category: the data category of the mixture: "general", "text_rich", "knowledge",

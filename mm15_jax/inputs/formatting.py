@@ -14,8 +14,8 @@ import difflib
 import numpy as np
 
 from mm15_jax.config import schema
-from mm15_jax.inputs import image_splitting
-from mm15_jax.inputs.example import Example, Image, Segment, Text
+from mm15_jax.inputs import image_splitting, video
+from mm15_jax.inputs.example import Example, Image, Segment, Text, Video
 from mm15_jax.inputs.tokenizer import ROLES, Tokenizer
 
 INDICATORS = ("none", "index", "seps")
@@ -37,13 +37,16 @@ class Formatted:
         is always 0: nothing is before it.
       vision_index: int32[L]; which vision token of this example stands at t, or -1. Tile k of the
         example owns k * T to k * T + T - 1.
-      tilings: one per picture, in order; their tiles, one after the other, are the example's.
+      tilings: one per picture, in order; their tiles, one after the other, are the example's. A
+        clip has one per frame that is taken of it.
+      pictures: tilings of each image or video segment, in order: 1, or the frames of a clip.
     """
 
     tokens: np.ndarray
     loss_weights: np.ndarray
     vision_index: np.ndarray
     tilings: tuple[image_splitting.Tiling, ...]
+    pictures: tuple[int, ...]
 
 
 # A run of tokens with one loss weight; None: the vision tokens of the next tile.
@@ -69,6 +72,8 @@ def format_example(
       the text (k,i,j), k the picture's number in the example from 0, i and j the row and column
       from 1, (k,0,0) the overview. "seps": ":" before the overview, "," between columns, "<n>"
       between rows. A picture in one tile has no position to indicate.
+    * A clip is the tiles of `inputs.video.frames` of its frames, one after the other, nothing
+      between them (section 5). A frame counts as a picture and is never split.
     * `loss_balance` divides the weights of an example, by its number of loss tokens or the root.
     * Objective "dense_labels" (encoder pretraining): [picture, text with loss], the picture in one
       tile, the text one token a patch; the label of the patch at p is the target tokens[p + 1].
@@ -94,7 +99,7 @@ def format_example(
     _check(inputs.loss_balance, "loss_balance", tuple(LOSS_BALANCES))
     if inputs.objective == "dense_labels":
         return _format_dense_labels(example, tokenizer, tokens_per_tile, resolution)
-    runs, tilings = _layout(example, tokenizer, inputs, resolution, for_generation)
+    runs, tilings, pictures = _layout(example, tokenizer, inputs, resolution, for_generation)
     length = sum(tokens_per_tile if ids is None else len(ids) for ids, _ in runs)
     tokens = np.empty(length, np.int32)
     loss_weights = np.zeros(length, np.float32)
@@ -117,7 +122,7 @@ def format_example(
     loss_tokens = np.count_nonzero(loss_weights)
     if loss_tokens:
         loss_weights *= np.float32(loss_tokens ** LOSS_BALANCES[inputs.loss_balance])
-    return Formatted(tokens, loss_weights, vision_index, tuple(tilings))
+    return Formatted(tokens, loss_weights, vision_index, tuple(tilings), tuple(pictures))
 
 
 def measure(
@@ -131,7 +136,7 @@ def measure(
     """Tokens and tiles that `format_example` would give, for the index of a data set.
 
     Args:
-      example: what to measure; only sizes of its pictures are read.
+      example: what to measure; only sizes of pictures and clips, and lengths of clips, are read.
       tokenizer: as in `format_example`.
       inputs: as in `format_example`.
       tokens_per_tile: as in `format_example`.
@@ -146,7 +151,7 @@ def measure(
     if inputs.objective == "dense_labels":
         _dense_labels(example, tokenizer, tokens_per_tile)
         return tokens_per_tile + 1, 1
-    runs, tilings = _layout(example, tokenizer, inputs, resolution, for_generation=False)
+    runs, tilings, _ = _layout(example, tokenizer, inputs, resolution, for_generation=False)
     tokens = sum(tokens_per_tile if ids is None else len(ids) for ids, _ in runs)
     return tokens, sum(tiling.num_tiles for tiling in tilings)
 
@@ -157,12 +162,17 @@ def _layout(
     inputs: schema.InputsConfig,
     resolution: int,
     for_generation: bool,
-) -> tuple[list[_Run], list[image_splitting.Tiling]]:
-    """The sequence as runs of tokens and tiles."""
+) -> tuple[list[_Run], list[image_splitting.Tiling], list[int]]:
+    """The sequence as runs of tokens and tiles; tilings; tilings of each picture or clip."""
     _check(inputs.splitting.indicator, "splitting.indicator", INDICATORS)
     _check(inputs.objective, "objective", OBJECTIVES)
     segments = example.segments
-    images_in_example = sum(isinstance(segment, Image) for segment in segments)
+    wanted = inputs.video.frames
+    images_in_example = sum(
+        video.count_frames(segment.frames, wanted) if isinstance(segment, Video) else 1
+        for segment in segments
+        if not isinstance(segment, Text)
+    )
     stop = len(segments)
     answers = False
     if for_generation:
@@ -170,6 +180,7 @@ def _layout(
     end = (tokenizer.eos_id,)
     runs: list[_Run] = []
     tilings: list[image_splitting.Tiling] = []
+    pictures: list[int] = []
     role = "document"
     turn_loss = 0.0  # whether a text of the present turn has loss
     for segment in segments[:stop]:
@@ -183,6 +194,11 @@ def _layout(
             weight = 1.0 if segment.loss else 0.0
             turn_loss = max(turn_loss, weight)
             runs.append((tokenizer.encode(segment.text), weight))
+        elif isinstance(segment, Video):
+            frames = video.plan_frames(segment, wanted=wanted, resolution=resolution)
+            runs.extend([(None, 0.0)] * len(frames))
+            tilings.extend(frames)
+            pictures.append(len(frames))
         else:
             tiling = image_splitting.plan_tiling(
                 segment.height,
@@ -193,12 +209,13 @@ def _layout(
             )
             _append_tiles(runs, tiling, len(tilings), tokenizer, inputs.splitting.indicator)
             tilings.append(tiling)
+            pictures.append(1)
     if not for_generation:
         if role in ("assistant", "document") and segments:
             runs.append((end, turn_loss))
     elif answers and role != "assistant":
         runs.append((tokenizer.role_ids["assistant"], 0.0))
-    return runs, tilings
+    return runs, tilings, pictures
 
 
 def _append_tiles(
@@ -249,7 +266,7 @@ def _format_dense_labels(
     tiling = image_splitting.plan_tiling(
         image.height, image.width, resolution=resolution, splitting=_ONE_TILE, images_in_example=1
     )
-    return Formatted(tokens, loss_weights, vision_index, (tiling,))
+    return Formatted(tokens, loss_weights, vision_index, (tiling,), (1,))
 
 
 def _dense_labels(example: Example, tokenizer: Tokenizer, patches: int) -> tuple[Image, list[int]]:

@@ -21,7 +21,7 @@ from mm15_jax.data.records import MANIFEST, Dataset, dataset_counts, decode_exam
 from mm15_jax.evaluation.metrics import mean_and_error, score_answer
 from mm15_jax.inputs.example import Example, Image
 from mm15_jax.inputs.formatting import format_example
-from mm15_jax.inputs.tiles import load_tiles
+from mm15_jax.inputs.rendering import load_example
 from mm15_jax.inputs.tokenizer import Tokenizer, load_tokenizer
 
 PREFIX = "mm15_"  # of the names of our tasks and mixtures
@@ -176,8 +176,7 @@ def _formatted(dataset: tf.data.Dataset, *, config: ExperimentConfig) -> tf.data
         prompt = format_it(example, for_generation=True)
         cut = len(prompt.tokens)
         assert (whole.tokens[:cut] == prompt.tokens).all(), example.key
-        images = [segment for segment in example.segments if isinstance(segment, Image)]
-        tiles = [load_tiles(i.data, t) for i, t in zip(images, whole.tilings, strict=True)]
+        tiles = load_example(example, whole)
         return (
             whole.tokens[:cut],
             whole.tokens[cut:],

@@ -19,7 +19,7 @@ def decoded(rng, *, tiles=(), text=3, category="text", source="a"):
     weights[0] = 1.0  # must be ignored: nothing predicts it
     tokens = rng.integers(1, 99, length).astype(np.int32)
     pictures = [rng.integers(1, 255, (n, R, R, 3)).astype(np.uint8) for n in tiles]
-    return Decoded(Formatted(tokens, weights, vision_index, ()), pictures, category, source)
+    return Decoded(Formatted(tokens, weights, vision_index, (), ()), pictures, category, source)
 
 
 def some_rows():

@@ -14,12 +14,20 @@ from mm15_jax.data.records import (
     open_dataset,
     write_dataset,
 )
-from mm15_jax.inputs.example import Example, Image, Text
+from mm15_jax.inputs.example import Example, Image, Text, Video
 
 text = st.text(max_size=20)
 segments = st.lists(
     st.builds(Text, text, st.sampled_from(["document", "user", "assistant"]), st.booleans())
-    | st.builds(Image, st.binary(max_size=30), st.integers(1, 9999), st.integers(1, 9999)),
+    | st.builds(Image, st.binary(max_size=30), st.integers(1, 9999), st.integers(1, 9999))
+    | st.builds(
+        Video,
+        st.binary(max_size=30) | st.lists(st.binary(max_size=9), max_size=3).map(tuple),
+        st.integers(1, 9999),
+        st.floats(0, 9999),
+        st.integers(1, 9999),
+        st.integers(1, 9999),
+    ),
     max_size=5,
 ).map(tuple)
 json_values = st.recursive(
@@ -41,6 +49,19 @@ def test_an_example_comes_back_as_it_was(example):
 def test_a_damaged_record_is_a_value_error(damaged):
     with pytest.raises(ValueError, match="not a serialised example"):
         decode_example(damaged)
+
+
+def test_records_without_clips_are_as_they_were():
+    """Shards of earlier versions are read, and new ones without clips have their bytes."""
+    example = Example((Image(b"png", 3, 4, "user"), Text("a", "user")), "s", "k", "c", {"n": 1})
+    segments = [[1, b"png", 3, 4, "user"], [0, "a", "user", False]]
+    written = msgpack.packb([1, "s", "k", "c", segments, {"n": 1}])
+    assert encode_example(example) == written and decode_example(written) == example
+
+
+def test_a_record_with_a_clip_has_a_version_that_older_programs_refuse():
+    example = Example((Video(b"mp4", 9, 1.5, 3, 4), Text("a")), "s", "k", "c", {})
+    assert msgpack.unpackb(encode_example(example))[0] == 2
 
 
 def test_a_record_of_another_version_is_refused():

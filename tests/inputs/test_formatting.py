@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm15_jax.config.schema import InputsConfig, SplittingConfig
-from mm15_jax.inputs.example import Example, Image, Text
+from mm15_jax.config.schema import InputsConfig, SplittingConfig, VideoConfig
+from mm15_jax.inputs.example import Example, Image, Text, Video
 from mm15_jax.inputs.formatting import format_example, measure
 
 T = 2  # vision tokens a tile: written as "v" below
@@ -271,3 +271,51 @@ def test_measure_of_dense_labels(nano):
         example(PICTURE, Text("ab", loss=True)), nano, inputs, tokens_per_tile=T, resolution=48
     )
     assert size == (3, 1)
+
+
+def clip(frames, role="user"):
+    return Video(b"", frames, frames / 10, 96, 144, role)
+
+
+def with_frames(count, **splitting):
+    return dataclasses.replace(config(**splitting), video=VideoConfig(count))
+
+
+def test_a_clip_is_the_tiles_of_its_frames_and_nothing_between(nano):
+    segments = [clip(50), QUESTION, ANSWER]
+    formatted = run(nano, segments, with_frames(3, n_min=4, n_max=9))
+    assert spell(nano, formatted) == "<user>vvvvvvWhat?<assistant>A cat</s>"
+    assert trained(nano, formatted) == "A cat</s>"
+    assert formatted.vision_index[1:7].tolist() == [0, 1, 2, 3, 4, 5]
+    assert [t.num_tiles for t in formatted.tilings] == [1, 1, 1] and formatted.pictures == (3,)
+    assert {(t.height, t.width) for t in formatted.tilings} == {(96, 144)}
+    prompt = run(nano, segments, with_frames(3), for_generation=True)
+    assert spell(nano, prompt) == "<user>vvvvvvWhat?<assistant>"
+
+
+def test_a_short_clip_has_fewer_tiles_and_one_frame_is_not_split(nano):
+    assert len(run(nano, [clip(2), ANSWER], with_frames(24)).tilings) == 2
+    formatted = run(nano, [clip(1), ANSWER], with_frames(24, n_min=4, n_max=9))
+    assert spell(nano, formatted) == "<user>vv<assistant>A cat</s>"
+
+
+def test_frames_count_as_pictures_for_splitting_and_numbering(nano):
+    inputs = with_frames(2, n_min=1, n_max=4, overview="none", max_split_images=2)
+    alone = run(nano, [PICTURE, ANSWER], inputs)
+    assert len(alone.tilings[0].cells) == 4
+    beside = run(nano, [clip(9), PICTURE, ANSWER], inputs)
+    assert [len(t.cells) for t in beside.tilings] == [1, 1, 1] and beside.pictures == (2, 1)
+    more = dataclasses.replace(inputs.splitting, max_split_images=3)
+    split = run(nano, [clip(9), PICTURE, ANSWER], dataclasses.replace(inputs, splitting=more))
+    assert [len(t.cells) for t in split.tilings] == [1, 1, 4]
+    assert spell(nano, split).startswith("<user>vvvv(2,1,1)vv(2,1,2)vv")
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 100), st.integers(1, 30))
+def test_the_length_of_a_clip_is_known_without_its_bytes(nano, frames, wanted):
+    inputs = with_frames(wanted)
+    segments = [clip(frames), QUESTION, ANSWER]
+    tokens, tiles = measure(example(*segments), nano, inputs, tokens_per_tile=T, resolution=48)
+    assert tiles == min(frames, wanted)
+    assert tokens == len(run(nano, segments, inputs).tokens)

@@ -7,6 +7,8 @@ MODULES = tuple(
     importlib.import_module(f"{__name__}.{name}")
     for name in (
         "ai2d",
+        "benchmark_sets",
+        "caption_benchmarks",
         "captions",
         "code_pictures",
         "comparisons",
@@ -14,13 +16,18 @@ MODULES = tuple(
         "docstruct4m",
         "document_tars",
         "donut",
+        "ferret_evaluation",
+        "ferret_ui_evaluation",
         "flickr30k_entities",
         "image_text_pairs",
         "instructions",
         "interleaved",
         "json_keyed",
         "json_questions",
+        "knowledge_benchmarks",
         "llava",
+        "multi_image_benchmarks",
+        "mvbench",
         "pdf_forms",
         "problem_folders",
         "refcoco",
@@ -28,7 +35,10 @@ MODULES = tuple(
         "tables",
         "text",
         "text_reading",
+        "video_benchmarks",
+        "video_sets",
         "visual_genome",
+        "vl_icl",
         "vqa",
     )
 )

@@ -4,7 +4,9 @@ Format: as read by Molmo's `hf_datasets/ai2d` and big_vision's `datasets/ai2d`: 
 {"imageName", "questions": {text: {"abcLabel", "answerTexts", "correctAnswer", "questionId"}}} and
 annotations/N.png.json {"text": {id: {"rectangle": [[x1, y1], [x2, y2]], "replacementText"}}}. Where
 abcLabel is true, the texts of the diagram are covered by their letters. Pictures whose number is in
-ai2d_test_ids.csv are of the test split.
+ai2d_test_ids.csv are of the test split. Its questions are all lettered, as evaluators ask them;
+training lists options that are letters of the diagram as they are. lmms-lab's copy of the test
+split is read too.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 import PIL.Image
 import PIL.ImageDraw
 
+from mm15_jax.data.convert.hub import Row, or_hub, picture_of, shards
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import FILE_NAMES, file_preparation
 from mm15_jax.data.convert.segments import image_of
@@ -86,23 +89,39 @@ def _ai2d(maker: Maker, name: str) -> Iterable[Example | BadRecord]:
         choices = [text for text in dict.fromkeys(texts) if text != _NO_OPTION]
         picture = lettered if facts["abcLabel"] else plain
         correct = choices.index(texts[facts["correctAnswer"]])
-        return maker.choice(facts["questionId"], picture, text, choices, correct)
+        return maker.choice(
+            facts["questionId"], picture, text, choices, correct, always_lettered=is_test
+        )
 
     return examples_of(
         ((facts["questionId"], (text, facts)) for text, facts in questions.items()), example
     )
 
 
+def _ai2d_row(maker: Maker, place: str, row: Row) -> Example:
+    picture, options = picture_of(row["image"]), row["options"]
+    correct = int(row["answer"])
+    return maker.choice(place, picture, row["question"], options, correct, always_lettered=True)
+
+
 PREPARATIONS: tuple[Preparation, ...] = (
-    file_preparation(
-        name="ai2d",
-        category="knowledge",
-        description="Multiple choice on diagrams of school science.",
-        licence="see publisher (allenai.org/data/diagrams)",
-        format="ai2d",
-        layout="the folder ai2d/ with questions/, annotations/ and images/, and ai2d_test_ids.csv",
-        files=dict.fromkeys(("train", "test"), ("ai2d/questions/*.json|questions/*.json",)),
-        reading=FILE_NAMES,
-        example=_ai2d,
+    or_hub(
+        file_preparation(
+            name="ai2d",
+            category="knowledge",
+            description="Multiple choice on diagrams of school science.",
+            licence="see publisher (allenai.org/data/diagrams)",
+            format="ai2d",
+            layout="the folder ai2d/ with questions/, annotations/ and images/, and"
+            " ai2d_test_ids.csv",
+            files=dict.fromkeys(("train", "test"), ("ai2d/questions/*.json|questions/*.json",)),
+            reading=FILE_NAMES,
+            example=_ai2d,
+            version=2,
+        ),
+        repository="lmms-lab/ai2d",
+        files={"test": (shards("test"),)},
+        columns=("question", "options", "answer", "image"),
+        example=_ai2d_row,
     ),
 )

@@ -7,14 +7,11 @@ Mantis's data/birds-to-words/prepare.py saves them.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import functools
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mm15_jax.data.convert import json_files, record_files
+from mm15_jax.data.convert import csv_files, json_files, record_files
 from mm15_jax.data.convert.picture_files import read_picture
 from mm15_jax.data.convert.prompts import letter_of, lettered
 from mm15_jax.data.convert.segments import conversation
@@ -97,7 +94,7 @@ def _nights(source: Source, split: str, place: str, row: Record) -> Example:
 
 def _nights_rows(source: Source, file: str, split: str) -> list[Record]:
     named = {"validation": "val"}.get(split, split)
-    rows = _table(source, file, ",", _NIGHTS)
+    rows = csv_files.load_table(source, file, ",", _NIGHTS)
     return [
         row
         for row in rows
@@ -155,7 +152,7 @@ def _birds_rows(source: Source, file: str, split: str) -> list[Record]:
                 row["annN"],
                 row["description"].strip(),
             )
-            for row in _table(source, file, "\t", _BIRDS)
+            for row in csv_files.load_table(source, file, "\t", _BIRDS)
             if row["split"] == named
         ),
         split,
@@ -184,25 +181,6 @@ def _spot_rows(source: Source, file: str, split: str) -> list[Record]:
         if text:
             entries.append(((str(entry["img_id"]),), str(number), text))
     return _by_pair(entries, split)
-
-
-def _table(
-    source: Source, file: str, delimiter: str, columns: tuple[str, ...]
-) -> list[dict[str, str]]:
-    """Rows of a table with a head that names at least `columns`, kept for the next part."""
-    return _stamped_table(source, file, source.stamp(file), delimiter, columns)
-
-
-@functools.lru_cache(maxsize=4)
-def _stamped_table(
-    source: Source, file: str, stamp: str, delimiter: str, columns: tuple[str, ...]
-) -> list[dict[str, str]]:
-    text = io.StringIO(source.read(file).decode("utf-8"), newline="")
-    table = csv.DictReader(text, delimiter=delimiter)
-    absent = [name for name in columns if name not in (table.fieldnames or ())]
-    if absent:
-        raise ValueError(f"{file} in {source.url} has no column {', '.join(absent)}")
-    return list(table)
 
 
 def preparation(row: ComparisonSet) -> Preparation:

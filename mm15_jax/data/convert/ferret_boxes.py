@@ -20,13 +20,16 @@ from mm15_jax.inputs.coordinates import format_box, format_point
 _PLACE = re.compile(r"<bbox_location(\d+)>")
 
 
-def with_places(turns: Sequence[Turn], record: Mapping[str, Any], key: str) -> list[Turn]:
+def with_places(
+    turns: Sequence[Turn], record: Mapping[str, Any], key: str, *, points: bool = True
+) -> list[Turn]:
     """Turns with their places written out; as they are if the record has no boxes.
 
     Args:
       turns: all of the record's turns, in order.
       record: with `box_x1y1x2y2`, `image_w`, `image_h`.
       key: decides, with the number of the turn, between points and boxes in a question.
+      points: whether it may decide for points; evaluations ask by boxes.
 
     Raises:
       DataError: if a place has no box, a box no place, or a box lies outside of its picture.
@@ -40,8 +43,8 @@ def with_places(turns: Sequence[Turn], record: Mapping[str, Any], key: str) -> l
     written = []
     for number, (role, text) in enumerate(turns):
         found = boxes[number] if number < len(boxes) else []
-        points = role == "user" and pick(f"{key}/{number}", 2) == 1
-        places = [_place(box, width, height, points) for box in found]
+        as_points = points and role == "user" and pick(f"{key}/{number}", 2) == 1
+        places = [_place(box, width, height, as_points) for box in found]
         written.append((role, _fill(text, places)))
     return written
 

@@ -1,23 +1,31 @@
 """Objects of JSON with a record by its identity: GQA, OCR-VQA, ScienceQA, TabMWP.
 
 Formats: GQA as read by big_vision's `datasets/gqa`, OCR-VQA by its own loadDataset.py (splits 1, 2
-and 3 in one file), ScienceQA by big_vision's `datasets/science_qa` and LLaVA, TabMWP by Molmo's
-`hf_datasets/tabmwp`.
+and 3 in one file), ScienceQA by big_vision's `datasets/science_qa` and LLaVA, and in lmms-lab's
+copy; TabMWP by Molmo's `hf_datasets/tabmwp`. ScienceQA's questions with a picture are a test split
+of their own: evaluators of multimodal models ask these alone.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mm15_jax.data.convert import prompts
+from mm15_jax.data.convert.hub import Row, or_hub, picture_of, shards
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import file_preparation, grouped, json_object, uncounted
 from mm15_jax.data.preparation import DataError, Preparation
-from mm15_jax.inputs.example import Example
+from mm15_jax.inputs.example import Example, Image
 
 _PUBLISHED = {"train": "train", "validation": "val", "test": "test"}
+_SCIENCEQA_SPLITS = {
+    "train": "train",
+    "validation": "val",
+    "test_image": "test",
+    "test_text": "test",
+}
 _OCRVQA_SPLITS = {"train": 1, "validation": 2, "test": 3}
 
 
@@ -58,16 +66,37 @@ def _ocrvqa(maker: Maker, record: tuple[str, dict]) -> Iterable[Example]:
 
 def _scienceqa(maker: Maker, record: tuple[str, dict]) -> Iterable[Example]:
     identity, problem = record
-    folder = _PUBLISHED[maker.split]
-    if problem["split"] != folder:
+    folder = _SCIENCEQA_SPLITS[maker.split]
+    if problem["split"] != folder or not _of_split(maker, bool(problem.get("image"))):
         return
     images = []
     if problem.get("image"):
         name = f"{folder}/{identity}/{problem['image']}"
         images.append(maker.picture(name, f"images/{name}"))
+    yield _science_question(maker, identity, images, problem)
+
+
+def _scienceqa_row(maker: Maker, place: str, row: Row) -> Iterable[Example]:
+    if _of_split(maker, row["image"] is not None):
+        images = [picture_of(row["image"])] if row["image"] is not None else []
+        yield _science_question(maker, place, images, row)
+
+
+def _of_split(maker: Maker, has_picture: bool) -> bool:
+    return {"test_image": has_picture, "test_text": not has_picture}.get(maker.split, True)
+
+
+def _science_question(
+    maker: Maker, key: str, images: Sequence[Image], problem: dict[str, Any]
+) -> Example:
     context = f"Context: {problem['hint'].strip()}\n" if problem.get("hint") else ""
-    yield maker.choice(
-        identity, images, context + problem["question"], problem["choices"], problem["answer"]
+    return maker.choice(
+        key,
+        images,
+        context + problem["question"],
+        problem["choices"],
+        problem["answer"],
+        always_lettered=not maker.trains,
     )
 
 
@@ -125,16 +154,28 @@ PREPARATIONS: tuple[Preparation, ...] = (
         reading=uncounted(json_object()),
         example=_ocrvqa,
     ),
-    file_preparation(
-        name="scienceqa",
-        category="knowledge",
-        description="School questions with choices, with and without a picture.",
-        licence="CC BY-NC-SA 4.0",
-        format="json_keyed",
-        layout="problems.json and the folders train/, val/, test/ of pictures",
-        files=dict.fromkeys(_PUBLISHED, ("problems.json",)),
-        reading=uncounted(json_object()),
-        example=_scienceqa,
+    or_hub(
+        file_preparation(
+            name="scienceqa",
+            category="knowledge",
+            description="School questions with choices, with and without a picture.",
+            licence="CC BY-NC-SA 4.0",
+            format="json_keyed",
+            layout="problems.json and the folders train/, val/, test/ of pictures",
+            files=dict.fromkeys(_SCIENCEQA_SPLITS, ("problems.json",)),
+            reading=uncounted(json_object()),
+            example=_scienceqa,
+            version=2,
+        ),
+        repository="lmms-lab/ScienceQA",
+        files={
+            "validation": (shards("validation", "ScienceQA-FULL", "ScienceQA-IMG"),),
+            "test_image": (shards("test", "ScienceQA-IMG", "ScienceQA-FULL"),),
+            "test_text": (shards("test", "ScienceQA-FULL"),),
+        },
+        columns=("image", "question", "choices", "answer", "hint"),
+        example=_scienceqa_row,
+        filters=True,
     ),
     file_preparation(
         name="tabmwp",

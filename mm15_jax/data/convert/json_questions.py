@@ -2,7 +2,8 @@
 
 Formats: A-OKVQA, VizWiz and ChartQA as read by big_vision's `datasets/{aokvqa,vizwizvqa,chartqa}`;
 DVQA by Molmo's `hf_datasets/dv_qa`; CLEVR by clevr-iep; ScreenQA as its README says; ArXivQA and
-GeomVerse as the Cauldron reads them. Splits without public answers are left out.
+GeomVerse as the Cauldron reads them. Splits without public answers are left out. Of ChartQA
+lmms-lab's copy of the test split is read too.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import re
 from typing import Any
 
 from mm15_jax.data.convert import prompts
+from mm15_jax.data.convert.hub import Row, or_hub, picture_of, shards
 from mm15_jax.data.convert.questions import Maker, texts_of
 from mm15_jax.data.convert.reading import (
     JSON_LINES,
     file_preparation,
     grouped,
     json_array,
+    placed,
 )
 from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.inputs.example import Example
@@ -50,7 +53,9 @@ def _vizwiz(maker: Maker, record: dict) -> Example:
     )
 
 
-def _chartqa(maker: Maker, record: dict) -> Example:
+def _chartqa(maker: Maker, placed_record: tuple[str, dict]) -> Example:
+    """Questions of people and those made of summaries are also scored apart."""
+    place, record = placed_record
     folder = {"validation": "val"}.get(maker.split, maker.split)
     name = record["imgname"]
     return maker.short(
@@ -59,6 +64,17 @@ def _chartqa(maker: Maker, record: dict) -> Example:
         record["query"],
         record["label"],
         "relaxed_accuracy",
+        subset="human" if "_human.json" in place else "augmented",
+    )
+
+
+def _chartqa_row(maker: Maker, place: str, row: Row) -> Example:
+    subset = {"human_test": "human", "augmented_test": "augmented"}.get(row["type"])
+    if subset is None:
+        raise DataError(f"the type is {row['type']!r}, expected human_test or augmented_test")
+    picture = picture_of(row["image"])
+    return maker.short(
+        place, picture, row["question"], row["answer"], "relaxed_accuracy", subset=subset
     )
 
 
@@ -166,20 +182,27 @@ PREPARATIONS: tuple[Preparation, ...] = (
         reading=json_array(),
         example=_vizwiz,
     ),
-    file_preparation(
-        name="chartqa",
-        category="text_rich",
-        description="Questions on charts, written by people and generated from summaries.",
-        licence="GPL-3.0",
-        format="json_questions",
-        layout="of the folder 'ChartQA Dataset': train/train_human.json, train/train_augmented.json"
-        " and train/png/, the same of val/ and test/",
-        files={
-            split: (f"{folder}/{folder}_human.json", f"{folder}/{folder}_augmented.json")
-            for split, folder in (("train", "train"), ("validation", "val"), ("test", "test"))
-        },
-        reading=json_array(),
-        example=_chartqa,
+    or_hub(
+        file_preparation(
+            name="chartqa",
+            category="text_rich",
+            description="Questions on charts, written by people and generated from summaries.",
+            licence="GPL-3.0",
+            format="json_questions",
+            layout="of the folder 'ChartQA Dataset': train/train_human.json,"
+            " train/train_augmented.json and train/png/, the same of val/ and test/",
+            files={
+                split: (f"{folder}/{folder}_human.json", f"{folder}/{folder}_augmented.json")
+                for split, folder in (("train", "train"), ("validation", "val"), ("test", "test"))
+            },
+            reading=placed(json_array()),
+            example=_chartqa,
+            version=2,
+        ),
+        repository="lmms-lab/ChartQA",
+        files={"test": (shards("test"),)},
+        columns=("type", "question", "answer", "image"),
+        example=_chartqa_row,
     ),
     file_preparation(
         name="dvqa",

@@ -19,6 +19,11 @@ UNANSWERABLE = (
 )
 CHOICE_ITSELF = "\nAnswer with one of the given choices directly."
 STEP_BY_STEP = "\nSolve it step by step and end with the answer after 'Answer:'."
+# Of lmms-eval's task mathvista_testmini_format.
+INTEGER = "\nAnswer the question using a single integer number."
+ONE_DECIMAL = "\nAnswer the question using a single floating-point number with one decimal place."
+TWO_DECIMALS = "\nAnswer the question using a single floating-point number with two decimal places."
+PYTHON_LIST = "\nAnswer the question using a Python list."
 ONE_SENTENCE_CAPTION = "Provide a one-sentence caption for the provided image."
 YES_OR_NO = "\nAnswer with yes or no."
 WEB_PAGE = "Write the HTML code of this web page."

@@ -110,6 +110,16 @@ def uncounted(reading: Reading) -> Reading:
     )
 
 
+def placed(reading: Reading) -> Reading:
+    """The same, each record beside its place: of data sets that do not number their records."""
+
+    def records(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
+        for place, record in reading.records(source, part):
+            yield place, record if isinstance(record, DataError) else (place, record)
+
+    return Reading(reading.parts, records)
+
+
 def grouped(reading: Reading, pair: Callable[[Any], tuple[str, Any]]) -> Reading:
     """Records that belong together as one: the questions on a picture.
 

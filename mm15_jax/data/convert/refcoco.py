@@ -4,6 +4,10 @@ Format: as read by the authors' `refer.py` (github.com/lichengunc/refer): `refs(
 pickle of Python 2 with a list of {ref_id, ann_id, image_id, category_id, split, file_name,
 sentences: [{sent_id, sent, raw, tokens}]}, and `instances.json` in COCO's format. The `file_name`
 of a ref ends in its annotation's number; the picture's own name is in instances.json.
+
+Held-out splits are also read from the hub's copies that lmms-eval uses (lmms-lab/RefCOCO and the
+like): a row a ref, with its picture, its sentences as `answer` and its box (x, y, width, height) as
+`bbox`.
 """
 
 from __future__ import annotations
@@ -15,10 +19,12 @@ from typing import Any
 
 from mm15_jax.data.convert import boxes
 from mm15_jax.data.convert.coco_tables import coco_table, picture_names
+from mm15_jax.data.convert.hub import Row, or_hub, picture_of, shards
 from mm15_jax.data.convert.json_files import table_parts
 from mm15_jax.data.convert.pickles import restricted_unpickle
 from mm15_jax.data.convert.picture_files import read_picture
 from mm15_jax.data.convert.prompts import pick
+from mm15_jax.data.convert.questions import Maker, texts_of
 from mm15_jax.data.convert.record_files import published_files
 from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
 from mm15_jax.data.source import Source
@@ -46,6 +52,7 @@ class _Variant:
     splitters: tuple[str, ...]  # the first whose file is there is read
     splits: tuple[str, ...]
     words: str
+    repository: str  # of the copy on the hub
 
     def layout(self) -> str:
         files = " or ".join(f"refs({splitter}).p" for splitter in self.splitters)
@@ -143,8 +150,18 @@ def _turn(phrase: str, box: boxes.Box, image: Image, key: str) -> boxes.Turn:
     return boxes.ground(phrase, [box], image, key)
 
 
+def _hub_ref(maker: Maker, place: str, row: Row) -> Iterator[Example]:
+    """A question for each sentence of a row."""
+    del place
+    image = picture_of(row["image"])
+    box = boxes.checked(boxes.from_xywh(row["bbox"]), image)
+    for number, phrase in enumerate(texts_of(row["answer"], "sentence")):
+        key = f"{row['file_name']}:{row['question_id']}:{number}"
+        yield boxes.grounding_question(image, " ".join(phrase.split()), box, maker.name, key)
+
+
 def _preparation(variant: _Variant) -> Preparation:
-    return Preparation(
+    published = Preparation(
         name=variant.name,
         category="refer_ground",
         description=f"{variant.title}: boxes of phrases in COCO's pictures{variant.words}.",
@@ -155,14 +172,29 @@ def _preparation(variant: _Variant) -> Preparation:
         format="refcoco",
         layout=variant.layout(),
     )
+    return or_hub(
+        published,
+        repository=variant.repository,
+        files={s: (shards(_SPLITS[s]),) for s in variant.splits if s != "train"},
+        columns=("question_id", "image", "answer", "bbox", "file_name"),
+        example=_hub_ref,
+    )
 
 
 _UNC: Sequence[str] = ("train", "validation", "testA", "testB")
 PREPARATIONS: tuple[Preparation, ...] = tuple(
     _preparation(variant)
     for variant in (
-        _Variant("refcoco", "RefCOCO", "refcoco", ("unc",), tuple(_UNC), ""),
-        _Variant("refcoco_plus", "RefCOCO+", "refcoco+", ("unc",), tuple(_UNC), ", no places"),
+        _Variant("refcoco", "RefCOCO", "refcoco", ("unc",), tuple(_UNC), "", "lmms-lab/RefCOCO"),
+        _Variant(
+            "refcoco_plus",
+            "RefCOCO+",
+            "refcoco+",
+            ("unc",),
+            tuple(_UNC),
+            ", no places",
+            "lmms-lab/RefCOCOplus",
+        ),
         # Google's splits share pictures between train and val; UMD's do not, and are the field's.
         _Variant(
             "refcocog",
@@ -171,6 +203,7 @@ PREPARATIONS: tuple[Preparation, ...] = tuple(
             ("umd", "google"),
             ("train", "validation", "test"),
             ", long phrases",
+            "lmms-lab/RefCOCOg",
         ),
     )
 )

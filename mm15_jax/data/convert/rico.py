@@ -171,7 +171,7 @@ def _tap_examples(
         else:
             question = TAPPABLE[0].format(place) + prompts.YES_OR_NO
             raters = {"raters_marked_tappable": row["raters_marked_tappable"]}
-            yield _question("taperception", key, image, question, answer, "exact_match", **raters)
+            yield _question("taperception", key, image, question, answer, "f1_yes_no", **raters)
     yield from boxes.dialogues(image, turns, "taperception", screen, _CATEGORY)
 
 
@@ -198,6 +198,7 @@ def _preparation(
     beside: str,
     screens: Callable[[Source, str, str], Screens],
     examples: Callable[[Source, str, str, list[Row]], Iterator[Example | BadRecord]],
+    version: int = 1,
 ) -> Preparation:
     layout = f"{file}{beside} (also in {folder}/), and RICO's combined/ID.jpg and ID.json"
 
@@ -223,6 +224,7 @@ def _preparation(
         convert=convert,
         format="rico",
         layout=layout,
+        version=version,
     )
 
 
@@ -256,5 +258,6 @@ PREPARATIONS: tuple[Preparation, ...] = (
         "",
         _taps,
         _tap_examples,
+        version=2,
     ),
 )

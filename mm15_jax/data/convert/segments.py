@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from mm15_jax.data.preparation import DataError
-from mm15_jax.inputs.example import Image, Segment, Text
+from mm15_jax.inputs.example import Image, Segment, Text, Video
 from mm15_jax.inputs.tiles import image_size
 
 
@@ -23,8 +23,10 @@ def image_of(data: bytes, role: str = "user") -> Image:
     return Image(data=data, height=height, width=width, role=role)
 
 
-def conversation(images: Sequence[Image], turns: Sequence[tuple[str, str]]) -> tuple[Segment, ...]:
-    """Pictures of the user, then questions and answers; only the answers are trained on."""
+def conversation(
+    images: Sequence[Image | Video], turns: Sequence[tuple[str, str]]
+) -> tuple[Segment, ...]:
+    """Pictures and clips of the user, then questions and answers; answers alone are trained on."""
     segments: list[Segment] = [dataclasses.replace(image, role="user") for image in images]
     for question, answer in turns:
         segments.append(Text(question, role="user"))

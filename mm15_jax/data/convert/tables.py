@@ -37,15 +37,21 @@ _STATEMENT = "Does the table support this statement? {}" + prompts.YES_OR_NO
 
 
 # WikiTableQuestions: a line is id, utterance, context, targetValue; "\p" is a bar, "|" separates.
+# "tagged" lines have seven columns more, of which targetCanon says what the values mean: its
+# evaluator takes "1995-01-26" for "January 26, 1995".
+_WTQ_COLUMNS = {4: None, 11: 9}  # number of columns: the place of targetCanon
+
+
 def _wtq_lines(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
     for place, line in LINES.records(source, part):
         cells = line.rstrip("\r\n").split("\t")
         if cells[:2] == ["id", "utterance"]:
             continue
-        if len(cells) != 4:
-            yield place, DataError(f"{len(cells)} columns, expected 4")
+        if len(cells) not in _WTQ_COLUMNS:
+            yield place, DataError(f"{len(cells)} columns, expected 4, or 11 of a tagged file")
         else:
-            yield place, cells
+            canon = _WTQ_COLUMNS[len(cells)]
+            yield place, [*cells[:4], "" if canon is None else cells[canon]]
 
 
 def _unescaped(text: str) -> str:
@@ -57,7 +63,7 @@ def _wtq_answers(field: str) -> list[str]:
 
 
 def _wtq_pair(record: list[str]) -> tuple[str, tuple[str, str]]:
-    _, question, table, answer = record
+    _, question, table, answer, _ = record
     return table, (_unescaped(question), ", ".join(_wtq_answers(answer)))
 
 
@@ -71,14 +77,17 @@ def _wtq(maker: Maker, record: Any) -> Example:
     if maker.trains:
         table, turns = record
         return maker.dialogue(table.removesuffix(".csv"), _wtq_table(maker, table), turns)
-    identity, question, table, answer = record
+    identity, question, table, answer, canon = record
+    items = _wtq_answers(answer)
+    meaning: dict[str, Any] = {"canon": _wtq_answers(canon)} if canon else {}
     return maker.short(
         identity,
         _wtq_table(maker, table),
         _unescaped(question),
-        ", ".join(_wtq_answers(answer)),
-        "denotation_accuracy",
-        parts=_wtq_answers(answer),
+        items,  # all of them are the answer
+        "denotation",
+        target=", ".join(items),
+        **meaning,
     )
 
 
@@ -124,9 +133,9 @@ def _hitab(maker: Maker, record: dict) -> Example:
         record["id"],
         picture,
         record["question"],
-        ", ".join(answers),
-        "denotation_accuracy",
-        parts=answers,
+        answers,  # all of them are the answer
+        "denotation",
+        target=", ".join(answers),
     )
 
 
@@ -156,18 +165,22 @@ PREPARATIONS: tuple[Preparation, ...] = (
             licence="CC BY-SA 4.0",
             format="tables",
             layout="of WikiTableQuestions: data/random-split-1-train.tsv,"
-            " data/random-split-1-dev.tsv, data/pristine-unseen-tables.tsv and csv/",
+            " data/random-split-1-dev.tsv, tagged/data/pristine-unseen-tables.tagged (or data/"
+            "pristine-unseen-tables.tsv, which does not say what values mean) and csv/",
             files={
                 "train": ("data/random-split-1-train.tsv",),
                 "validation": ("data/random-split-1-dev.tsv",),
-                "test": ("data/pristine-unseen-tables.tsv",),
+                "test": (
+                    "tagged/data/pristine-unseen-tables.tagged|data/pristine-unseen-tables.tsv",
+                ),
             },
             reading=_WTQ_LINES,
             train_reading=grouped(_WTQ_LINES, _wtq_pair),
             example=_wtq,
+            version=2,
         ),
         "WikiTableQuestions",
-        "denotation_accuracy",
+        "denotation",
     ),
     or_docowl(
         file_preparation(
@@ -201,6 +214,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         },
         reading=JSON_LINES,
         example=_hitab,
+        version=2,
     ),
     file_preparation(
         name="finqa",

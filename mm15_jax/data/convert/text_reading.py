@@ -2,7 +2,8 @@
 
 Format: TextVQA and TextCaps as read by MMF and big_vision's `datasets/{textvqa,textcaps}`; the
 Robust Reading Competition's DocVQA, InfographicVQA and ST-VQA as read by `datasets/{docvqa,infovqa,
-stvqa}` there. Their test splits have no public answers.
+stvqa}` there. Their test splits have no public answers. Of the validation splits of TextVQA, DocVQA
+and InfographicVQA lmms-lab's copies are read too.
 
 The pictures of TextVQA are OpenImages'; a fortieth of them lie on a side, and the bytes do not say
 so: only OpenImages' table does ("Rotation": degrees counter-clockwise to the upright picture). With
@@ -21,6 +22,7 @@ from typing import Any
 import PIL.Image
 
 from mm15_jax.data.convert import prompts
+from mm15_jax.data.convert.hub import Row, or_hub, picture_of, shards
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import file_preparation, files_of, grouped, json_array
 from mm15_jax.data.convert.segments import image_of
@@ -135,6 +137,22 @@ def _scene_text(maker: Maker, record: dict) -> Example:
     )
 
 
+def _hub_row(maker: Maker, place: str, row: Row, *, number: str, metric: str) -> Example:
+    del place
+    picture = picture_of(row["image"])
+    return maker.short(row[number], picture, row["question"], row["answers"], metric)
+
+
+def _with_hub(preparation: Preparation, repository: str, folder: str, number: str, metric: str):
+    return or_hub(
+        preparation,
+        repository=repository,
+        files={"validation": (shards("validation", folder),)},
+        columns=(number, "question", "answers", "image"),
+        example=functools.partial(_hub_row, number=number, metric=metric),
+    )
+
+
 def _caption(record: dict) -> tuple[str, str]:
     return record["image_id"], record["caption_str"]
 
@@ -166,16 +184,22 @@ _ROTATION = (
     "train_images/; to set pictures upright also OpenImages' train-images-boxable-with-rotation.csv"
 )
 PREPARATIONS: tuple[Preparation, ...] = (
-    _preparation(
-        "textvqa",
-        "Questions that are answered by reading text in photos, by ten people each.",
-        "CC BY 4.0; pictures OpenImages', see publisher",
-        {
-            "train": ("TextVQA_0.5.1_train.json",),
-            "validation": ("TextVQA_0.5.1_val.json",),
-        },
-        _ROTATION,
-        _textvqa,
+    _with_hub(
+        _preparation(
+            "textvqa",
+            "Questions that are answered by reading text in photos, by ten people each.",
+            "CC BY 4.0; pictures OpenImages', see publisher",
+            {
+                "train": ("TextVQA_0.5.1_train.json",),
+                "validation": ("TextVQA_0.5.1_val.json",),
+            },
+            _ROTATION,
+            _textvqa,
+        ),
+        "lmms-lab/textvqa",
+        "data",
+        "question_id",
+        "vqa_accuracy",
     ),
     _preparation(
         "textcaps",
@@ -197,32 +221,44 @@ PREPARATIONS: tuple[Preparation, ...] = (
         "the folders that file_path names (coco-text/, VizWiz/, ...)",
         _scene_text,
     ),
-    _preparation(
-        "docvqa",
-        "Questions on scanned pages of letters, forms and reports.",
-        "see publisher (rrc.cvc.uab.es, challenge 17)",
-        {
-            split: (
-                f"spdocvqa_qas/{part}_v1.0_withQT.json|{part}_v1.0_withQT.json|{part}_v1.0.json"
-                f"|{part}/{part}_v1.0.json",
-            )
-            for split, part in (("train", "train"), ("validation", "val"))
-        },
-        "spdocvqa_images/, or documents/, or train/documents/ and val/documents/",
-        _document,
+    _with_hub(
+        _preparation(
+            "docvqa",
+            "Questions on scanned pages of letters, forms and reports.",
+            "see publisher (rrc.cvc.uab.es, challenge 17)",
+            {
+                split: (
+                    f"spdocvqa_qas/{part}_v1.0_withQT.json|{part}_v1.0_withQT.json|{part}_v1.0.json"
+                    f"|{part}/{part}_v1.0.json",
+                )
+                for split, part in (("train", "train"), ("validation", "val"))
+            },
+            "spdocvqa_images/, or documents/, or train/documents/ and val/documents/",
+            _document,
+        ),
+        "lmms-lab/DocVQA",
+        "DocVQA",
+        "questionId",
+        "anls",
     ),
-    _preparation(
-        "infovqa",
-        "Questions on infographics.",
-        "see publisher (rrc.cvc.uab.es, challenge 17)",
-        {
-            split: (f"infographicsvqa_qas/{name}|{name}",)
-            for split, name in (
-                ("train", "infographicsVQA_train_v1.0.json"),
-                ("validation", "infographicsVQA_val_v1.0_withQT.json"),
-            )
-        },
-        "infographicsvqa_images/ or images/",
-        _infographic,
+    _with_hub(
+        _preparation(
+            "infovqa",
+            "Questions on infographics.",
+            "see publisher (rrc.cvc.uab.es, challenge 17)",
+            {
+                split: (f"infographicsvqa_qas/{name}|{name}",)
+                for split, name in (
+                    ("train", "infographicsVQA_train_v1.0.json"),
+                    ("validation", "infographicsVQA_val_v1.0_withQT.json"),
+                )
+            },
+            "infographicsvqa_images/ or images/",
+            _infographic,
+        ),
+        "lmms-lab/DocVQA",
+        "InfographicVQA",
+        "questionId",
+        "anls",
     ),
 )

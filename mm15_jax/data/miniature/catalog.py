@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mm15_jax.data.miniature import (
     charts,
+    clips,
     glyphs,
     knowledge,
     multi,
@@ -35,6 +36,7 @@ class GeneratedSet:
       build: draws one example.
       train_count: number of training examples.
       ordered: whether training reads it in order, as a curriculum.
+      version: raised when `build` draws other examples: what was prepared before is then stale.
     """
 
     name: str
@@ -43,6 +45,7 @@ class GeneratedSet:
     build: Callable[[Sampler], Built]
     train_count: int
     ordered: bool = False
+    version: int = 1
 
     def count(self, split: str) -> int:
         """Number of examples of a split.
@@ -84,6 +87,7 @@ class GeneratedSet:
             parts=lambda split, source: range_parts(self.name, self.count(split)),
             convert=lambda split, part, source: self.examples(split, range(part.start, part.stop)),
             ordered=self.ordered,
+            version=self.version,
         )
 
 
@@ -192,9 +196,10 @@ SETS: dict[str, GeneratedSet] = {
         GeneratedSet(
             "mini_compare",
             "multi_image",
-            "Questions that compare two pictures.",
+            "Questions on two pictures: which one, what is in one, whether they agree.",
             multi.compare,
-            6_000,
+            8_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_instructions",
@@ -202,6 +207,15 @@ SETS: dict[str, GeneratedSet] = {
             "Exercises in text alone.",
             text.instruction,
             6_000,
+        ),
+        *(
+            GeneratedSet(f"mini_video_{build.__name__}", "video", description, build, 4_000)
+            for build, description in (
+                (clips.direction, "Where a moving shape is going."),
+                (clips.order, "Which of four shapes follows another in a clip."),
+                (clips.count, "How many shapes come in a clip, one after the other."),
+                (clips.collide, "Whether two shapes that meet come back or pass."),
+            )
         ),
     )
 }
@@ -216,10 +230,11 @@ def tokenizer_corpus() -> Iterator[str]:
 
     Every question, answer and document of the first training examples, with pseudo-words and
     numbers written as separate characters (`words.spaced_out`), so that pieces are learned for the
-    templates only. The dense labels are left out: `words.LABEL_SYMBOLS` lists their symbols.
+    templates only. The dense labels are left out: `words.LABEL_SYMBOLS` lists their symbols; and
+    so are clips, whose questions have the words of the others.
     """
     for name, generated in SETS.items():
-        if name == "mini_glyphs":
+        if name == "mini_glyphs" or generated.category == "video":
             continue
         for example in generated.examples("train", range(_CORPUS_EXAMPLES)):
             for segment in example.segments:

@@ -13,8 +13,8 @@ _ORDER = ("first", "second")
 
 
 def compare(sampler: Sampler) -> Built:
-    """Which picture has more shapes or holds one, or whether colour or shape is the same."""
-    return sampler.pick((_more, _contains, _same))(sampler)
+    """Which picture has more shapes or holds one, what one of them has, or whether they agree."""
+    return sampler.pick((_more, _contains, _named, _same))(sampler)
 
 
 def _more(sampler: Sampler) -> Built:
@@ -39,6 +39,16 @@ def _contains(sampler: Sampler) -> Built:
     canvases = [draw_scene(sampler, [name])[0] for name in names]
     question = f"which picture has a {' '.join(asked)}?"
     return chat(canvases, question, _ORDER[which], metric="exact_match", kind="contains")
+
+
+def _named(sampler: Sampler) -> Built:
+    """One shape a picture, different in colour and form; colour or form of one picture's."""
+    names = _two_unlike(sampler)
+    which = sampler.integer(0, 1)
+    part = sampler.integer(0, 1)
+    canvases = [draw_scene(sampler, [name])[0] for name in names]
+    question = f"what {('color', 'shape')[part]} is in the {_ORDER[which]} picture?"
+    return chat(canvases, question, names[which][part], metric="exact_match", kind="named")
 
 
 def _two_unlike(sampler: Sampler) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from mm15_jax.data.convert.segments import conversation
 from mm15_jax.data.open_corpus import common
 from mm15_jax.data.preparation import DataError
-from mm15_jax.inputs.example import Example, Image, Text
+from mm15_jax.inputs.example import Example, Segment, Text
 
 FOLDER = "usr/share/tuxpaint/stamps"
 LICENCE = "GPL-2 (Debian package tuxpaint-stamps-default)"
@@ -105,7 +105,7 @@ def build(source: Path, item: common.Item) -> Example:
     short = _short_answer(caption)
     prompt, letter, options = _kind_question(name)
     if kind == "caption":
-        segments: tuple[Image | Text, ...] = (image, Text(caption, loss=True))
+        segments: tuple[Segment, ...] = (image, Text(caption, loss=True))
     elif kind == "chat":
         first = ("What is this?", short) if short else ("Describe this picture.", caption)
         segments = conversation([image], [first, (prompt, letter)])

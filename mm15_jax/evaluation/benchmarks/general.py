@@ -2,4 +2,55 @@
 
 from mm15_jax.evaluation.benchmarks.row import Benchmark
 
-BENCHMARKS: tuple[Benchmark, ...] = ()
+BENCHMARKS: tuple[Benchmark, ...] = (
+    Benchmark(
+        "mme",
+        "general",
+        "paper",
+        "perception and cognition, of 2800 points: pictures with one or both questions right",
+        aggregate="mme",
+        max_new_tokens=16,
+        oracle="lmms-eval 0.7.3: mme",
+    ),
+    Benchmark(
+        "seed_img",
+        "general",
+        "paper",
+        "options named rightly, of pictures",
+        max_new_tokens=16,
+    ),
+    Benchmark(
+        "pope",
+        "general",
+        "paper",
+        "F1 of answering yes to objects that are there, mean of three subsets",
+        aggregate="pope_f1",
+        max_new_tokens=16,
+        oracle="lmms-eval 0.7.3: pope",
+    ),
+    Benchmark(
+        "llava_w",
+        "general",
+        "paper",
+        "a judge's points for the answer, relative to its points for GPT-4's",
+        aggregate="llava_w",
+        judge="llava_w",
+        max_new_tokens=1024,
+    ),
+    Benchmark(
+        "mm_vet",
+        "general",
+        "paper",
+        "a judge's points for what the answer has of the truth",
+        aggregate="mm_vet",
+        judge="mm_vet",
+        max_new_tokens=1024,
+    ),
+    Benchmark(
+        "realworldqa",
+        "general",
+        "paper",
+        "options named rightly, short answers equal to the truth",
+        max_new_tokens=16,
+    ),
+)

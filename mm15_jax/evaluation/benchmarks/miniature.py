@@ -17,6 +17,10 @@ BENCHMARKS = (
     Benchmark("mini_grounding", "refer_ground", "mini", _BOX),
     Benchmark("mini_referring", "refer_ground", "mini", _EXACT),
     Benchmark("mini_compare", "multi_image", "mini", _EXACT),
+    *(
+        Benchmark(f"mini_video_{kind}", "video", "mini_video", _EXACT)
+        for kind in ("direction", "order", "count", "collide")
+    ),
     Benchmark("open_stamps", "general", "open", _EXACT),
     Benchmark("open_lines", "text_rich", "open", _EXACT),
     Benchmark("open_paragraphs", "text_rich", "open", _ANLS, averaged=False),

@@ -1,5 +1,56 @@
-"""Screens: table 12 of the paper."""
+"""Screens of phones: table 12 of the paper."""
 
 from mm15_jax.evaluation.benchmarks.row import Benchmark
 
-BENCHMARKS: tuple[Benchmark, ...] = ()
+_PLATFORMS = ("ios", "android")
+
+BENCHMARKS: tuple[Benchmark, ...] = (
+    Benchmark(
+        "screen2words",
+        "ui",
+        "ui",
+        "CIDEr of summaries of screens, five references",
+        aggregate="cider",
+        max_new_tokens=48,
+        oracle="pycocoevalcap 1.2",
+    ),
+    Benchmark(
+        "widget_captioning",
+        "ui",
+        "ui",
+        "CIDEr of captions of widgets, three references",
+        aggregate="cider",
+        max_new_tokens=32,
+        oracle="pycocoevalcap 1.2",
+    ),
+    Benchmark(
+        "taperception",
+        "ui",
+        "ui",
+        "F1 of calling elements tappable that people take for it",
+        aggregate="f1",
+        max_new_tokens=8,
+    ),
+    *(
+        Benchmark(
+            f"ferret_ui_ref_{platform}",
+            "ui",
+            "ui",
+            "texts, icons and kinds of widget named rightly, the mean of the three",
+            aggregate="subset_mean",
+            max_new_tokens=32,
+        )
+        for platform in _PLATFORMS
+    ),
+    *(
+        Benchmark(
+            f"ferret_ui_grd_{platform}",
+            "ui",
+            "ui",
+            "boxes of texts, icons and widgets with IoU above 0.5, the mean of the three",
+            aggregate="subset_mean",
+            max_new_tokens=32,
+        )
+        for platform in _PLATFORMS
+    ),
+)

@@ -124,5 +124,5 @@ def _relative(rows: Sequence[Row]) -> tuple[float, float]:
 
 def _mean_of(found: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """The mean of independent figures, and its standard error."""
-    mean = math.fsum(value for value, _ in found) / len(found)
+    mean, _ = mean_and_error([value for value, _ in found])
     return mean, math.sqrt(math.fsum(error**2 for _, error in found)) / len(found)

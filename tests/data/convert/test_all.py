@@ -15,9 +15,10 @@ from mm15_jax.data import convert, registry
 from mm15_jax.data.prepare import prepare_many
 from mm15_jax.data.records import open_dataset
 from mm15_jax.inputs import formatting
-from mm15_jax.inputs.example import Image, Text
+from mm15_jax.inputs.example import Image, Text, Video
 from mm15_jax.inputs.tiles import decode_image
 from mm15_jax.inputs.tokenizer import load_tokenizer
+from mm15_jax.inputs.video import load_frames, plan_frames
 from tests.data.convert.fixtures import all_fixtures
 
 FIXTURES = all_fixtures()
@@ -103,6 +104,8 @@ def test_every_example_decodes_and_can_be_formatted(name, place):
             for segment in example.segments:
                 if isinstance(segment, Image):
                     assert decode_image(segment.data).shape[:2] == (segment.height, segment.width)
+                elif isinstance(segment, Video):
+                    assert load_frames(segment, plan_frames(segment, wanted=3, resolution=24))
                 else:
                     assert isinstance(segment, Text)
             formatted = formatting.format_example(example, tokenizer, config.inputs, **sizes)

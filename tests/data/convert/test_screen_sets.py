@@ -25,7 +25,7 @@ def test_screen2words_trains_on_each_summary_and_tests_against_all(tmp_path):
     answers = {key: turns(example)[0][1] for key, example in good.items()}
     assert answers == {"10:0": "a login screen", "10:1": "screen, with login"}
     assert "no picture" in bad["12"]
-    (example,) = convert("rico", "screen2words", "test", tmp_path)[0].values()
+    example = convert("rico", "screen2words", "test", tmp_path)[0]["11"]
     assert example.metadata == {"answer": ["list of songs", "songs"], "metric": "cider"}
 
 
@@ -44,8 +44,8 @@ def test_widgets_are_found_by_path_and_cut_at_the_screen(tmp_path):
         for (question, _), place in zip(found, (button, row), strict=False):
             assert place in question
     assert "not on the screen" in bad["10:0.1.1"] and "no node '0.0'" in bad["10:0.0"]
-    (example,) = convert("rico", "widget_captioning", "test", tmp_path)[0].values()
-    assert example.key == "11:0.2" and example.metadata["answer"] == ["go", "go on"]
+    example = convert("rico", "widget_captioning", "test", tmp_path)[0]["11:0.2"]
+    assert example.metadata["answer"] == ["go", "go on"]
 
 
 def test_label_0_of_taperception_means_tappable(tmp_path):
@@ -57,7 +57,7 @@ def test_label_0_of_taperception_means_tappable(tmp_path):
     assert "no node with pointer 'nothing'" in bad["10:nothing"]
     (example,) = convert("rico", "taperception", "validation", tmp_path)[0].values()
     assert example.metadata == {
-        "answer": "no", "metric": "exact_match", "raters_marked_tappable": "0",
+        "answer": "no", "metric": "f1_yes_no", "raters_marked_tappable": "0",
     }  # fmt: skip
     good, bad = convert("rico", "taperception", "test", tmp_path)
     assert good["11:row"].metadata["answer"] == "yes"

@@ -12,6 +12,7 @@ from mm15_jax.data.convert.table_picture import Span, draw_table
 from mm15_jax.data.preparation import DataError
 from tests.data.convert.converted import convert, turns
 from tests.data.convert.fixtures.table_sets import FIXTURES, docdownstream
+from tests.data.convert.pictures import write
 
 SHORT = prompts.SHORT_ANSWER
 MODULES = dict.fromkeys(FIXTURES, "tables") | dict.fromkeys(("kleister", "deepform"), "pdf_forms")
@@ -79,7 +80,27 @@ def test_wtq_questions_on_a_table_are_one_dialogue(tmp_path):
 def test_wtq_answers_of_several_items_are_scored_by_denotation(tmp_path):
     good, _ = made("wtq", tmp_path, "test")
     metadata = good["nu-0"].metadata
-    assert metadata["metric"] == "denotation_accuracy" and metadata["parts"] == ["France", "Italy"]
+    assert metadata == {"answer": ["France", "Italy"], "metric": "denotation"}
+    assert turns(good["nu-0"])[0][1] == "France, Italy"
+
+
+def test_wtq_tagged_questions_say_what_their_values_mean(tmp_path):
+    FIXTURES["wtq"].make(tmp_path)
+    names = "id utterance context targetValue tokens lemmaTokens posTags nerTags nerValues"
+    canon = "2004-05-01|2005.0"
+    lines = [
+        [*names.split(), "targetCanon", "targetCanonType"],
+        ["nu-0", "which days?", "csv/204-csv/590.csv", "May 1, 2004|2005", *".....", canon, "date"],
+        ["nu-1", "which teams won?", "csv/204-csv/590.csv", "France"],
+        ["nu-2", "which teams won?", "csv/204-csv/590.csv", "France", "."],
+    ]
+    text = "".join("\t".join(line) + "\n" for line in lines)
+    write(tmp_path / "tagged/data/pristine-unseen-tables.tagged", text)
+    good, bad = convert("tables", "wtq", "test", tmp_path)
+    assert good["nu-0"].metadata["canon"] == ["2004-05-01", "2005.0"]
+    assert good["nu-0"].metadata["answer"] == ["May 1, 2004", "2005"]
+    assert "canon" not in good["nu-1"].metadata
+    assert list(bad.values()) == ["5 columns, expected 4, or 11 of a tagged file"]
 
 
 def test_tabfact_statements_are_true_or_false(tmp_path):
@@ -96,7 +117,7 @@ def test_tabfact_statements_are_true_or_false(tmp_path):
 
 def test_hitab_headings_are_merged(tmp_path):
     good, bad = made("hitab", tmp_path)
-    assert turns(good["a2"])[0][1] == "men, women" and good["a1"].metadata["parts"] == ["33.5"]
+    assert turns(good["a2"])[0][1] == "men, women" and good["a1"].metadata["answer"] == "33.5"
     expected = draw_table(
         [["industry", "share", ""], ["", "men", "women"], ["agriculture", "33.5", "20.1"]],
         title="employment by industry",

@@ -111,6 +111,9 @@ def test_more_shapes_are_where_more_components_are():
             counts = len(components(first)), len(components(second))
             assert answer == ("first" if counts[0] > counts[1] else "second")
             assert counts[0] != counts[1]
+        elif kind == "named" and "color" in question(example):
+            named = first if "first" in question(example) else second
+            assert answer == color_of(named, components(named)[0])
         elif kind == "same" and "color" in question(example):
             colors = [color_of(p, components(p)[0]) for p in (first, second)]
             assert answer == ("same" if colors[0] == colors[1] else "different")
