@@ -25,15 +25,16 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def write_run(directory):
     """A run of `tiny.experiment()` at its first parameters."""
-    config = tiny.experiment()
+    # With tied embeddings such a model repeats its last token.
+    config = tiny.experiment(**{"model.decoder.tie_embeddings": False})
     run.open_for_training(directory, config)
     params = mllm.init_params(config.model, jax.random.key(0))
-    # Such a model repeats its last token or ends at once. Outputs of their own, larger, and none
-    # for the end: answers that have words and differ from question to question.
-    table = 8 * jax.random.normal(jax.random.key(1), params["decoder"]["embedding"].shape)
-    table = table.at[load_tokenizer(config.inputs.tokenizer).eos_id].set(0)
-    name = "embedding" if config.model.decoder.tie_embeddings else "output_embedding"
-    params["decoder"][name] = table
+    # Words in its answers, not an end at once.
+    table = jax.random.normal(jax.random.key(1), params["decoder"]["output_embedding"].shape)
+    eos_id = load_tokenizer(config.inputs.tokenizer).eos_id
+    params["decoder"]["output_embedding"] = table.at[eos_id].set(0)
+    # Layers that count beside the last token's embedding: answers differ from question to question.
+    params["decoder"]["embedding"] = params["decoder"]["embedding"] * 0.02
     checkpoints = Checkpoints(directory / run.CHECKPOINTS, config.checkpoint)
     checkpoints.save(1, params, optimizer_of(config).init(params), {})
     checkpoints.wait()

@@ -1,8 +1,11 @@
+import ast
 import json
+import re
 
 import pytest
 
 from mm15_jax.evaluation.harness.run_model import as_image
+from mm15_jax.evaluation.judges.protocols import VCGBENCH_ASPECTS, template
 from mm15_jax.evaluation.metrics import relaxed_accuracy
 from mm15_jax.infer.load import find_run, load_generator
 from mm15_jax.inputs.example import Example, Text
@@ -67,3 +70,24 @@ def test_chartqas_own_task_gets_our_answers_and_our_score(outcome):
     assert len({row["filtered_resps"] for row in rows}) > 1  # they depend on the question
     theirs = results["results"]["local_chartqa"]["relaxed_overall,none"]
     assert theirs == pytest.approx(sum(scores) / 3)
+
+
+def test_judges_prompts_have_the_published_wording():
+    (package,) = (python_of("lmms_eval").parents[1] / "lib").glob("*/site-packages/lmms_eval")
+    rules = json.loads((package / "tasks/llava-in-the-wild/rule.json").read_text())
+    for category in ("conv", "detail", "complex"):
+        rule = rules[f"llava_bench_{category}"]["prompt"]
+        assert template("llava_w")[1][1].template.endswith(f"[System]\n{rule}\n\n")
+    # In Python, and cut into lines there: word by word.
+    for name, source in (
+        ("mm_vet", "mmvet"),
+        ("activitynet_qa", "activitynetqa"),
+        *((f"vcgbench_{aspect}", "videochatgpt") for aspect in VCGBENCH_ASPECTS),
+    ):
+        code = ast.parse((package / f"tasks/{source}/utils.py").read_text())
+        texts = "".join(n.value for n in ast.walk(code) if isinstance(getattr(n, "value", 0), str))
+        for _, text in template(name):
+            lines = [re.sub(r"\$\{\w+\}.*", "", line) for line in text.template.splitlines()]
+            missing = [line for line in lines if line not in texts]
+            # Its header of MM-Vet's table has a variable's name for "Question".
+            assert missing in ([], ["Question | Ground truth | Prediction | Correctness"])

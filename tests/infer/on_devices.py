@@ -12,6 +12,7 @@ import jax
 
 from mm15_jax.config import MeshConfig
 from mm15_jax.infer.generate import Generator
+from mm15_jax.infer.score import Score, continue_prompt, score_prompts
 from mm15_jax.model import mllm
 from mm15_jax.parallel.feeding import replicate
 from mm15_jax.parallel.mesh import make_mesh
@@ -43,10 +44,19 @@ def answers(case: str) -> dict:
     found = generator.generate(small.examples(), max_new_tokens=12, batch_size=4)
     return {
         "answers": found,
+        "scores": [score.log_probability for score in scores(generator)],
         "fingerprint": generator.fingerprint(),
         "devices": jax.device_count(),
         "parameters": mllm.count_parameters(generator.model)["total"],
     }
+
+
+def scores(generator: Generator) -> list[Score]:
+    prompts = [
+        continue_prompt(generator, example, f"answer {index}", index=index)
+        for index, example in enumerate(small.examples())
+    ]
+    return score_prompts(generator, prompts, batch_size=4)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,12 @@ def test_answers_on_eight_devices_are_those_of_one(found, mesh):
 
 
 @pytest.mark.parametrize("mesh", MESHES)
+def test_scores_on_eight_devices_are_those_of_one(found, mesh):
+    assert found[mesh]["scores"] == pytest.approx(found["none"]["scores"], abs=1e-3)
+    assert max(found["none"]["scores"]) < -1
+
+
+@pytest.mark.parametrize("mesh", MESHES)
 def test_a_model_has_one_fingerprint_on_any_mesh(found, mesh):
     assert found[mesh]["fingerprint"] == found["none"]["fingerprint"]
 
