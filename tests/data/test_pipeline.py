@@ -199,7 +199,7 @@ def test_an_error_of_our_own_reaches_the_consumer(config, data_dir, monkeypatch)
     def fail(*_):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(pipeline_lib, "load_tiles", fail)
+    monkeypatch.setattr(pipeline_lib, "load_example", fail)
     with start(config, data_dir) as pipeline, pytest.raises(ZeroDivisionError, match="a bug"):
         next(pipeline)
 
@@ -221,8 +221,8 @@ def test_closing_ends_all_threads_at_any_time(config, data_dir):
 
 def test_reading_ahead_is_bounded(config, data_dir, monkeypatch):
     decoded = []
-    load = pipeline_lib.load_tiles
-    monkeypatch.setattr(pipeline_lib, "load_tiles", lambda *a: decoded.append(1) or load(*a))
+    load = pipeline_lib.load_example
+    monkeypatch.setattr(pipeline_lib, "load_example", lambda *a: decoded.append(1) or load(*a))
     with start(config, data_dir):
         time.sleep(0.5)
         ahead = len(decoded)
