@@ -8,13 +8,14 @@ import functools
 from collections.abc import Callable
 
 from mm15_jax.config import ExperimentConfig
-from mm15_jax.experiments import family, hardware, nano, open_corpus, text_only, video
+from mm15_jax.experiments import family, hardware, nano, open_corpus, text_only, ui, video
 
 _FUNCTIONS: dict[str, Callable[[], ExperimentConfig]] = {
     **family.EXPERIMENTS,
     **nano.EXPERIMENTS,
     **open_corpus.EXPERIMENTS,
     **text_only.EXPERIMENTS,
+    **ui.EXPERIMENTS,
     **video.EXPERIMENTS,
 }
 

@@ -117,6 +117,10 @@ MIXTURES: dict[str, Mixture] = {
         Group("videochat2", 225 / 812.5, ("videochat2",)),
         Group("activitynet_qa", 31.5 / 812.5, ("activitynet_qa",)),
     ),
+    # Section 6: Ferret-UI's mixture, 801k in all, its parts at their natural sizes.
+    "ui_sft": (
+        Group("ui", 1.0, ("ferret_ui", "screen2words", "widget_captioning", "taperception")),
+    ),
     # The miniature: generated, every capability of the paper.
     "nano_encoder": (Group("encoder", 1.0, ("mini_glyphs",)),),
     "nano_text": (Group("text", 1.0, ("mini_text", "mini_instructions"), (0.8, 0.2)),),
