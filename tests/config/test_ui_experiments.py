@@ -41,6 +41,8 @@ def test_the_ablation_differs_in_what_it_starts_from_alone():
 def test_data_and_benchmarks_can_be_prepared():
     experiment = config.load("mm15_ui_3b")
     names = set(mixtures.dataset_names(config.mixture(experiment)))
-    names |= {part.data_set for row in resolve(experiment.eval.benchmarks) for part in row.data_sets}
+    names |= {
+        part.data_set for row in resolve(experiment.eval.benchmarks) for part in row.data_sets
+    }
     assert names <= set(all_preparations())
     assert "test" in all_preparations()["screen2words"].splits
