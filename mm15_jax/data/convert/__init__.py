@@ -34,7 +34,7 @@ MODULES = tuple(
         "rico",
         "tables",
         "text",
-        "text_reading",
+        "text_vqa",
         "video_benchmarks",
         "video_sets",
         "visual_genome",

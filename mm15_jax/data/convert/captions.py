@@ -10,13 +10,19 @@ from __future__ import annotations
 import functools
 import posixpath
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mm15_jax.data.convert import prompts
-from mm15_jax.data.convert.json_files import line_records, lines_parts
 from mm15_jax.data.convert.json_stream import array_elements
 from mm15_jax.data.convert.questions import Maker
-from mm15_jax.data.convert.reading import Reading, file_preparation, grouped, json_array
-from mm15_jax.data.preparation import Part, Preparation
+from mm15_jax.data.convert.reading import (
+    Reading,
+    file_preparation,
+    grouped,
+    json_array,
+    lines,
+)
+from mm15_jax.data.preparation import DataError, Part, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example
 
@@ -55,11 +61,17 @@ def _caption(folder: str, prompt: str):
     return example
 
 
+_CHART_LINES = lines(2**15)  # bytes of a part: 1,800 names
+
+
 # Chart-to-Text: a line names a chart, "two_col-12.txt" or "multi_col-12.txt"; the second kind lies
 # under multiColumn/.
-def _chart_names(source: Source, part: Part) -> Iterator[tuple[str, tuple[str, str]]]:
+def _chart_names(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
     root = part.files[0].partition("dataset_split/")[0]
-    for place, line in line_records(source, part):
+    for place, line in _CHART_LINES.records(source, part):
+        if isinstance(line, DataError):
+            yield place, line
+            continue
         kind, dash, name = line.strip().partition("-")
         if dash:  # the first line is a heading
             folder = root if kind == "two_col" else f"{root}multiColumn/"
@@ -79,7 +91,6 @@ def _chart(maker: Maker, record: tuple[str, str]) -> Example:
     )
 
 
-_CHART_BYTES = 2**15  # of a part: 1,800 names
 _CHART_ROOTS: Sequence[str] = ("statista_dataset/dataset/", "pew_dataset/dataset/")
 
 PREPARATIONS: tuple[Preparation, ...] = (
@@ -121,9 +132,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
             split: tuple(f"{root}dataset_split/{part}_index_mapping.csv" for root in _CHART_ROOTS)
             for split, part in (("train", "train"), ("validation", "val"), ("test", "test"))
         },
-        reading=Reading(
-            lambda source, files: lines_parts(source, files, _CHART_BYTES), _chart_names
-        ),
+        reading=Reading(_CHART_LINES.parts, _chart_names),
         example=_chart,
     ),
 )

@@ -11,20 +11,10 @@ from typing import Any
 from mm15_jax.data.convert import prompts
 from mm15_jax.data.convert.parquet_files import picture_bytes
 from mm15_jax.data.convert.questions import Maker
-from mm15_jax.data.convert.reading import Reading, file_preparation, parquet
+from mm15_jax.data.convert.reading import file_preparation, parquet, placed
 from mm15_jax.data.convert.segments import image_of
 from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.inputs.example import Example
-
-
-def _with_places(reading: Reading) -> Reading:
-    """Rows have no names of their own: a record is (place, row)."""
-    return Reading(
-        reading.parts,
-        lambda source, part: (
-            (place, (place, row)) for place, row in reading.records(source, part)
-        ),
-    )
 
 
 def _code(column: str, prompt: str) -> Callable[[Maker, Any], Example]:
@@ -47,7 +37,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         format="parquet",
         layout="of HuggingFaceM4/WebSight, one version: train-*.parquet, also under data/ or v0.2/",
         files={"train": ("train-*.parquet|data/train-*.parquet|v0.2/train-*.parquet",)},
-        reading=_with_places(parquet("image", "text")),
+        reading=placed(parquet("image", "text")),
         example=_code("text", prompts.WEB_PAGE),
     ),
     file_preparation(
@@ -60,7 +50,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         files={
             split: (f"data/{split}-*.parquet|{split}-*.parquet",) for split in ("train", "test")
         },
-        reading=_with_places(parquet("image", "code")),
+        reading=placed(parquet("image", "code")),
         example=_code("code", prompts.TIKZ),
     ),
 )

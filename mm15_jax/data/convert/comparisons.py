@@ -7,15 +7,18 @@ Mantis's data/birds-to-words/prepare.py saves them.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mm15_jax.data.convert import csv_files, json_files, record_files
-from mm15_jax.data.convert.picture_files import read_picture
+from mm15_jax.data.convert.csv_files import load_table
+from mm15_jax.data.convert.json_files import load_json
 from mm15_jax.data.convert.prompts import letter_of, lettered
-from mm15_jax.data.convert.segments import conversation
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.convert.published import SPLITS
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import Reading, file_preparation, in_memory
+from mm15_jax.data.convert.record_files import RECORD_FILES
+from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image
 
@@ -27,43 +30,21 @@ _AFTER = ("The second image", "The third image")
 _NIGHTS = ("id", "left_vote", "right_vote", "ref_path", "left_path", "right_path", "split")
 _BIRDS = ("img1ObservationURL", "img2ObservationURL", "split", "annN", "description")
 UNANIMOUS = 6  # votes; DreamSim's dataset.py leaves out triplets with fewer
+_PUBLISHED = {"train": "train", "validation": "val", "test": "test"}
 
 Record = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class ComparisonSet:
-    """A data set of comparisons."""
-
-    name: str
-    description: str
-    licence: str  # as the publisher states it
-    layout: str
-    files: Mapping[str, Sequence[str]]  # annotation files by split, the first that is there
-    # example(source, split, place, record)
-    example: Callable[[Source, str, str, Record], Example]
-    # rows(source, file, split) of a table that is kept whole; None: records of JSON
-    rows: Callable[[Source, str, str], Sequence[Record]] | None = None
+Rows = Sequence[tuple[str, Record]]  # (place, record)
 
 
 def _example(
-    name: str,
-    key: str,
-    split: str,
-    images: Sequence[Image],
-    question: str,
-    answer: str,
-    **facts: Any,
+    maker: Maker, key: str, images: Sequence[Image], question: str, answer: str, **facts: Any
 ) -> Example:
     """One question about pictures; held-out ones carry the facts that score them."""
-    if not answer.strip():
-        raise DataError("an empty answer")
-    metadata = {} if split == "train" else {"answer": answer, **facts}
-    segments = conversation(images, [(question, answer)])
-    return Example(segments, name, key, "multi_image", metadata)
+    metadata = {} if maker.trains else {"answer": answer} | facts
+    return maker.example(key, images, [(question, answer)], **metadata)
 
 
-def _nlvr2(source: Source, split: str, place: str, record: Record) -> Example:
+def _nlvr2(maker: Maker, record: Record) -> Example:
     key, label = record["identifier"], str(record["label"])
     if label not in ("True", "False"):
         raise DataError(f"the label {label!r}, expected True or False")
@@ -72,209 +53,165 @@ def _nlvr2(source: Source, split: str, place: str, record: Record) -> Example:
         "train": [f"images/train/{record.get('directory')}", "images/train", "train_images"],
         "validation": ["dev", "images/dev", "dev_images"],
         "test": ["test1", "images/test1", "test_images"],
-    }[split]
+    }[maker.split]
     images = [
-        read_picture(source, [f"{folder}/{pair}-img{side}.png" for folder in folders])
-        for side in (0, 1)
+        maker.picture(*(f"{folder}/{pair}-img{side}.png" for folder in folders)) for side in (0, 1)
     ]
     question = f"{record['sentence']}\n{TRUE_OR_FALSE}"
-    return _example("nlvr2", key, split, images, question, label, metric="exact_match")
+    return _example(maker, key, images, question, label, metric="exact_match")
 
 
-def _nights(source: Source, split: str, place: str, row: Record) -> Example:
+def _table_rows(
+    split: str, source: Source, file: str, delimiter: str, columns: tuple[str, ...]
+) -> list[tuple[str, Record]]:
+    """(place, row) of the rows that a table's column `split` gives to a split."""
+    rows = enumerate(load_table(source, file, delimiter, columns))
+    return [(f"{file}#{n}", row) for n, row in rows if row["split"] == _PUBLISHED[split]]
+
+
+def _nights_rows(split: str, source: Source, files: tuple[str, ...]) -> Rows:
+    rows = _table_rows(split, source, files[0], ",", _NIGHTS)
+    return [
+        (place, row) for place, row in rows if float(row.get("votes") or UNANIMOUS) >= UNANIMOUS
+    ]
+
+
+def _nights(maker: Maker, row: Record) -> Example:
     left, right = float(row["left_vote"]), float(row["right_vote"])
     if left == right:
         raise DataError(f"as many votes for one as for the other: {left:g}")
     names = [row["ref_path"], row["left_path"], row["right_path"]]
-    images = [read_picture(source, [name, f"nights/{name}"]) for name in names]
+    images = [maker.picture(name, f"nights/{name}") for name in names]
     question, answer = lettered(MORE_SIMILAR, _AFTER), letter_of(int(right > left))
     facts = {"metric": "multiple_choice", "choices": list(_AFTER)}
-    return _example("dreamsim", row["id"], split, images, question, answer, **facts)
+    return _example(maker, row["id"], images, question, answer, **facts)
 
 
-def _nights_rows(source: Source, file: str, split: str) -> list[Record]:
-    named = {"validation": "val"}.get(split, split)
-    rows = csv_files.load_table(source, file, ",", _NIGHTS)
-    return [
-        row
-        for row in rows
-        if row["split"] == named and float(row.get("votes") or UNANIMOUS) >= UNANIMOUS
-    ]
-
-
-def _by_pair(rows: Iterable[tuple[tuple[str, ...], str, str]], split: str) -> list[Record]:
-    """(pair, number, description) of annotators as records.
+def _by_pair(split: str, rows: Iterable[tuple[str, tuple[str, ...], str, str]]) -> Rows:
+    """(place, pair, number, description) of annotators as records.
 
     For training each description is an example; for scoring those of a pair are its references.
     """
-    if split == "train":
-        return [
-            {"pair": pair, "key": "-".join((*pair, number)), "descriptions": [description]}
-            for pair, number, description in rows
-        ]
-    pairs: dict[tuple[str, ...], list[str]] = {}
-    for pair, _, description in rows:
-        pairs.setdefault(pair, []).append(description)
-    return [
-        {"pair": pair, "key": "-".join(pair), "descriptions": descriptions}
-        for pair, descriptions in pairs.items()
-    ]
+    found: dict[str, tuple[str, Record]] = {}
+    for place, pair, number, description in rows:
+        key = "-".join((split, *pair, *([number] if split == "train" else [])))
+        record = {"pair": pair, "key": key, "descriptions": []}
+        found.setdefault(key, (place, record))[1]["descriptions"].append(description)
+    return list(found.values())
 
 
-def _described(
-    name: str, split: str, images: Sequence[Image], question: str, record: Record
-) -> Example:
+def _described(maker: Maker, record: Record, images: Sequence[Image], question: str) -> Example:
     """The example of a record of `_by_pair`."""
-    descriptions = record["descriptions"]
-    key = f"{split}-{record['key']}"
-    example = _example(name, key, split, images, question, descriptions[0], metric="cider")
-    if split == "train":
-        return example
-    metadata = {**example.metadata, "answer": descriptions}
-    return dataclasses.replace(example, metadata=metadata)
+    answers = record["descriptions"]
+    metadata = {} if maker.trains else {"answer": answers, "metric": "cider"}
+    return maker.example(record["key"], images, [(question, answers[0])], **metadata)
 
 
-def _birds(source: Source, split: str, place: str, record: Record) -> Example:
-    images = [
-        read_picture(source, [f"images/{number}.{kind}" for kind in ("jpg", "jpeg", "png")])
-        for number in record["pair"]
-    ]
-    return _described("birds_to_words", split, images, BIRDS, record)
-
-
-def _birds_rows(source: Source, file: str, split: str) -> list[Record]:
-    named = {"validation": "val"}.get(split, split)
+def _birds_rows(split: str, source: Source, files: tuple[str, ...]) -> Rows:
     sides = ("img1ObservationURL", "img2ObservationURL")
     return _by_pair(
+        split,
         (
             (
+                place,
                 tuple(row[side].rpartition("/")[2] for side in sides),
                 row["annN"],
                 row["description"].strip(),
             )
-            for row in csv_files.load_table(source, file, "\t", _BIRDS)
-            if row["split"] == named
+            for place, row in _table_rows(split, source, files[0], "\t", _BIRDS)
         ),
-        split,
     )
 
 
-def _spot_the_diff(source: Source, split: str, place: str, record: Record) -> Example:
-    (number,) = record["pair"]
-    folders = ("resized_images", "data/resized_images")
+def _birds(maker: Maker, record: Record) -> Example:
+    kinds = ("jpg", "jpeg", "png")
     images = [
-        read_picture(
-            source,
-            [f"{at}/{number}{end}.{kind}" for at in folders for kind in ("png", "jpg")],
-        )
-        for end in ("", "_2")
+        maker.picture(*(f"images/{number}.{kind}" for kind in kinds)) for number in record["pair"]
     ]
-    return _described("spot_the_diff", split, images, DIFFERENCE, record)
+    return _described(maker, record, images, BIRDS)
 
 
-def _spot_rows(source: Source, file: str, split: str) -> list[Record]:
+def _spot_rows(split: str, source: Source, files: tuple[str, ...]) -> Rows:
     """Several people saw most pairs; those who wrote nothing, one in two hundred, are left out."""
     entries = []
-    for number, entry in enumerate(json_files.load_json(source, file)):
+    for number, entry in enumerate(load_json(source, files[0])):
         sentences = (sentence.strip() for sentence in entry["sentences"])
         text = "\n".join(filter(None, sentences))
         if text:
-            entries.append(((str(entry["img_id"]),), str(number), text))
-    return _by_pair(entries, split)
+            place = f"{files[0]}#{number}"
+            entries.append((place, (str(entry["img_id"]),), str(number), text))
+    return _by_pair(split, entries)
 
 
-def preparation(row: ComparisonSet) -> Preparation:
-    """The preparation of a row."""
-
-    def parts(split: str, source: Source | None) -> list[Part]:
-        files = record_files.published_files(source, row.files, split, row.layout)[:1]
-        assert source is not None
-        if row.rows is None:
-            return record_files.record_parts(source, files)
-        return [
-            part
-            for file in files
-            for part in json_files.table_parts(file, len(row.rows(source, file, split)), [file])
-        ]
-
-    def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-        assert source is not None
-
-        def example(place: str, record: Record) -> Example:
-            return row.example(source, split, place, record)
-
-        if row.rows is None:
-            return record_files.converted(source, part, example)
-        records = row.rows(source, part.files[0], split)
-        places: Iterable[tuple[str, tuple[str, Record]]] = (
-            (f"{part.files[0]}#{number}", (f"{part.files[0]}#{number}", records[number]))
-            for number in range(part.start, part.stop)
+def _spot_the_diff(maker: Maker, record: Record) -> Example:
+    (number,) = record["pair"]
+    folders = ("resized_images", "data/resized_images")
+    images = [
+        maker.picture(
+            *(f"{at}/{number}{end}.{kind}" for at in folders for kind in ("png", "jpg")),
         )
-        return examples_of(places, lambda item: example(*item))
+        for end in ("", "_2")
+    ]
+    return _described(maker, record, images, DIFFERENCE)
 
-    return Preparation(
-        name=row.name,
+
+def _tables(rows: Callable[[str, Source, tuple[str, ...]], Rows]) -> Callable[[str], Reading]:
+    """By split: a file that is read whole; what it gives depends on the split."""
+    return lambda split: in_memory(functools.partial(rows, split))
+
+
+PREPARATIONS: tuple[Preparation, ...] = (
+    file_preparation(
+        name="nlvr2",
         category="multi_image",
-        description=row.description,
-        licence=row.licence,
-        splits=tuple(row.files),
-        parts=parts,
-        convert=convert,
+        description="Whether a statement about two photographs is true.",
+        licence="annotations CC BY 4.0; pictures: not licensed by the publisher",
         format="comparisons",
-        layout=row.layout,
-    )
-
-
-def _everywhere(*files: str) -> dict[str, Sequence[str]]:
-    """One table that has all splits."""
-    return dict.fromkeys(record_files.SPLITS, files)
-
-
-SETS = (
-    ComparisonSet(
-        "nlvr2",
-        "Whether a statement about two photographs is true.",
-        "annotations CC BY 4.0; pictures: not licensed by the publisher",
-        "data/train.json, data/dev.json, data/test1.json (or without data/), and the pictures: "
-        "images/train/0/ ... 99/, dev/, test1/",
-        {
-            "train": ("data/train.json", "train.json"),
-            "validation": ("data/dev.json", "dev.json"),
-            "test": ("data/test1.json", "test1.json"),
+        layout="data/train.json, data/dev.json, data/test1.json (or without data/), and the"
+        " pictures: images/train/0/ ... 99/, dev/, test1/",
+        files={
+            split: (f"data/{name}.json|{name}.json",)
+            for split, name in (("train", "train"), ("validation", "dev"), ("test", "test1"))
         },
-        _nlvr2,
+        reading=RECORD_FILES,
+        example=_nlvr2,
     ),
-    ComparisonSet(
-        "dreamsim",
-        "Which of two pictures people find more similar to a third: NIGHTS.",
-        "MIT (of its repository)",
-        "data.csv, ref/, distort/ (nights.zip unpacked; or beside its folder nights/)",
-        _everywhere("data.csv", "nights/data.csv"),
-        _nights,
-        _nights_rows,
+    file_preparation(
+        name="dreamsim",
+        category="multi_image",
+        description="Which of two pictures people find more similar to a third: NIGHTS.",
+        licence="MIT (of its repository)",
+        format="comparisons",
+        layout="data.csv, ref/, distort/ (nights.zip unpacked; or beside its folder nights/)",
+        files=dict.fromkeys(SPLITS, ("data.csv|nights/data.csv",)),
+        reading=_tables(_nights_rows),
+        example=_nights,
     ),
-    ComparisonSet(
-        "birds_to_words",
-        "How the birds in two photographs differ.",
-        "CC BY-SA 4.0; photographs: of their authors on iNaturalist",
-        "birds-to-words-v1.0.tsv, and images/NUMBER.jpg, NUMBER being the end of ObservationURL",
-        _everywhere("birds-to-words-v1.0.tsv"),
-        _birds,
-        _birds_rows,
+    file_preparation(
+        name="birds_to_words",
+        category="multi_image",
+        description="How the birds in two photographs differ.",
+        licence="CC BY-SA 4.0; photographs: of their authors on iNaturalist",
+        format="comparisons",
+        layout="birds-to-words-v1.0.tsv, and images/NUMBER.jpg, NUMBER being the end of"
+        " ObservationURL",
+        files=dict.fromkeys(SPLITS, ("birds-to-words-v1.0.tsv",)),
+        reading=_tables(_birds_rows),
+        example=_birds,
     ),
-    ComparisonSet(
-        "spot_the_diff",
-        "What changed between two frames of a surveillance camera.",
-        "see publisher",
-        "data/annotations/{train,val,test}.json (or without folders), and resized_images/ (or "
-        "data/resized_images/)",
-        {
-            "train": ("data/annotations/train.json", "train.json"),
-            "validation": ("data/annotations/val.json", "val.json"),
-            "test": ("data/annotations/test.json", "test.json"),
+    file_preparation(
+        name="spot_the_diff",
+        category="multi_image",
+        description="What changed between two frames of a surveillance camera.",
+        licence="see publisher",
+        format="comparisons",
+        layout="data/annotations/{train,val,test}.json (or without folders), and resized_images/"
+        " (or data/resized_images/)",
+        files={
+            split: (f"data/annotations/{name}.json|{name}.json",)
+            for split, name in _PUBLISHED.items()
         },
-        _spot_the_diff,
-        _spot_rows,
+        reading=_tables(_spot_rows),
+        example=_spot_the_diff,
     ),
 )
-PREPARATIONS = tuple(preparation(row) for row in SETS)

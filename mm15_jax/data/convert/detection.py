@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mm15_jax.data.convert import boxes
 from mm15_jax.data.convert.coco_tables import Annotation, CocoTable, Picture, coco_table
-from mm15_jax.data.convert.json_files import table_parts
-from mm15_jax.data.convert.picture_files import read_picture
 from mm15_jax.data.convert.prompts import pick
-from mm15_jax.data.convert.record_files import published_files
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import file_preparation, in_memory
+from mm15_jax.data.preparation import BadRecord, DataError, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image
 
 MOST_BOXES = 10  # of one name that are asked for
-_PICTURES_PER_PART = 2048
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class _Set:
     name: str
     description: str
     licence: str
-    files: dict[str, list[str]]  # globs of the annotation files, by split
+    files: dict[str, tuple[str, ...]]  # the annotation file, by split
     folders: tuple[str, ...]  # "{split}", "{path}" and "{name}" of a picture are filled in
     layout: str
     points: bool  # whether outlines say where a thing is at a point
@@ -48,8 +46,8 @@ _SETS = (
         "Boxes of 365 categories in two million pictures.",
         "CC BY 4.0 for annotations; pictures for academic purposes, see the publisher",
         {
-            "train": ["zhiyuan_objv2_train.json", "*/zhiyuan_objv2_train.json"],
-            "validation": ["zhiyuan_objv2_val.json", "*/zhiyuan_objv2_val.json"],
+            "train": ("zhiyuan_objv2_train.json|*/zhiyuan_objv2_train.json",),
+            "validation": ("zhiyuan_objv2_val.json|*/zhiyuan_objv2_val.json",),
         },
         ("{split}/{path}", "{split}/images/{version}/{path}", "images/{version}/{path}"),
         "zhiyuan_objv2_train.json and zhiyuan_objv2_val.json (also in annotations/), and pictures"
@@ -61,8 +59,8 @@ _SETS = (
         "Boxes and outlines of 1,203 categories in COCO's pictures.",
         "CC BY 4.0 for annotations; COCO's pictures are under Flickr's terms of use",
         {
-            "train": ["lvis_v1_train.json", "*/lvis_v1_train.json"],
-            "validation": ["lvis_v1_val.json", "*/lvis_v1_val.json"],
+            "train": ("lvis_v1_train.json|*/lvis_v1_train.json",),
+            "validation": ("lvis_v1_val.json|*/lvis_v1_val.json",),
         },
         ("{path}", "coco/{path}", "images/{path}"),
         "lvis_v1_train.json and lvis_v1_val.json (also in annotations/), and COCO's pictures in"
@@ -82,49 +80,51 @@ def clean_name(name: str) -> str:
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)
 
 
-def _parts(spec: _Set, split: str, source: Source | None) -> list[Part]:
-    files = published_files(source, spec.files, split, spec.layout)
-    assert source is not None, "published_files() refuses to go without"
-    if not files:
-        return []
-    table = coco_table(source, files[0], spec.points)
-    return table_parts(split, len(table), files[:1], _PICTURES_PER_PART)
+class _Rows(Sequence):
+    """(name, number) of each picture of a table."""
+
+    def __init__(self, table: CocoTable):
+        self._table = table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getitem__(self, number):
+        return self._table.picture(number).name, (self._table, number)
 
 
-def _convert(
-    spec: _Set, split: str, part: Part, source: Source | None
+def _rows(points: bool, source: Source, files: tuple[str, ...]) -> _Rows:
+    return _Rows(coco_table(source, files[0], points))
+
+
+def _examples(
+    spec: _Set, maker: Maker, record: tuple[CocoTable, int]
 ) -> Iterator[Example | BadRecord]:
-    assert source is not None, "parts are of a source"
-    table = coco_table(source, part.files[0], spec.points)
-
-    def examples(row: int) -> Iterator[Example | BadRecord]:
-        picture = table.picture(row)
-        found = table.annotations(picture.id)
-        if not found:
-            raise DataError("a picture without a box")
-        image = read_picture(source, _picture_names(spec, split, picture.name))
-        boxes.check_size(image, picture.width, picture.height)
-        key = picture.name.rpartition("/")[2]
-        things: dict[str, list[Annotation]] = {}
-        for annotation in found:
-            try:
-                name = clean_name(table.names[annotation.category])
-                boxes.checked(annotation.box, image)
-            except KeyError:
-                yield BadRecord(f"{key}:{annotation.id}", f"no category {annotation.category}")
-            except DataError as error:
-                yield BadRecord(f"{key}:{annotation.id}", str(error))
-            else:
-                things.setdefault(name, []).append(annotation)
-        if split == "train" and things:
-            order = boxes.shuffled(things, key)[: boxes.MAX_TURNS]
-            turns = [_turn(name, things[name], picture, image, f"{key} {name}") for name in order]
-            yield from boxes.dialogues(image, turns, spec.name, key)
-        elif things:
-            yield from _questions(spec.name, key, things, table, picture, image)
-
-    rows = range(part.start, part.stop)
-    yield from examples_of(((table.picture(row).name, row) for row in rows), examples)
+    table, number = record
+    picture = table.picture(number)
+    found = table.annotations(picture.id)
+    if not found:
+        raise DataError("a picture without a box")
+    image = maker.picture(*_picture_names(spec, maker.split, picture.name))
+    boxes.check_size(image, picture.width, picture.height)
+    key = picture.name.rpartition("/")[2]
+    things: dict[str, list[Annotation]] = {}
+    for annotation in found:
+        try:
+            name = clean_name(table.names[annotation.category])
+            boxes.checked(annotation.box, image)
+        except KeyError:
+            yield BadRecord(f"{key}:{annotation.id}", f"no category {annotation.category}")
+        except DataError as error:
+            yield BadRecord(f"{key}:{annotation.id}", str(error))
+        else:
+            things.setdefault(name, []).append(annotation)
+    if maker.trains and things:
+        order = boxes.shuffled(things, key)[: boxes.MAX_TURNS]
+        turns = [_turn(name, things[name], picture, image, f"{key} {name}") for name in order]
+        yield from boxes.dialogues(image, turns, spec.name, key)
+    elif things:
+        yield from _questions(spec.name, key, things, table, picture, image)
 
 
 def _picture_names(spec: _Set, split: str, published: str) -> list[str]:
@@ -179,16 +179,16 @@ def _questions(
 
 
 def _preparation(spec: _Set) -> Preparation:
-    return Preparation(
+    return file_preparation(
         name=spec.name,
         category="refer_ground",
         description=spec.description,
         licence=spec.licence,
-        splits=tuple(spec.files),
-        parts=functools.partial(_parts, spec),
-        convert=functools.partial(_convert, spec),
         format="coco_boxes",
         layout=spec.layout,
+        files=spec.files,
+        reading=in_memory(functools.partial(_rows, spec.points)),
+        example=functools.partial(_examples, spec),
     )
 
 

@@ -8,15 +8,18 @@ test/NAME_test.jsonl one; a line is {"image": ["./imgs/..."], "messages": [{"rol
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
+from mm15_jax.data.convert.published import files_of
 from mm15_jax.data.convert.questions import Maker
-from mm15_jax.data.convert.reading import JSON_LINES, files_of
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.convert.reading import Reading, either, file_preparation, placed, uncounted
+from mm15_jax.data.convert.record_files import RECORD_FILES
+from mm15_jax.data.preparation import DataError, Part, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image
 
+_LINES = placed(RECORD_FILES)
 _MARK = "<|image|>"
 
 
@@ -29,46 +32,38 @@ def or_docowl(preparation: Preparation, dataset: str, metric: str) -> Preparatio
       metric: of its evaluation splits.
     """
     files = {
-        "train": "train.jsonl",
-        "validation": "val.jsonl",
-        "test": f"test/{dataset}_test.jsonl",
+        "train": ("train.jsonl",),
+        "validation": ("val.jsonl",),
+        "test": (f"test/{dataset}_test.jsonl",),
     }
+    every = [pattern for patterns in files.values() for pattern in patterns]
 
-    def parts(split: str, source: Source | None) -> Sequence[Part]:
-        assert source is not None
-        if source.exists("imgs") and files_of(source, [*files.values()]):
-            return JSON_LINES.parts(source, files_of(source, [files[split]]))
-        return preparation.parts(split, source) if split in preparation.splits else []
+    def lines(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
+        for place, line in _LINES.records(source, part):
+            # The lines of other data sets are not ours to judge.
+            if isinstance(line, DataError) or line[1].get("dataset_name", dataset) == dataset:
+                yield place, line
 
-    def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-        assert source is not None
-        if part.files != (files[split],):
-            return preparation.convert(split, part, source)
-        maker = Maker(source, preparation.name, preparation.category, split)
+    def example(maker: Maker, item: tuple[str, dict]) -> Example:
+        place, line = item
+        images, turns = pictures_and_turns(maker, line)
+        return maker.example(place, images, turns, answer=turns[0][1], metric=metric)
 
-        def records() -> Iterator[tuple[str, tuple[str, dict]]]:
-            for place, line in JSON_LINES.records(source, part):
-                # The lines of other data sets are not ours to judge.
-                if isinstance(line, DataError) or line.get("dataset_name", dataset) == dataset:
-                    yield place, (place, line)
-
-        return examples_of(records(), lambda record: _example(maker, *record, metric))
-
-    return dataclasses.replace(
+    return either(
         preparation,
-        parts=parts,
-        convert=convert,
-        splits=tuple(files),
-        layout=f"{preparation.layout}; or of DocDownstream-1.0: train.jsonl, val.jsonl,"
-        f" test/{dataset}_test.jsonl and imgs/",
+        file_preparation(
+            name=preparation.name,
+            category=preparation.category,
+            description=preparation.description,
+            licence=preparation.licence,
+            format="docowl",
+            layout=f"of DocDownstream-1.0: train.jsonl, val.jsonl, {files['test'][0]} and imgs/",
+            files=files,
+            reading=uncounted(Reading(_LINES.parts, lines)),
+            example=example,
+        ),
+        lambda source: source.exists("imgs") and bool(files_of(source, every)),
     )
-
-
-def _example(maker: Maker, place: str, line: dict | DataError, metric: str) -> Example:
-    if isinstance(line, DataError):
-        raise line
-    images, turns = pictures_and_turns(maker, line)
-    return maker.example(place, images, turns, answer=turns[0][1], metric=metric)
 
 
 def pictures_and_turns(maker: Maker, line: dict) -> tuple[list[Image], list[tuple[str, str]]]:

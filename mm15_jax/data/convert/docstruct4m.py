@@ -11,20 +11,15 @@ text, or are named after such a task, are passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from mm15_jax.data.convert.docowl import pictures_and_turns
 from mm15_jax.data.convert.questions import Maker
-from mm15_jax.data.convert.reading import JSON_LINES
-from mm15_jax.data.convert.record_files import published_files
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
-from mm15_jax.data.source import Source
+from mm15_jax.data.convert.reading import file_preparation, placed
+from mm15_jax.data.convert.record_files import RECORD_FILES
+from mm15_jax.data.preparation import Preparation
 from mm15_jax.inputs.example import Example
 
-NAME = "docstruct4m"
-LAYOUT = "struct_aware_parse.jsonl with imgs/, and val.jsonl with val_imgs/, of mPLUG/DocStruct4M"
-_FILES = {"train": ["struct_aware_parse.jsonl"], "validation": ["val.jsonl"]}
 _LOCALISATION = re.compile("locali|ground|bbox")
 
 
@@ -35,42 +30,26 @@ def localises(line: dict[str, Any]) -> bool:
     return any("<bbox>" in str(message.get("content")) for message in line.get("messages", ()))
 
 
-def _parts(split: str, source: Source | None) -> list[Part]:
-    files = published_files(source, _FILES, split, LAYOUT)
-    assert source is not None, "published_files() refuses to go without"
-    return list(JSON_LINES.parts(source, files))
-
-
-def _convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-    assert source is not None, "parts are of a source"
-    maker = Maker(source, NAME, "text_rich", split)
-
-    def example(record: tuple[str, Any]) -> list[Example]:
-        place, line = record
-        if isinstance(line, DataError):
-            raise line
-        if not isinstance(line, dict):
-            raise DataError("a line that is no object")
-        if localises(line):
-            return []
-        images, turns = pictures_and_turns(maker, line)
-        facts = {} if maker.trains else {"answer": turns[0][1], "metric": "anls"}
-        return [maker.example(place, images, turns, **facts)]
-
-    records = ((place, (place, line)) for place, line in JSON_LINES.records(source, part))
-    yield from examples_of(records, example)
+def _example(maker: Maker, item: tuple[str, dict[str, Any]]) -> list[Example]:
+    place, line = item
+    if localises(line):
+        return []
+    images, turns = pictures_and_turns(maker, line)
+    facts = {} if maker.trains else {"answer": turns[0][1], "metric": "anls"}
+    return [maker.example(place, images, turns, **facts)]
 
 
 PREPARATIONS: tuple[Preparation, ...] = (
-    Preparation(
-        name=NAME,
+    file_preparation(
+        name="docstruct4m",
         category="text_rich",
         description="Pictures with text and what they say, tables and charts as Markdown.",
         licence="Apache 2.0, as mPLUG/DocStruct4M states; pictures are of many data sets",
-        splits=tuple(_FILES),
-        parts=_parts,
-        convert=_convert,
         format="docowl",
-        layout=LAYOUT,
+        layout="struct_aware_parse.jsonl with imgs/, and val.jsonl with val_imgs/, of"
+        " mPLUG/DocStruct4M",
+        files={"train": ("struct_aware_parse.jsonl",), "validation": ("val.jsonl",)},
+        reading=placed(RECORD_FILES),
+        example=_example,
     ),
 )

@@ -19,15 +19,16 @@ from typing import Any
 
 from mm15_jax.data.convert.archives import Sample
 from mm15_jax.data.convert.page_pictures import TiffPages, pdf_page, require_pdfium
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import file_preparation, requiring
 from mm15_jax.data.convert.segments import image_of
-from mm15_jax.data.convert.webdataset import field, json_field, webdataset_preparation
+from mm15_jax.data.convert.webdataset import TARS, field, json_field, webdataset
 from mm15_jax.data.open_corpus import pdf
 from mm15_jax.data.preparation import BadRecord, DataError, Preparation
 from mm15_jax.inputs.example import Example, Image, Text
 
 # Of a document; IDL has some of 3,000 pages of one kind. What is left out is reported.
 MOST_PAGES = 100
-_CATEGORY = "text_rich"
 
 
 def _page_texts(sample: Sample) -> list[str | DataError]:
@@ -51,11 +52,11 @@ def _joined(lines: list[str]) -> str:
     return "\n".join(line for line in clean if line)
 
 
-def _pages(name: str, key: str, texts: list[str | DataError], count: int, picture) -> Iterator:
+def _pages(maker: Maker, key: str, texts: list[str | DataError], count: int, picture) -> Iterator:
     """Examples of the pages that have a picture and a text; BadRecords for the others.
 
     Args:
-      name: of the data set.
+      maker: of the data set.
       key: of the document.
       texts: of each page, or what is wrong with it.
       count: pages that have a picture.
@@ -76,11 +77,12 @@ def _pages(name: str, key: str, texts: list[str | DataError], count: int, pictur
         except ValueError as error:  # the reader of PDF documents has an error of its own
             yield BadRecord(place, str(error))
             continue
-        segments = (image, Text(text, loss=True))
-        yield Example(segments, name, place, _CATEGORY, {"page": number + 1, "document": key})
+        facts = {"page": number + 1, "document": key}
+        yield Example((image, Text(text, loss=True)), maker.name, place, maker.category, facts)
 
 
-def _pdfa(key: str, sample: Sample) -> Iterator[Example | BadRecord]:
+def _pdfa(maker: Maker, item: tuple[str, Sample]) -> Iterator[Example | BadRecord]:
+    key, sample = item
     texts = _page_texts(sample)
     # A folder of its own: documents are remembered by their path.
     with tempfile.TemporaryDirectory() as folder:
@@ -88,18 +90,20 @@ def _pdfa(key: str, sample: Sample) -> Iterator[Example | BadRecord]:
         path.write_bytes(field(sample, "pdf"))
         count = pdf.page_count(path)
         yield from _pages(
-            "pdfa", key, texts, count, lambda number: pdf_page(path, number, "document")
+            maker, key, texts, count, lambda number: pdf_page(path, number, "document")
         )
 
 
-def _idl(key: str, sample: Sample) -> Iterator[Example | BadRecord]:
+def _idl(maker: Maker, item: tuple[str, Sample]) -> Iterator[Example | BadRecord]:
+    key, sample = item
     pages = TiffPages(field(sample, "tif", "tiff"))
     yield from _pages(
-        "idl", key, _page_texts(sample), len(pages), lambda number: pages.page(number, "document")
+        maker, key, _page_texts(sample), len(pages), lambda number: pages.page(number, "document")
     )
 
 
-def _rendered(key: str, sample: Sample) -> Example:
+def _rendered(maker: Maker, item: tuple[str, Sample]) -> Example:
+    key, sample = item
     annotation = json_field(sample).get("ocr_annotation")
     lines = annotation.get("text") if isinstance(annotation, dict) else None
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
@@ -108,38 +112,41 @@ def _rendered(key: str, sample: Sample) -> Example:
     if not text:
         raise DataError("a picture without text")
     image = image_of(field(sample, "png"), role="document")
-    return Example((image, Text(text, loss=True)), "renderedtext", key, _CATEGORY, {})
+    return Example((image, Text(text, loss=True)), maker.name, key, maker.category, {})
 
 
 PREPARATIONS: tuple[Preparation, ...] = (
-    webdataset_preparation(
+    file_preparation(
         name="pdfa",
-        category=_CATEGORY,
+        category="text_rich",
         description="Pages of English PDF documents from the web, with their text layer.",
         licence="see the publisher (pixparse/pdfa-eng-wds)",
+        format="webdataset",
         layout="pdfa-eng-train-0000.tar ... of pixparse/pdfa-eng-wds, of pdf and json",
-        files=("**/pdfa-*.tar",),
-        fields=("pdf", "json"),
+        files={"train": ("**/pdfa-*.tar",)},
+        reading=requiring(require_pdfium, webdataset("pdf", "json")),
         example=_pdfa,
-        check=require_pdfium,
     ),
-    webdataset_preparation(
+    file_preparation(
         name="idl",
-        category=_CATEGORY,
+        category="text_rich",
         description="Scanned pages of the Industry Documents Library, with text by Textract.",
         licence="see the publisher (pixparse/idl-wds)",
+        format="webdataset",
         layout="idl-train-00000.tar ... of pixparse/idl-wds, of tif and json",
-        files=("**/idl-*.tar",),
-        fields=("tif", "tiff", "json"),
+        files={"train": ("**/idl-*.tar",)},
+        reading=webdataset("tif", "tiff", "json"),
         example=_idl,
     ),
-    webdataset_preparation(
+    file_preparation(
         name="renderedtext",
-        category=_CATEGORY,
+        category="text_rich",
         description="Handwriting fonts rendered on sheets of paper in three dimensions.",
         licence="none stated (wendlerc/RenderedText)",
+        format="webdataset",
         layout="000000.tar ... and remaining/*.tar of wendlerc/RenderedText, of png and json",
-        fields=("png", "json"),
+        files={"train": TARS},
+        reading=webdataset("png", "json"),
         example=_rendered,
     ),
 )

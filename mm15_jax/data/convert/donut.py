@@ -9,49 +9,35 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from mm15_jax.data.convert import record_files
 from mm15_jax.data.convert.parquet_files import picture_bytes
-from mm15_jax.data.convert.segments import conversation, image_of
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation
-from mm15_jax.data.source import Source
+from mm15_jax.data.convert.published import SPLITS
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import file_preparation, placed
+from mm15_jax.data.convert.record_files import RECORD_FILES
+from mm15_jax.data.convert.segments import image_of
+from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.example import Example
 
 QUESTION = "Read all the text in the image."
-_NAME, _CATEGORY = "synthdog_en", "text_rich"
 _LAYOUT = (
     "data/train-*.parquet and data/validation-*.parquet of naver-clova-ix/synthdog-en; or what "
     "SynthDoG writes: train/metadata.jsonl and its pictures, likewise validation/ and test/"
 )
-_FILES = {
-    split: (f"data/{split}-*.parquet", f"{split}/metadata.jsonl") for split in record_files.SPLITS
-}
 
 
-def _parts(split: str, source: Source | None) -> list[Part]:
-    files = record_files.published_files(source, _FILES, split, _LAYOUT)
-    assert source is not None
-    return record_files.record_parts(source, files)
-
-
-def _convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-    assert source is not None
-    folder = posixpath.dirname(part.files[0])
-
-    def example(place: str, record: Mapping[str, Any]) -> Example:
-        if "file_name" in record:
-            key = f"{split}/{record['file_name']}"
-            data = source.read(posixpath.join(folder, record["file_name"]))
-        else:
-            key, data = place, picture_bytes(record.get("image"))
-        text = _text(record.get("ground_truth"))
-        metadata = {} if split == "train" else {"answer": text, "metric": "anls"}
-        segments = conversation([image_of(data)], [(QUESTION, text)])
-        return Example(segments, _NAME, key, _CATEGORY, metadata)
-
-    return record_files.converted(source, part, example)
+def _example(maker: Maker, item: tuple[str, Mapping[str, Any]]) -> Example:
+    place, record = item
+    if "file_name" in record:
+        key = f"{maker.split}/{record['file_name']}"
+        picture = maker.picture(posixpath.join(posixpath.dirname(place), record["file_name"]))
+    else:
+        key, picture = place, image_of(picture_bytes(record.get("image")))
+    text = _text(record.get("ground_truth"))
+    facts = {} if maker.trains else {"answer": text, "metric": "anls"}
+    return maker.example(key, picture, [(QUESTION, text)], **facts)
 
 
 def _text(truth: Any) -> str:
@@ -65,15 +51,15 @@ def _text(truth: Any) -> str:
 
 
 PREPARATIONS = (
-    Preparation(
-        name=_NAME,
-        category=_CATEGORY,
+    file_preparation(
+        name="synthdog_en",
+        category="text_rich",
         description="Drawn pages of English Wikipedia text to read, by SynthDoG.",
         licence="see publisher",
-        splits=record_files.SPLITS,
-        parts=_parts,
-        convert=_convert,
         format="donut",
         layout=_LAYOUT,
+        files={split: (f"data/{split}-*.parquet", f"{split}/metadata.jsonl") for split in SPLITS},
+        reading=placed(RECORD_FILES),
+        example=_example,
     ),
 )

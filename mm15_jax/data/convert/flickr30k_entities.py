@@ -11,32 +11,24 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from mm15_jax.data.convert import boxes
-from mm15_jax.data.convert.json_files import table_parts
-from mm15_jax.data.convert.picture_files import read_picture
 from mm15_jax.data.convert.prompts import pick
-from mm15_jax.data.convert.record_files import published_files
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import file_preparation, in_memory
+from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image
 
 NAME = "flickr30k_entities"
-LAYOUT = (
-    "train.txt, val.txt and test.txt, Sentences/ and Annotations/ (annotations.zip unpacked), and"
-    " the pictures in flickr30k-images/"
-)
 GROUNDED_CAPTION = (
     "Describe the image in one sentence, with the box of each thing behind its name.",
     "Give a caption with boxes.",
     "What is in this image? Add the boxes of what you mention.",
 )
-_LISTS = {"train": ["train.txt"], "validation": ["val.txt"], "test": ["test.txt"]}
 _FOLDERS = ("flickr30k-images", "flickr30k_images", "images")
-_PICTURES_PER_PART = 2048
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^\s\]/]+)+) ([^\]]*)\]")
 # Captions are in words with spaces between.
 _SPACED = re.compile(r"\s+(?=[.,;:!?])|\s+(?='s\b)|\s+(?=n't\b)")
@@ -117,8 +109,9 @@ def _child(element: ElementTree.Element, path: str) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _ids(source: Source, file: str) -> tuple[str, ...]:
-    return tuple(source.read(file).decode("utf-8").split())
+def _listed(source: Source, files: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(file name, number) of the pictures of a split."""
+    return [(f"{number}.jpg", number) for number in source.read(files[0]).decode("utf-8").split()]
 
 
 @functools.lru_cache(maxsize=4)
@@ -131,35 +124,19 @@ def _unrelated(source: Source) -> frozenset[tuple[str, int]]:
     return frozenset((number, int(line) - 1) for number, line in rows)
 
 
-def _parts(split: str, source: Source | None) -> list[Part]:
-    files = published_files(source, _LISTS, split, LAYOUT)
-    assert source is not None, "published_files() refuses to go without"
-    return [
-        part
-        for file in files
-        for part in table_parts(split, len(_ids(source, file)), (file,), _PICTURES_PER_PART)
+def _examples(maker: Maker, number: str) -> list[Example]:
+    image = maker.picture(*(f"{folder}/{number}.jpg" for folder in _FOLDERS))
+    places = parse_boxes(maker.source.read(f"Annotations/{number}.xml"), image)
+    lines = maker.source.read(f"Sentences/{number}.txt").decode("utf-8").splitlines()
+    captions = [
+        parse_caption(text)
+        for line, text in enumerate(lines)
+        if text.strip() and (number, line) not in _unrelated(maker.source)
     ]
-
-
-def _convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-    assert source is not None, "parts are of a source"
-
-    def examples(number: str) -> list[Example]:
-        image = read_picture(source, [f"{folder}/{number}.jpg" for folder in _FOLDERS])
-        places = parse_boxes(source.read(f"Annotations/{number}.xml"), image)
-        lines = source.read(f"Sentences/{number}.txt").decode("utf-8").splitlines()
-        captions = [
-            parse_caption(text)
-            for line, text in enumerate(lines)
-            if text.strip() and (number, line) not in _unrelated(source)
-        ]
-        if not captions:
-            raise DataError("a picture without captions")
-        make = _training if split == "train" else _questions
-        return make(f"{number}.jpg", image, captions, places)
-
-    numbers = _ids(source, part.files[0])[part.start : part.stop]
-    yield from examples_of(((f"{number}.jpg", number) for number in numbers), examples)
+    if not captions:
+        raise DataError("a picture without captions")
+    make = _training if maker.trains else _questions
+    return make(f"{number}.jpg", image, captions, places)
 
 
 def _training(
@@ -218,15 +195,16 @@ def _around(found: list[boxes.Box]) -> boxes.Box:
 
 
 PREPARATIONS: tuple[Preparation, ...] = (
-    Preparation(
+    file_preparation(
         name=NAME,
         category="refer_ground",
         description="Boxes of the phrases of Flickr30k's captions.",
         licence="research and education, not commercial; Flickr's terms of use for the pictures",
-        splits=tuple(_LISTS),
-        parts=_parts,
-        convert=_convert,
         format="flickr30k_entities",
-        layout=LAYOUT,
+        layout="train.txt, val.txt and test.txt, Sentences/ and Annotations/ (annotations.zip"
+        " unpacked), and the pictures in flickr30k-images/",
+        files={"train": ("train.txt",), "validation": ("val.txt",), "test": ("test.txt",)},
+        reading=in_memory(_listed),
+        example=_examples,
     ),
 )

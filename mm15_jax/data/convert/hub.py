@@ -6,23 +6,22 @@ lmms-eval (`doc_to_text`, `doc_to_visual`, `doc_to_target`) use them.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mm15_jax.data.convert.parquet_files import picture_bytes
+from mm15_jax.data.convert.published import files_of
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import (
     Reading,
+    either,
     file_preparation,
-    files_of,
     parquet,
     placed,
     uncounted,
 )
 from mm15_jax.data.convert.segments import image_of
-from mm15_jax.data.preparation import BadRecord, Part, Preparation
-from mm15_jax.data.source import Source
+from mm15_jax.data.preparation import Preparation
 from mm15_jax.inputs.example import Example, Image
 
 Row = dict[str, Any]
@@ -127,24 +126,7 @@ def or_hub(
         **facts,
     )
     patterns = [pattern for patterns in files.values() for pattern in patterns]
-
-    def parts(split: str, source: Source | None) -> Sequence[Part]:
-        assert source is not None
-        if files_of(source, patterns):
-            return hub.parts(split, source) if split in hub.splits else []
-        return preparation.parts(split, source) if split in preparation.splits else []
-
-    def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-        chosen = hub if part.files[0].endswith(".parquet") else preparation
-        return chosen.convert(split, part, source)
-
-    return dataclasses.replace(
-        preparation,
-        parts=parts,
-        convert=convert,
-        splits=tuple(dict.fromkeys((*preparation.splits, *hub.splits))),
-        layout=f"{preparation.layout}; or {hub.layout}",
-    )
+    return either(preparation, hub, lambda source: bool(files_of(source, patterns)))
 
 
 def _layout(repository: str, files: Mapping[str, Sequence[str]]) -> str:

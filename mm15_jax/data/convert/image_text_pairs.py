@@ -8,12 +8,13 @@ _stats.json beside a tar are not read. DataComp, COYO, LAION and CC12M are had s
 from __future__ import annotations
 
 from mm15_jax.data.convert.archives import Sample
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import file_preparation
 from mm15_jax.data.convert.segments import image_of
-from mm15_jax.data.convert.webdataset import field, json_field, webdataset_preparation
+from mm15_jax.data.convert.webdataset import TARS, field, json_field, webdataset
 from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.inputs.example import Example, Text
 
-NAME = "image_text_pairs"
 _PICTURES = ("jpg", "jpeg", "png", "webp")
 
 
@@ -30,20 +31,23 @@ def _caption(sample: Sample) -> str:
     return " ".join(text.split())
 
 
-def _example(key: str, sample: Sample) -> Example:
+def _example(maker: Maker, item: tuple[str, Sample]) -> Example:
+    key, sample = item
     image = image_of(field(sample, *_PICTURES), role="document")
     segments = (image, Text(_caption(sample), loss=True))
-    return Example(segments, NAME, key, "captions", {})
+    return Example(segments, maker.name, key, maker.category, {})
 
 
 PREPARATIONS: tuple[Preparation, ...] = (
-    webdataset_preparation(
-        name=NAME,
+    file_preparation(
+        name="image_text_pairs",
         category="captions",
         description="Pictures with captions, of whatever collection img2dataset fetched.",
         licence="that of the collection; see its publisher",
+        format="webdataset",
         layout="img2dataset's 00000.tar, 00001.tar ... in any folders, of jpg with txt or json",
-        fields=(*_PICTURES, "txt", "json"),
+        files={"train": TARS},
+        reading=webdataset(*_PICTURES, "txt", "json"),
         example=_example,
     ),
 )

@@ -6,14 +6,15 @@ Format: the JSON, JSONL and parquet files that the publishers have on the Huggin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mm15_jax.data.convert import record_files
 from mm15_jax.data.convert.dialogue import Turn, text_segments, turns_of
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation
-from mm15_jax.data.source import Source
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import file_preparation, placed
+from mm15_jax.data.convert.record_files import TEXT_FILES
+from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.inputs.example import Example
 
 
@@ -58,29 +59,20 @@ def _text(record: Mapping[str, Any], field: str) -> str:
 def preparation(row: InstructionSet) -> Preparation:
     """The preparation of a row."""
 
-    def parts(split: str, source: Source | None) -> list[Part]:
-        files = record_files.published_files(source, {"train": row.files}, split, row.layout)
-        assert source is not None
-        return record_files.record_parts(source, files)
+    def example(maker: Maker, item: tuple[str, Mapping[str, Any]]) -> Example:
+        place, record = item
+        return Example(text_segments(turns(row, record)), maker.name, place, maker.category, {})
 
-    def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-        assert source is not None
-
-        def example(place: str, record: Mapping[str, Any]) -> Example:
-            return Example(text_segments(turns(row, record)), row.name, place, "text", {})
-
-        return record_files.converted(source, part, example)
-
-    return Preparation(
+    return file_preparation(
         name=row.name,
         category="text",
         description=row.description,
         licence=row.licence,
-        splits=("train",),
-        parts=parts,
-        convert=convert,
         format="instructions",
         layout=row.layout,
+        files={"train": row.files},
+        reading=placed(TEXT_FILES),
+        example=example,
     )
 
 

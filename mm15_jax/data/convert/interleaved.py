@@ -22,32 +22,32 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mm15_jax.data.convert import archives, json_files, parquet_files
+from mm15_jax.data.convert import parquet_files
+from mm15_jax.data.convert.archives import zip_members
+from mm15_jax.data.convert.json_files import parsed_line
 from mm15_jax.data.convert.picture_files import read_picture
-from mm15_jax.data.convert.record_files import published_files
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import (
+    by_file,
+    file_preparation,
+    json_lines,
+    parquet,
+    placed,
+    whole_files,
+)
+from mm15_jax.data.preparation import BadRecord, DataError, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image, Segment, Text
 
 LEAST_SIMILARITY = 0.24
-_CATEGORY = "interleaved"
-_OBELICS_LAYOUT = (
-    "data/train-*.parquet (or opt_out_docs_removed_2023_07_12/train-*.parquet, which is preferred),"
-    " and pictures as images/HH/HASH, the SHA-256 of their URL, or as img2dataset's files"
-)
-_MMC4_LAYOUT = (
-    "docs_no_face_shard_*_v*.jsonl or .jsonl.zip, and pictures by image_name in images/,"
-    " mmc4_images/ or SHARD_images/"
-)
 
 
 def interleaved_example(
-    name: str, key: str, pieces: Sequence[str | Image | None], separator: str
+    maker: Maker, key: str, pieces: Sequence[str | Image | None], separator: str
 ) -> Example:
     """A document of texts and pictures; None is a picture that is absent.
 
@@ -75,7 +75,8 @@ def interleaved_example(
         raise DataError(f"a document without pictures: {absent} of them are absent")
     if not any(isinstance(segment, Text) for segment in segments):
         raise DataError("a document without text")
-    return Example(tuple(segments), name, key, _CATEGORY, {"absent_pictures": absent})
+    metadata = {"absent_pictures": absent}
+    return Example(tuple(segments), maker.name, key, maker.category, metadata)
 
 
 def _present(source: Source, names: Sequence[str]) -> Image | None:
@@ -89,32 +90,18 @@ def _present(source: Source, names: Sequence[str]) -> Image | None:
 # OBELICS
 
 
-def _obelics_parts(split: str, source: Source | None) -> list[Part]:
-    folders = ("opt_out_docs_removed_2023_07_12", "data")
-    patterns = [f"{folder}/train-*.parquet" for folder in folders]
-    files = published_files(source, {split: patterns}, split, _OBELICS_LAYOUT)
-    assert source is not None, "published_files() refuses to go without"
-    preferred = [file for file in files if file.startswith(folders[0])]
-    return parquet_files.parquet_parts(source, preferred or files)
-
-
-def _obelics(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-    assert source is not None, "parts are of a source"
-
-    def example(item: tuple[str, dict[str, Any]]) -> Example:
-        place, row = item
-        urls, texts = row["images"] or [], row["texts"] or []
-        if len(urls) != len(texts):
-            raise DataError(f"{len(urls)} images and {len(texts)} texts; expected as many")
-        pieces: list[str | Image | None] = []
-        for url, text in zip(urls, texts, strict=True):
-            if (url is None) == (text is None):
-                raise DataError("a place with both an image and a text, or neither")
-            pieces.append(text if url is None else _present(source, _obelics_names(source, url)))
-        return interleaved_example("obelics", place, pieces, "\n\n")
-
-    rows = parquet_files.parquet_rows(source, part, ("images", "texts"))
-    yield from examples_of(((place, (place, row)) for place, row in rows), example)
+def _obelics(maker: Maker, item: tuple[str, dict[str, Any]]) -> Example:
+    place, row = item
+    urls, texts = row["images"] or [], row["texts"] or []
+    if len(urls) != len(texts):
+        raise DataError(f"{len(urls)} images and {len(texts)} texts; expected as many")
+    pieces: list[str | Image | None] = []
+    for url, text in zip(urls, texts, strict=True):
+        if (url is None) == (text is None):
+            raise DataError("a place with both an image and a text, or neither")
+        source = maker.source
+        pieces.append(text if url is None else _present(source, _obelics_names(source, url)))
+    return interleaved_example(maker, place, pieces, "\n\n")
 
 
 def _obelics_names(source: Source, url: str) -> list[str]:
@@ -148,81 +135,65 @@ def _fetched(source: Source) -> dict[bytes, str] | None:
 # MMC4
 
 
-def _mmc4_parts(split: str, source: Source | None) -> list[Part]:
-    patterns = ["**/docs_*shard_*.jsonl.zip", "**/docs_*shard_*.jsonl"]
-    files = published_files(source, {split: patterns}, split, _MMC4_LAYOUT)
-    assert source is not None, "published_files() refuses to go without"
-    zipped = [Part(file, None, (file,)) for file in files if file.endswith(".zip")]
-    plain = [file for file in files if not file.endswith(".zip")]
-    return [*zipped, *json_files.lines_parts(source, plain)]
-
-
-def _mmc4_lines(source: Source, part: Part) -> Iterator[tuple[str, bytes] | BadRecord]:
-    if not part.files[0].endswith(".zip"):
-        yield from json_files.line_bytes(source, part)
-        return
-    for member in archives.zip_members(source, part.files[0], lambda name: ".jsonl" in name):
+def _zipped_lines(source: Source, file: str) -> Iterator[tuple[str, Any]]:
+    for member in zip_members(source, file, lambda name: ".jsonl" in name):
         if isinstance(member, BadRecord):
-            yield member
+            yield member.key, DataError(member.reason)
             continue
         for number, line in enumerate(member.data.splitlines()):
             if line.strip():
-                yield f"{part.files[0]}:{member.name}#{number}", line
+                yield f"{file}:{member.name}#{number}", parsed_line(line)
 
 
-def _mmc4(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-    assert source is not None, "parts are of a source"
-    shard = posixpath.basename(part.files[0]).removesuffix(".zip").removesuffix(".jsonl")
+_ZIPS, _PLAIN = whole_files(_zipped_lines), json_lines(64 * 2**20)
+
+
+_MMC4_LINES = by_file(lambda source, file: _ZIPS if file.endswith(".zip") else _PLAIN)
+
+
+def _mmc4(maker: Maker, item: tuple[str, dict[str, Any]]) -> Example:
+    place, document = item
+    shard = posixpath.basename(place).partition(".jsonl")[0]
     folders = ("images", "mmc4_images", f"{shard}_images")
-
-    def example(item: tuple[str, bytes]) -> Example:
-        place, line = item
-        try:
-            document = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"a line that is not JSON: {error}") from error
-        sentences = document["text_list"]
-        before: dict[int, list[Image | None]] = {}
-        for info in document["image_info"]:
-            index = info["matched_text_index"]
-            if not 0 <= index < len(sentences):
-                raise DataError(f"a picture of sentence {index}; there are {len(sentences)}")
-            if info["matched_sim"] >= LEAST_SIMILARITY:
-                names = [f"{folder}/{info['image_name']}" for folder in folders]
-                before.setdefault(index, []).append(_present(source, names))
-        pieces: list[str | Image | None] = []
-        for index, sentence in enumerate(sentences):
-            pieces += [*before.get(index, ()), sentence]
-        return interleaved_example("mmc4", place, pieces, " ")
-
-    for item in _mmc4_lines(source, part):
-        if isinstance(item, BadRecord):
-            yield item
-        else:
-            yield from examples_of([(item[0], item)], example)
+    sentences = document["text_list"]
+    before: dict[int, list[Image | None]] = {}
+    for info in document["image_info"]:
+        index = info["matched_text_index"]
+        if not 0 <= index < len(sentences):
+            raise DataError(f"a picture of sentence {index}; there are {len(sentences)}")
+        if info["matched_sim"] >= LEAST_SIMILARITY:
+            names = [f"{folder}/{info['image_name']}" for folder in folders]
+            before.setdefault(index, []).append(_present(maker.source, names))
+    pieces: list[str | Image | None] = []
+    for index, sentence in enumerate(sentences):
+        pieces += [*before.get(index, ()), sentence]
+    return interleaved_example(maker, place, pieces, " ")
 
 
 PREPARATIONS: tuple[Preparation, ...] = (
-    Preparation(
+    file_preparation(
         name="obelics",
-        category=_CATEGORY,
+        category="interleaved",
         description="141 million web pages with their pictures in place.",
         licence="CC BY 4.0 for the collection; texts and pictures are their authors'",
-        splits=("train",),
-        parts=_obelics_parts,
-        convert=_obelics,
         format="obelics",
-        layout=_OBELICS_LAYOUT,
+        layout="data/train-*.parquet (or opt_out_docs_removed_2023_07_12/train-*.parquet, which is"
+        " preferred), and pictures as images/HH/HASH, the SHA-256 of their URL, or as"
+        " img2dataset's files",
+        files={"train": ("opt_out_docs_removed_2023_07_12/train-*.parquet|data/train-*.parquet",)},
+        reading=placed(parquet("images", "texts")),
+        example=_obelics,
     ),
-    Preparation(
+    file_preparation(
         name="mmc4",
-        category=_CATEGORY,
+        category="interleaved",
         description="C4's documents with their pictures beside the sentences they match.",
         licence="ODC-BY, and Common Crawl's terms of use; pictures are their authors'",
-        splits=("train",),
-        parts=_mmc4_parts,
-        convert=_mmc4,
         format="mmc4",
-        layout=_MMC4_LAYOUT,
+        layout="docs_no_face_shard_*_v*.jsonl or .jsonl.zip, and pictures by image_name in images/,"
+        " mmc4_images/ or SHARD_images/",
+        files={"train": ("**/docs_*shard_*.jsonl.zip", "**/docs_*shard_*.jsonl")},
+        reading=placed(_MMC4_LINES),
+        example=_mmc4,
     ),
 )

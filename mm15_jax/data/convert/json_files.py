@@ -81,9 +81,21 @@ def lines_parts(source: Source, files: Sequence[str], per_part: int = _LINES_BYT
     return parts
 
 
-def line_records(source: Source, part: Part) -> Iterator[tuple[str, str]]:
+def line_records(source: Source, part: Part) -> Iterator[tuple[str, str | DataError]]:
     """(place, text) for each line of a part of `lines_parts` that is not empty."""
-    return ((place, line.decode("utf-8")) for place, line in line_bytes(source, part))
+    for place, line in line_bytes(source, part):
+        try:
+            yield place, line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            yield place, DataError(f"a line that is not UTF-8: {error}")
+
+
+def parsed_line(line: bytes) -> Any:
+    """The JSON of a line; a DataError in its place if it is damaged."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:  # of JSON or of UTF-8
+        return DataError(f"a line that is not JSON: {error}")
 
 
 def line_bytes(source: Source, part: Part) -> Iterator[tuple[str, bytes]]:

@@ -15,7 +15,12 @@ from typing import Any
 from mm15_jax.data.convert import prompts
 from mm15_jax.data.convert.hub import Row, or_hub, picture_of, shards
 from mm15_jax.data.convert.questions import Maker
-from mm15_jax.data.convert.reading import file_preparation, grouped, json_object, uncounted
+from mm15_jax.data.convert.reading import (
+    file_preparation,
+    grouped_in_training,
+    json_object,
+    uncounted,
+)
 from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.inputs.example import Example, Image
 
@@ -139,8 +144,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
             split: (f"{name}_balanced_questions.json|questions/{name}_balanced_questions.json",)
             for split, name in (("train", "train"), ("validation", "val"), ("testdev", "testdev"))
         },
-        reading=json_object(),
-        train_reading=grouped(json_object(), _gqa_pair),
+        reading=grouped_in_training(json_object(), _gqa_pair),
         example=_gqa,
     ),
     file_preparation(

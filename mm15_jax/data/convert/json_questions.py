@@ -18,7 +18,7 @@ from mm15_jax.data.convert.questions import Maker, texts_of
 from mm15_jax.data.convert.reading import (
     JSON_LINES,
     file_preparation,
-    grouped,
+    grouped_in_training,
     json_array,
     placed,
 )
@@ -216,8 +216,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
             "validation_easy": ("val_easy_qa.json|qa/val_easy_qa.json",),
             "validation_hard": ("val_hard_qa.json|qa/val_hard_qa.json",),
         },
-        reading=json_array(),
-        train_reading=grouped(json_array(), _dvqa_pair),
+        reading=grouped_in_training(json_array(), _dvqa_pair),
         example=_dvqa,
     ),
     file_preparation(
@@ -232,8 +231,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
             "train": ("questions/CLEVR_train_questions.json",),
             "validation": ("questions/CLEVR_val_questions.json",),
         },
-        reading=json_array("questions"),
-        train_reading=grouped(json_array("questions"), _clevr_pair),
+        reading=grouped_in_training(json_array("questions"), _clevr_pair),
         example=_clevr,
     ),
     file_preparation(

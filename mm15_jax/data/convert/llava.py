@@ -8,16 +8,19 @@ annotation is an array, lines or parquet; where its pictures are is a row of `SE
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mm15_jax.data.convert import record_files
 from mm15_jax.data.convert.dialogue import picture_segments, turns_of
 from mm15_jax.data.convert.ferret_boxes import with_places
 from mm15_jax.data.convert.picture_files import read_picture
+from mm15_jax.data.convert.published import Patterns
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import file_preparation, placed
+from mm15_jax.data.convert.record_files import RECORD_FILES
 from mm15_jax.data.convert.segments import image_of
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation
+from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image, Segment, Text
 
@@ -31,7 +34,7 @@ class LlavaSet:
     description: str
     licence: str  # as the publisher states it
     layout: str
-    files: record_files.Patterns  # globs of annotation files
+    files: Patterns  # of annotation files
     # Where a picture may be: {image} is its name in the annotation, {folder} the annotation's.
     pictures: Sequence[str] = ("{image}",)
     captions: bool = False  # the answers are captions of the only picture, not a dialogue
@@ -41,41 +44,29 @@ class LlavaSet:
 def preparation(row: LlavaSet) -> Preparation:
     """The preparation of a row."""
 
-    def parts(split: str, source: Source | None) -> list[Part]:
-        files = record_files.published_files(source, row.files, split, row.layout)
-        assert source is not None
-        return record_files.record_parts(source, files)
+    def example(maker: Maker, record: tuple[str, Mapping[str, Any]]) -> Example:
+        return example_of(row, maker.source, *record)
 
-    def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-        assert source is not None
-        folder = posixpath.dirname(part.files[0])
-        return record_files.converted(
-            source, part, lambda place, record: example_of(row, source, folder, place, record)
-        )
-
-    return Preparation(
+    return file_preparation(
         name=row.name,
         category=row.category,
         description=row.description,
         licence=row.licence,
-        splits=tuple(row.files) if isinstance(row.files, Mapping) else record_files.SPLITS,
-        parts=parts,
-        convert=convert,
         format="llava",
         layout=row.layout,
+        files=row.files,
+        reading=placed(RECORD_FILES),
+        example=example,
     )
 
 
-def example_of(
-    row: LlavaSet, source: Source, folder: str, place: str, record: Mapping[str, Any]
-) -> Example:
+def example_of(row: LlavaSet, source: Source, place: str, record: Mapping[str, Any]) -> Example:
     """The example of a record.
 
     Args:
       row: whose record it is.
       source: where the pictures are.
-      folder: the annotation file's.
-      place: of the record in its file.
+      place: of the record; it begins with the name of its file.
       record: the record.
 
     Raises:
@@ -86,7 +77,7 @@ def example_of(
     identity = record.get("id", record.get("sample_id"))
     key = place if identity is None else f"{identity}:{place}"  # ids alone repeat in a file
     turns = with_places(turns_of(record), record, key)
-    images = [_image(row, source, folder, value) for value in _listed(record)]
+    images = [_image(row, source, posixpath.dirname(place), value) for value in _listed(record)]
     segments: tuple[Segment, ...]
     if row.captions:
         segments = _caption(images, [text for role, text in turns if role == "assistant"])

@@ -25,7 +25,7 @@ from mm15_jax.data.convert.docowl import or_docowl
 from mm15_jax.data.convert.json_files import table_parts
 from mm15_jax.data.convert.page_pictures import pdf_page, require_pdfium
 from mm15_jax.data.convert.questions import Maker
-from mm15_jax.data.convert.reading import Reading, file_preparation
+from mm15_jax.data.convert.reading import Reading, file_preparation, in_memory, requiring
 from mm15_jax.data.open_corpus import pdf
 from mm15_jax.data.preparation import Part, Preparation
 from mm15_jax.data.source import Source
@@ -123,9 +123,6 @@ def _lines(source: Source, file: str) -> tuple[str, ...]:
 
 
 def _kleister_parts(source: Source, files: Sequence[str]) -> list[Part]:
-    require_pdfium()
-    if len(files) != 2:
-        raise ValueError(f"{source.url} has {files[0]}; expected in.tsv.xz and expected.tsv")
     return table_parts(files[0], len(_lines(source, files[1])), files, _PER_PART)
 
 
@@ -148,25 +145,14 @@ _FACTS = ("advertiser", "contract_num", "flight_from", "flight_to", "gross_amoun
 
 
 @functools.lru_cache(maxsize=1)
-def _manifest(source: Source, file: str) -> tuple[Form, ...]:
-    rows = csv.DictReader(io.StringIO(source.read(file).decode("utf-8")))
-    return tuple(
-        Form(
-            f"pdfs/{row['file_id']}.pdf",
-            tuple((key, row[key].strip()) for key in _FACTS if (row.get(key) or "").strip()),
-        )
-        for row in rows
-    )
-
-
-def _deepform_parts(source: Source, files: Sequence[str]) -> list[Part]:
-    require_pdfium()
-    return table_parts(files[0], len(_manifest(source, files[0])), files, _PER_PART)
-
-
-def _deepform(source: Source, part: Part) -> Iterator[tuple[str, Form]]:
-    for form in _manifest(source, part.files[0])[part.start : part.stop]:
-        yield form.name, form
+def _deepform(source: Source, files: tuple[str, ...]) -> list[tuple[str, Form]]:
+    """(file name, form) of each row."""
+    forms = []
+    for row in csv.DictReader(io.StringIO(source.read(files[0]).decode("utf-8"))):
+        facts = tuple((key, row[key].strip()) for key in _FACTS if (row.get(key) or "").strip())
+        name = f"pdfs/{row['file_id']}.pdf"
+        forms.append((name, Form(name, facts)))
+    return forms
 
 
 PREPARATIONS: tuple[Preparation, ...] = (
@@ -187,7 +173,8 @@ PREPARATIONS: tuple[Preparation, ...] = (
                     ("test", "test-A"),
                 )
             },
-            reading=Reading(_kleister_parts, _kleister),
+            reading=requiring(require_pdfium, Reading(_kleister_parts, _kleister)),
+            together=True,
             example=_form,
         ),
         "KleisterCharity",
@@ -202,7 +189,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
             format="pdf_forms",
             layout=f"{_MANIFEST} or data/{_MANIFEST}, and pdfs/ of PDF files by file_id",
             files={"train": (f"{_MANIFEST}|data/{_MANIFEST}",)},
-            reading=Reading(_deepform_parts, _deepform),
+            reading=requiring(require_pdfium, in_memory(_deepform, _PER_PART)),
             example=_form,
         ),
         "DeepForm",

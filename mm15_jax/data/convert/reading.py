@@ -7,12 +7,12 @@ data set is then its files, a reading, and a function from a record to examples.
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mm15_jax.data.convert import json_files, json_stream, parquet_files
+from mm15_jax.data.convert.published import Patterns, published_files, splits_of
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
 from mm15_jax.data.source import Source
@@ -20,12 +20,14 @@ from mm15_jax.inputs.example import Example
 
 RECORDS = 2048  # of a part, each with a picture or more
 _BYTES = 2**21  # of a part of lines, for as many
-_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the files of a split become parts, and a part its (place, record) pairs."""
+    """How the files of a split become parts, and a part its (place, record) pairs.
+
+    A record that is damaged is a DataError in its place. A place begins with its file's name.
+    """
 
     parts: Callable[[Source, Sequence[str]], Sequence[Part]]
     records: Callable[[Source, Part], Iterator[tuple[str, Any]]]
@@ -54,9 +56,9 @@ def _stream(key: str, opening: str):
     return records
 
 
-def json_array(key: str = "") -> Reading:
+def json_array(key: str = "", per_part: int = RECORDS) -> Reading:
     """An array of records, the whole file or under `key`."""
-    parts = functools.partial(json_files.array_parts, key=key, per_part=RECORDS)
+    parts = functools.partial(json_files.array_parts, key=key, per_part=per_part)
     return Reading(_each(parts), json_files.array_records, _stream(key, "["))
 
 
@@ -66,28 +68,51 @@ def json_object(key: str = "") -> Reading:
     return Reading(_each(parts), json_files.object_records, _stream(key, "{"))
 
 
-def _line_parts(source: Source, files: Sequence[str]) -> list[Part]:
-    return json_files.lines_parts(source, files, _BYTES)
+def lines(part_bytes: int = _BYTES) -> Reading:
+    """Lines of text as they are; a part has so many bytes of them."""
+    return Reading(
+        lambda source, files: json_files.lines_parts(source, files, part_bytes),
+        json_files.line_records,
+    )
 
 
-def _json_lines(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
-    for place, line in json_files.line_records(source, part):
-        try:
-            yield place, json.loads(line)
-        except ValueError as error:
-            yield place, DataError(f"not a JSON record ({error})")
+def json_lines(part_bytes: int = _BYTES) -> Reading:
+    """Lines that are a JSON record each."""
+
+    def records(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
+        for place, line in json_files.line_bytes(source, part):
+            yield place, json_files.parsed_line(line)
+
+    return Reading(lines(part_bytes).parts, records)
 
 
-# Lines as they are, and lines that are a JSON record each.
-LINES = Reading(_line_parts, json_files.line_records)
-JSON_LINES = Reading(_line_parts, _json_lines)
+LINES = lines()
+JSON_LINES = json_lines()
 
 
 def parquet(*columns: str) -> Reading:
-    """Rows of parquet files."""
+    """Rows of parquet files; of all columns where none is named."""
     return Reading(
         parquet_files.parquet_parts,
-        functools.partial(parquet_files.parquet_rows, columns=columns),
+        functools.partial(parquet_files.parquet_rows, columns=columns or None),
+    )
+
+
+def whole_files(records: Callable[[Source, str], Iterator[tuple[str, Any]]]) -> Reading:
+    """Files that cannot be entered midway: one is one part."""
+    return Reading(
+        lambda source, files: [Part(file, None, (file,)) for file in files],
+        lambda source, part: records(source, part.files[0]),
+    )
+
+
+def by_file(reading_of: Callable[[Source, str], Reading]) -> Reading:
+    """Files of several kinds, each read as `reading_of` says."""
+    return Reading(
+        lambda source, files: [
+            part for file in files for part in reading_of(source, file).parts(source, [file])
+        ],
+        lambda source, part: reading_of(source, part.files[0]).records(source, part),
     )
 
 
@@ -100,24 +125,26 @@ def _file_parts(source: Source, files: Sequence[str]) -> list[Part]:
 FILE_NAMES = Reading(_file_parts, lambda source, part: ((name, name) for name in part.files))
 
 
-def uncounted(reading: Reading) -> Reading:
-    """The same where a part has records of several splits, so that their number is not known."""
-    return Reading(
-        lambda source, files: [
-            replace(part, records=None) for part in reading.parts(source, files)
-        ],
-        reading.records,
-    )
+def in_memory(
+    rows: Callable[[Source, tuple[str, ...]], Sequence[tuple[str, Any]]], per_part: int = RECORDS
+) -> Reading:
+    """Records of files that are read whole, and belong together.
 
+    Args:
+      rows: (place, record) of all records of the files; it should be kept for the next part, as
+        `functools.lru_cache` does.
+      per_part: records of a part.
+    """
 
-def placed(reading: Reading) -> Reading:
-    """The same, each record beside its place: of data sets that do not number their records."""
+    def parts(source: Source, files: Sequence[str]) -> list[Part]:
+        count = len(rows(source, tuple(files)))
+        return json_files.table_parts(files[0], count, files, per_part)
 
     def records(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
-        for place, record in reading.records(source, part):
-            yield place, record if isinstance(record, DataError) else (place, record)
+        found = rows(source, part.files)
+        return (found[number] for number in range(part.start, part.stop))
 
-    return Reading(reading.parts, records)
+    return Reading(parts, records)
 
 
 def grouped(reading: Reading, pair: Callable[[Any], tuple[str, Any]]) -> Reading:
@@ -133,9 +160,9 @@ def grouped(reading: Reading, pair: Callable[[Any], tuple[str, Any]]) -> Reading
     """
 
     @functools.lru_cache(maxsize=1)
-    def groups(source: Source, files: tuple[str, ...]) -> list[tuple[str, list | DataError]]:
+    def groups(source: Source, files: tuple[str, ...]) -> list[tuple[str, Any]]:
         found: dict[str, list] = {}
-        bad: list[tuple[str, list | DataError]] = []
+        bad: list[tuple[str, DataError]] = []
         for place, record in reading.all(source, files):
             if isinstance(record, DataError):
                 bad.append((place, record))
@@ -146,51 +173,47 @@ def grouped(reading: Reading, pair: Callable[[Any], tuple[str, Any]]) -> Reading
                 bad.append((place, DataError(f"{type(error).__name__}: {error}")))
             else:
                 found.setdefault(name, []).append(kept)
-        return [*found.items(), *bad]
+        return [*((name, (name, kept)) for name, kept in found.items()), *bad]
 
-    def parts(source: Source, files: Sequence[str]) -> list[Part]:
-        count = len(groups(source, tuple(files)))
-        return json_files.table_parts(files[0], count, files, RECORDS)
+    return in_memory(groups)
+
+
+def grouped_in_training(
+    reading: Reading, pair: Callable[[Any], tuple[str, Any]]
+) -> Callable[[str], Reading]:
+    """By split: for training the questions on a picture are one record, else each is one."""
+    together = grouped(reading, pair)
+    return lambda split: together if split == "train" else reading
+
+
+def uncounted(reading: Reading) -> Reading:
+    """The same where a part has records of several splits, so that their number is not known."""
+    return replace(
+        reading,
+        parts=lambda source, files: [
+            replace(part, records=None) for part in reading.parts(source, files)
+        ],
+    )
+
+
+def placed(reading: Reading) -> Reading:
+    """The same, each record beside its place: of data sets that do not number their records."""
 
     def records(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
-        for name, kept in groups(source, part.files)[part.start : part.stop]:
-            yield name, kept if isinstance(kept, DataError) else (name, kept)
+        for place, record in reading.records(source, part):
+            yield place, record if isinstance(record, DataError) else (place, record)
 
-    return Reading(parts, records)
-
-
-def files_of(source: Source, patterns: Sequence[str]) -> list[str]:
-    """Names of the files that are there, in the order of the patterns.
-
-    "*" and "**" match as in `Source.glob`; of alternatives, "a|b", the first that is there counts.
-    """
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        for alternative in pattern.split("|"):
-            if "*" in alternative:
-                names = source.glob(alternative)
-            else:
-                names = [alternative] if source.exists(alternative) else []
-            if names:
-                found.update(dict.fromkeys(names))
-                break
-    return list(found)
+    return Reading(reading.parts, records)
 
 
-def present(
-    source: Source, split: str, files: Mapping[str, Sequence[str]], expected: str
-) -> list[str]:
-    """The files of a split that are there; none if only other splits are.
+def requiring(check: Callable[[], None], reading: Reading) -> Reading:
+    """The same where `check` does not raise, which says what must be installed."""
 
-    Raises:
-      ValueError: if no split has any.
-    """
-    found = files_of(source, files[split])
-    if found or any(files_of(source, patterns) for patterns in files.values()):
-        return found
-    names = source.glob("*") or source.glob("*/*")
-    there = ", ".join(names[:_NAMES_SHOWN]) + (" ..." if len(names) > _NAMES_SHOWN else "")
-    raise ValueError(f"{source.url} has {there or 'no files'}; expected {expected}")
+    def parts(source: Source, files: Sequence[str]) -> Sequence[Part]:
+        check()
+        return reading.parts(source, files)
+
+    return replace(reading, parts=parts)
 
 
 def file_preparation(
@@ -201,10 +224,10 @@ def file_preparation(
     licence: str,
     format: str,
     layout: str,
-    files: Mapping[str, Sequence[str]],
-    reading: Reading,
+    files: Patterns,
+    reading: Reading | Callable[[str], Reading],
     example: Callable[[Maker, Any], Example | Iterable[Example | BadRecord]],
-    train_reading: Reading | None = None,
+    together: bool = False,
     version: int = 1,
 ) -> Preparation:
     """A data set of files that a reading divides.
@@ -217,18 +240,19 @@ def file_preparation(
       format: a word.
       layout: what --source must hold.
       files: names or patterns, by split; a split without any has no parts.
-      reading: of every split.
+      reading: of every split, or of the split that it is given.
       example: makes the examples of a record; BadRecords for what is bad within it.
-      train_reading: of split "train" instead, where questions on a picture are one example.
+      together: whether the files of a split are of use together only.
       version: as in `Preparation`.
     """
 
     def reading_of(split: str) -> Reading:
-        return train_reading if train_reading is not None and split == "train" else reading
+        return reading if isinstance(reading, Reading) else reading(split)
 
     def parts(split: str, source: Source | None) -> Sequence[Part]:
         assert source is not None
-        found = present(source, split, files, f"{name}: {layout}")
+        expected = f"{name}: {layout}"
+        found = published_files(source, files, split, expected, together=together)
         return reading_of(split).parts(source, found) if found else []
 
     def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
@@ -247,10 +271,38 @@ def file_preparation(
         category=category,
         description=description,
         licence=licence,
-        splits=tuple(files),
+        splits=splits_of(files),
         parts=parts,
         convert=convert,
         format=format,
         layout=layout,
         version=version,
+    )
+
+
+def either(
+    first: Preparation, second: Preparation, has_second: Callable[[Source], bool]
+) -> Preparation:
+    """A data set that is published in two layouts.
+
+    Args:
+      first: what it is, and how it is converted.
+      second: how it is converted where the source `has_second`.
+      has_second: of a source.
+    """
+
+    def chosen(source: Source | None) -> Preparation:
+        assert source is not None
+        return second if has_second(source) else first
+
+    def parts(split: str, source: Source | None) -> Sequence[Part]:
+        preparation = chosen(source)
+        return preparation.parts(split, source) if split in preparation.splits else []
+
+    return replace(
+        first,
+        parts=parts,
+        convert=lambda split, part, source: chosen(source).convert(split, part, source),
+        splits=tuple(dict.fromkeys((*first.splits, *second.splits))),
+        layout=f"{first.layout}; or {second.layout}",
     )

@@ -20,13 +20,11 @@ from typing import Any
 from mm15_jax.data.convert import boxes
 from mm15_jax.data.convert.coco_tables import coco_table, picture_names
 from mm15_jax.data.convert.hub import Row, or_hub, picture_of, shards
-from mm15_jax.data.convert.json_files import table_parts
 from mm15_jax.data.convert.pickles import restricted_unpickle
-from mm15_jax.data.convert.picture_files import read_picture
 from mm15_jax.data.convert.prompts import pick
 from mm15_jax.data.convert.questions import Maker, texts_of
-from mm15_jax.data.convert.record_files import published_files
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.convert.reading import file_preparation, in_memory
+from mm15_jax.data.preparation import BadRecord, DataError, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image
 
@@ -39,7 +37,6 @@ _SPLITS = {
     "test": "test",
 }
 _PICTURES = ("train2014", "images/train2014", "coco/train2014", "images/mscoco/images/train2014")
-_PICTURES_PER_PART = 2048
 
 
 @dataclass(frozen=True)
@@ -61,18 +58,17 @@ class _Variant:
             " pictures in train2014/"
         )
 
-    def files(self, split: str, source: Source | None) -> tuple[str, str]:
-        """(pickle, instances.json) of the source."""
+    def files(self) -> tuple[str, str]:
+        """Patterns of the pickle and of instances.json beside it."""
         folders = (f"{self.folder}/", "")
-        names = [f"{at}refs({splitter}).p" for splitter in self.splitters for at in folders]
-        found = published_files(source, {split: names}, split, self.layout())
-        first = min(found, key=names.index)
-        return first, first.rpartition("refs(")[0] + "instances.json"
+        pickles = [f"{at}refs({splitter}).p" for splitter in self.splitters for at in folders]
+        return "|".join(pickles), "|".join(f"{at}instances.json" for at in folders)
 
 
 @functools.lru_cache(maxsize=2)
-def _refs(source: Source, file: str, split: str) -> list[tuple[int, list[dict[str, Any]]]]:
-    """(image_id, its refs) of a split, by image_id."""
+def _refs(split: str, source: Source, files: tuple[str, ...]) -> list[tuple[str, Any]]:
+    """(place, (instances.json, image_id, its refs)) of a split, by image_id."""
+    file, instances = files
     refs = restricted_unpickle(source, file)
     if not isinstance(refs, list) or not all(isinstance(ref, dict) for ref in refs):
         raise ValueError(f"{file} in {source.url} is no list of refs")
@@ -80,50 +76,40 @@ def _refs(source: Source, file: str, split: str) -> list[tuple[int, list[dict[st
     for ref in refs:
         if ref.get("split") == _SPLITS[split]:
             by_image.setdefault(ref.get("image_id", -1), []).append(ref)
-    return sorted(by_image.items())
+    return [(f"image {i}", (instances, i, refs)) for i, refs in sorted(by_image.items())]
 
 
-def _parts(variant: _Variant, split: str, source: Source | None) -> list[Part]:
-    files = variant.files(split, source)
-    assert source is not None, "published_files() refuses to go without"
-    return table_parts(split, len(_refs(source, files[0], split)), files, _PICTURES_PER_PART)
+@functools.lru_cache(maxsize=2)
+def _rows(source: Source, instances: str) -> dict[int, int]:
+    """Which row of instances.json a picture is."""
+    return {int(number): row for row, number in enumerate(coco_table(source, instances).image_ids)}
 
 
-def _convert(
-    variant: _Variant, split: str, part: Part, source: Source | None
+def _examples(
+    maker: Maker, record: tuple[str, int, list[dict[str, Any]]]
 ) -> Iterator[Example | BadRecord]:
-    assert source is not None, "parts are of a source"
-    pickle, instances = part.files
-    table = coco_table(source, instances)
-    rows = {int(number): row for row, number in enumerate(table.image_ids)}
-
-    def examples(item: tuple[int, list[dict[str, Any]]]) -> Iterator[Example | BadRecord]:
-        number, refs = item
-        if number not in rows:
-            raise DataError(f"no image {number} in {instances}")
-        picture = table.picture(rows[number])
-        image = read_picture(source, picture_names(picture.name, _PICTURES))
-        boxes.check_size(image, picture.width, picture.height)
-        known = {annotation.id: annotation.box for annotation in table.annotations(number)}
-        name = picture.name.rpartition("/")[2]
-        good: list[tuple[str, str, boxes.Box]] = []
-        for ref in refs:
-            key = f"{name}:{ref.get('ref_id')}"
-            try:
-                good += _sentences(ref, known, image, key)
-            except DataError as error:
-                yield BadRecord(key, str(error))
-        if split == "train":
-            turns = [_turn(phrase, box, image, key) for key, phrase, box in good]
-            yield from boxes.dialogues(image, turns, variant.name, name)
-            return
-        for key, phrase, box in good:
-            yield boxes.grounding_question(image, phrase, box, variant.name, key)
-
-    chosen = _refs(source, pickle, split)[part.start : part.stop]
-    yield from examples_of(
-        ((f"image {number}", (number, refs)) for number, refs in chosen), examples
-    )
+    instances, number, refs = record
+    table, rows = coco_table(maker.source, instances), _rows(maker.source, instances)
+    if number not in rows:
+        raise DataError(f"no image {number} in {instances}")
+    picture = table.picture(rows[number])
+    image = maker.picture(*picture_names(picture.name, _PICTURES))
+    boxes.check_size(image, picture.width, picture.height)
+    known = {annotation.id: annotation.box for annotation in table.annotations(number)}
+    name = picture.name.rpartition("/")[2]
+    good: list[tuple[str, str, boxes.Box]] = []
+    for ref in refs:
+        key = f"{name}:{ref.get('ref_id')}"
+        try:
+            good += _sentences(ref, known, image, key)
+        except DataError as error:
+            yield BadRecord(key, str(error))
+    if maker.trains:
+        turns = [_turn(phrase, box, image, key) for key, phrase, box in good]
+        yield from boxes.dialogues(image, turns, maker.name, name)
+        return
+    for key, phrase, box in good:
+        yield boxes.grounding_question(image, phrase, box, maker.name, key)
 
 
 def _sentences(
@@ -161,16 +147,17 @@ def _hub_ref(maker: Maker, place: str, row: Row) -> Iterator[Example]:
 
 
 def _preparation(variant: _Variant) -> Preparation:
-    published = Preparation(
+    published = file_preparation(
         name=variant.name,
         category="refer_ground",
         description=f"{variant.title}: boxes of phrases in COCO's pictures{variant.words}.",
         licence="see the publisher; COCO's pictures are under Flickr's terms of use",
-        splits=variant.splits,
-        parts=functools.partial(_parts, variant),
-        convert=functools.partial(_convert, variant),
         format="refcoco",
         layout=variant.layout(),
+        files=dict.fromkeys(variant.splits, variant.files()),
+        reading=lambda split: in_memory(functools.partial(_refs, split)),
+        example=_examples,
+        together=True,
     )
     return or_hub(
         published,

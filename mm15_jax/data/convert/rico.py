@@ -15,12 +15,12 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mm15_jax.data.convert import boxes, prompts
-from mm15_jax.data.convert.json_files import table_parts
-from mm15_jax.data.convert.record_files import published_files
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import file_preparation, in_memory
 from mm15_jax.data.convert.rico_views import (
     node_at,
     node_with_pointer,
@@ -28,8 +28,7 @@ from mm15_jax.data.convert.rico_views import (
     screen_picture,
     visible_box,
 )
-from mm15_jax.data.convert.segments import conversation
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.preparation import BadRecord, DataError, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image
 
@@ -44,12 +43,11 @@ WIDGET = (
     "Describe the element in {} with a few words.",
 )
 TAPPABLE = ("Can the element in {} be tapped?", "Is the element in {} tappable?")
-_CATEGORY = "ui"
 _SCREENS_PER_PART = 1024
 _SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 
 Row = Mapping[str, str]
-Screens = list[tuple[str, list[Row]]]  # (screen, its rows)
+Screen = tuple[str, list[Row]]  # and its rows
 
 
 def _rows(source: Source, file: str, columns: Sequence[str]) -> list[Row]:
@@ -61,11 +59,11 @@ def _rows(source: Source, file: str, columns: Sequence[str]) -> list[Row]:
         return list(reader)
 
 
-def _by_screen(rows: Sequence[Row], column: str) -> Screens:
+def _by_screen(rows: Iterable[Row], column: str) -> list[tuple[str, Screen]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row[column], []).append(row)
-    return list(found.items())
+    return [(name, (name, rows)) for name, rows in found.items()]
 
 
 def _listed(source: Source, file: str, split: str, suffix: str) -> frozenset[str]:
@@ -79,48 +77,46 @@ def _listed(source: Source, file: str, split: str, suffix: str) -> frozenset[str
 
 
 @functools.lru_cache(maxsize=4)
-def _summaries(source: Source, file: str, split: str) -> Screens:
-    listed = _listed(source, file, split, "_screens")
-    rows = _rows(source, file, ("screenId", "summary"))
-    return _by_screen([row for row in rows if row["screenId"] in listed], "screenId")
+def _summaries(split: str, source: Source, files: tuple[str, ...]) -> list[tuple[str, Screen]]:
+    listed = _listed(source, files[0], split, "_screens")
+    rows = _rows(source, files[0], ("screenId", "summary"))
+    return _by_screen((row for row in rows if row["screenId"] in listed), "screenId")
 
 
 @functools.lru_cache(maxsize=4)
-def _widgets(source: Source, file: str, split: str) -> Screens:
-    listed = _listed(source, file, split, "")
-    rows = _rows(source, file, ("datasetId", "screenId", "nodeId", "captions"))
+def _widgets(split: str, source: Source, files: tuple[str, ...]) -> list[tuple[str, Screen]]:
+    listed = _listed(source, files[0], split, "")
+    rows = _rows(source, files[0], ("datasetId", "screenId", "nodeId", "captions"))
     public = (row for row in rows if row["datasetId"] != "nr" and row["screenId"] in listed)
-    return _by_screen(list(public), "screenId")
+    return _by_screen(public, "screenId")
 
 
 @functools.lru_cache(maxsize=4)
-def _taps(source: Source, file: str, split: str) -> Screens:
+def _taps(split: str, source: Source, files: tuple[str, ...]) -> list[tuple[str, Screen]]:
     named = {"train": "train", "validation": "eval", "test": "test"}[split]
-    rows = _rows(source, file, ("img_id", "object_id", "label", "raters_marked_tappable", "split"))
-    return _by_screen([row for row in rows if row["split"] == named], "img_id")
+    columns = ("img_id", "object_id", "label", "raters_marked_tappable", "split")
+    rows = _rows(source, files[0], columns)
+    return _by_screen((row for row in rows if row["split"] == named), "img_id")
 
 
-def _summary_examples(
-    source: Source, split: str, screen: str, rows: list[Row]
-) -> Iterator[Example | BadRecord]:
-    image = screen_picture(source, screen)
+def _summary_examples(maker: Maker, record: Screen) -> Iterator[Example | BadRecord]:
+    screen, rows = record
+    image = screen_picture(maker.source, screen)
     texts = [" ".join(row["summary"].split()) for row in rows]
     texts = [text for text in texts if text]
     if not texts:
         raise DataError("a screen without a summary")
-    if split != "train":
-        yield _question("screen2words", screen, image, SUMMARY[0], texts, "cider")
+    if not maker.trains:
+        yield _question(maker, screen, image, SUMMARY[0], texts, "cider")
         return
     for number, text in enumerate(texts):
         key = f"{screen}:{number}"
-        turns = [(boxes.template(SUMMARY, key), text)]
-        yield Example(conversation([image], turns), "screen2words", key, _CATEGORY, {})
+        yield maker.example(key, image, [(boxes.template(SUMMARY, key), text)])
 
 
-def _widget_examples(
-    source: Source, split: str, screen: str, rows: list[Row]
-) -> Iterator[Example | BadRecord]:
-    image, root = screen_picture(source, screen), root_node(source, screen)
+def _widget_examples(maker: Maker, record: Screen) -> Iterator[Example | BadRecord]:
+    screen, rows = record
+    image, root = _screen(maker, screen)
     found: list[tuple[str, str, list[str]]] = []
     for row in rows:
         key = f"{screen}:{row['nodeId']}"
@@ -132,10 +128,10 @@ def _widget_examples(
             found.append((key, place, captions))
         except DataError as error:
             yield BadRecord(key, str(error))
-    if split != "train":
+    if not maker.trains:
         for key, place, captions in found:
             question = WIDGET[0].format(place)
-            yield _question("widget_captioning", key, image, question, captions, "cider")
+            yield _question(maker, key, image, question, captions, "cider")
         return
     # The first caption of every widget in one dialogue, the second ones in another ...
     for number in range(max((len(captions) for *_, captions in found), default=0)):
@@ -145,14 +141,13 @@ def _widget_examples(
             if number < len(captions)
         ]
         yield from boxes.dialogues(
-            image, turns, "widget_captioning", f"{screen}:caption{number}", _CATEGORY
+            image, turns, maker.name, f"{screen}:caption{number}", maker.category
         )
 
 
-def _tap_examples(
-    source: Source, split: str, screen: str, rows: list[Row]
-) -> Iterator[Example | BadRecord]:
-    image, root = screen_picture(source, screen), root_node(source, screen)
+def _tap_examples(maker: Maker, record: Screen) -> Iterator[Example | BadRecord]:
+    screen, rows = record
+    image, root = _screen(maker, screen)
     turns: list[boxes.Turn] = []
     for row in rows:
         key = f"{screen}:{row['object_id']}"
@@ -165,18 +160,23 @@ def _tap_examples(
             yield BadRecord(key, str(error))
             continue
         answer = "yes" if row["label"] == "0" else "no"  # 0 is tappable
-        if split == "train":
+        if maker.trains:
             question = boxes.template(TAPPABLE, key).format(place)
             turns.append((question + prompts.YES_OR_NO, answer))
         else:
             question = TAPPABLE[0].format(place) + prompts.YES_OR_NO
             raters = {"raters_marked_tappable": row["raters_marked_tappable"]}
-            yield _question("taperception", key, image, question, answer, "f1_yes_no", **raters)
-    yield from boxes.dialogues(image, turns, "taperception", screen, _CATEGORY)
+            yield _question(maker, key, image, question, answer, "f1_yes_no", **raters)
+    yield from boxes.dialogues(image, turns, maker.name, screen, maker.category)
+
+
+def _screen(maker: Maker, screen: str) -> tuple[Image, Any]:
+    """A screen's picture, and the root of its elements."""
+    return screen_picture(maker.source, screen), root_node(maker.source, screen)
 
 
 def _question(
-    name: str,
+    maker: Maker,
     key: str,
     image: Image,
     question: str,
@@ -185,8 +185,7 @@ def _question(
     **facts: Any,
 ) -> Example:
     target = answer if isinstance(answer, str) else answer[0]
-    metadata = {"answer": answer, "metric": metric, **facts}
-    return Example(conversation([image], [(question, target)]), name, key, _CATEGORY, metadata)
+    return maker.example(key, image, [(question, target)], answer=answer, metric=metric, **facts)
 
 
 def _preparation(
@@ -196,34 +195,20 @@ def _preparation(
     file: str,
     folder: str,
     beside: str,
-    screens: Callable[[Source, str, str], Screens],
-    examples: Callable[[Source, str, str, list[Row]], Iterator[Example | BadRecord]],
+    screens: Callable[[str, Source, tuple[str, ...]], list[tuple[str, Screen]]],
+    examples: Callable[[Maker, Screen], Iterator[Example | BadRecord]],
     version: int = 1,
 ) -> Preparation:
-    layout = f"{file}{beside} (also in {folder}/), and RICO's combined/ID.jpg and ID.json"
-
-    def parts(split: str, source: Source | None) -> list[Part]:
-        found = published_files(source, {split: [file, f"{folder}/{file}"]}, split, layout)
-        assert source is not None, "published_files() refuses to go without"
-        count = len(screens(source, found[0], split))
-        return table_parts(split, count, found[:1], _SCREENS_PER_PART)
-
-    def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-        assert source is not None, "parts are of a source"
-        chosen = screens(source, part.files[0], split)[part.start : part.stop]
-        records = ((screen, (screen, rows)) for screen, rows in chosen)
-        yield from examples_of(records, lambda item: examples(source, split, *item))
-
-    return Preparation(
+    return file_preparation(
         name=name,
-        category=_CATEGORY,
+        category="ui",
         description=description,
         licence=licence,
-        splits=tuple(_SPLITS),
-        parts=parts,
-        convert=convert,
         format="rico",
-        layout=layout,
+        layout=f"{file}{beside} (also in {folder}/), and RICO's combined/ID.jpg and ID.json",
+        files=dict.fromkeys(_SPLITS, (f"{file}|{folder}/{file}",)),
+        reading=lambda split: in_memory(functools.partial(screens, split), _SCREENS_PER_PART),
+        example=examples,
         version=version,
     )
 

@@ -22,7 +22,7 @@ from mm15_jax.data.convert.reading import (
     LINES,
     Reading,
     file_preparation,
-    grouped,
+    grouped_in_training,
     json_array,
     json_object,
     uncounted,
@@ -44,6 +44,9 @@ _WTQ_COLUMNS = {4: None, 11: 9}  # number of columns: the place of targetCanon
 
 def _wtq_lines(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
     for place, line in LINES.records(source, part):
+        if isinstance(line, DataError):
+            yield place, line
+            continue
         cells = line.rstrip("\r\n").split("\t")
         if cells[:2] == ["id", "utterance"]:
             continue
@@ -174,8 +177,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
                     "tagged/data/pristine-unseen-tables.tagged|data/pristine-unseen-tables.tsv",
                 ),
             },
-            reading=_WTQ_LINES,
-            train_reading=grouped(_WTQ_LINES, _wtq_pair),
+            reading=grouped_in_training(_WTQ_LINES, _wtq_pair),
             example=_wtq,
             version=2,
         ),

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mm15_jax.data.convert.record_files import Convert
-from mm15_jax.data.preparation import BadRecord, DataError, Part, examples_of
+from mm15_jax.data.preparation import DataError
 from mm15_jax.data.source import Source
-from mm15_jax.inputs.example import Example
 
 FILES = ".array_record-?????-of-?????"
+BESIDE = ("dataset_info.json", "features.json")  # what stands beside them, and is no data
 _ONE = re.compile(r"\.array_record-\d{5}-of-\d{5}$")
 _AT_ONCE = 64  # records in memory
 
@@ -26,29 +25,27 @@ def is_one(file: str) -> bool:
     return _ONE.search(file) is not None
 
 
-def converted(source: Source, part: Part, convert: Convert) -> Iterator[Example | BadRecord]:
-    """Examples of a file by `convert(place, {feature: value})`; see `record_files.converted`."""
-
-    def example(item: tuple[str, bytes]) -> Example | Iterable[Example]:
-        place, record = item
-        return convert(place, parse_example(record))
-
-    return examples_of(((place, (place, data)) for place, data in _records(source, part)), example)
-
-
-def _records(source: Source, part: Part) -> Iterator[tuple[str, bytes]]:
+def records(source: Source, file: str) -> Iterator[tuple[str, Any]]:
+    """(place, {feature: value}) of each record of a file."""
     from array_record.python import array_record_module
 
-    with source.local(part.files[0]) as path:
+    with source.local(file) as path:
         reader = array_record_module.ArrayRecordReader(str(path))
         try:
             total = reader.num_records()
             for start in range(0, total, _AT_ONCE):
                 stop = min(start + _AT_ONCE, total)
                 for number, record in enumerate(reader.read(start, stop), start):
-                    yield f"{part.files[0]}#{number}", record
+                    yield f"{file}#{number}", _example_or_error(record)
         finally:
             reader.close()
+
+
+def _example_or_error(record: bytes) -> dict[str, Any] | DataError:
+    try:
+        return parse_example(record)
+    except DataError as error:
+        return error
 
 
 def parse_example(record: bytes) -> dict[str, Any]:

@@ -8,24 +8,25 @@ README says (`*_q.json` and `*_a.json`). Prompts of ActivityNet-QA: lmms-eval's 
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mm15_jax.data.convert import prompts
 from mm15_jax.data.convert.dialogue import Turn, text_segments, turns_of
-from mm15_jax.data.convert.json_files import (
-    array_parts,
-    array_records,
-    lines_parts,
-    load_json,
-    table_parts,
-)
+from mm15_jax.data.convert.json_files import load_json
 from mm15_jax.data.convert.questions import Maker
-from mm15_jax.data.convert.reading import JSON_LINES, Reading, file_preparation
+from mm15_jax.data.convert.reading import (
+    file_preparation,
+    in_memory,
+    json_array,
+    json_lines,
+    placed,
+)
 from mm15_jax.data.convert.video_files import read_video
-from mm15_jax.data.preparation import DataError, Part, Preparation
+from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Segment, Video
 
@@ -58,10 +59,7 @@ _FOLDERS = {
 }
 
 
-# Lines of JSON about a clip each.
-CLIP_LINES = Reading(
-    lambda source, files: lines_parts(source, files, _LINE_BYTES), JSON_LINES.records
-)
+CLIP_LINES = json_lines(_LINE_BYTES)  # about a clip each
 
 
 def _clip_first(clip: Video, turns: Sequence[Turn]) -> tuple[Segment, ...]:
@@ -93,18 +91,9 @@ def _sharegptvideo(maker: Maker, record: dict[str, Any]) -> Example:
     return Example(_clip_first(clip, turns), maker.name, key, maker.category, {"kind": kind})
 
 
-def _videochat2_records(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
-    folder = posixpath.dirname(part.files[0])
-    for place, record in array_records(source, part):
-        yield place, (folder, place, record)
-
-
-def _videochat2_parts(source: Source, files: Sequence[str]) -> list[Part]:
-    return [part for file in files for part in array_parts(source, file, per_part=_RECORDS)]
-
-
-def _videochat2(maker: Maker, item: tuple[str, str, dict[str, Any]]) -> Example:
-    folder, place, record = item
+def _videochat2(maker: Maker, item: tuple[str, dict[str, Any]]) -> Example:
+    place, record = item
+    folder = posixpath.dirname(place)
     name, named = record["video"], "/".join(folder.split("/")[-2:])
     if named not in _FOLDERS:
         raise DataError(f"the folder {folder!r} is none of VideoChat2's: {', '.join(_FOLDERS)}")
@@ -136,24 +125,19 @@ def asked(question: str) -> str:
     return f"{question.strip().capitalize().rstrip('?')}?"
 
 
-def _activitynet_parts(source: Source, files: Sequence[str]) -> list[Part]:
-    answers = [file.replace("_q.json", "_a.json") for file in files]
-    return [
-        part
-        for file, other in zip(files, answers, strict=True)
-        for part in table_parts(file, len(load_json(source, file)), (file, other), _RECORDS)
-    ]
-
-
-def _activitynet_records(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
-    questions, answers = part.files
+@functools.lru_cache(maxsize=2)
+def _activitynet_rows(source: Source, files: tuple[str, ...]) -> list[tuple[str, Any]]:
+    """(question_id, question and answer) of a file of either."""
+    questions, answers = files
     found = {record["question_id"]: record for record in load_json(source, answers)}
-    for record in load_json(source, questions)[part.start : part.stop]:
+    rows: list[tuple[str, Any]] = []
+    for record in load_json(source, questions):
         identity = record["question_id"]
         if identity in found:
-            yield identity, {**record, **found[identity]}
+            rows.append((identity, {**record, **found[identity]}))
         else:
-            yield identity, DataError(f"{answers} has no answer to {identity!r}")
+            rows.append((identity, DataError(f"{answers} has no answer to {identity!r}")))
+    return rows
 
 
 def _activitynet_qa(maker: Maker, record: dict[str, Any]) -> Example:
@@ -203,7 +187,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         "WebVid2M/, WebVid10M/, youcook2/split_videos/, k710/, ssv2_video/, internvid/, "
         "ANet/ANet_320p_fps30/, nextqa/, clevrer/video_train/, EgoQA/split_videos/, tgif/",
         files={"train": ("video/*/*/train*.json",)},
-        reading=Reading(_videochat2_parts, _videochat2_records),
+        reading=placed(json_array(per_part=_RECORDS)),
         example=_videochat2,
     ),
     file_preparation(
@@ -215,10 +199,11 @@ PREPARATIONS: tuple[Preparation, ...] = (
         layout="dataset/{train,val,test}_q.json and _a.json (or without dataset/), and videos/ "
         "(or all_test/) with v_VIDEO.mp4, .webm or .mkv",
         files={
-            split: (f"dataset/{name}_q.json|{name}_q.json",)
+            split: tuple(f"dataset/{name}_{what}.json|{name}_{what}.json" for what in "qa")
             for split, name in (("train", "train"), ("validation", "val"), ("test", "test"))
         },
-        reading=Reading(_activitynet_parts, _activitynet_records),
+        reading=in_memory(_activitynet_rows, _RECORDS),
+        together=True,
         example=_activitynet_qa,
     ),
 )

@@ -17,28 +17,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mm15_jax.data.convert import boxes
-from mm15_jax.data.convert.json_files import array_parts, array_records, load_json
-from mm15_jax.data.convert.picture_files import read_picture
+from mm15_jax.data.convert.json_files import load_json
 from mm15_jax.data.convert.prompts import pick
-from mm15_jax.data.convert.record_files import published_files
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import file_preparation, json_array
+from mm15_jax.data.preparation import BadRecord, DataError, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Image
 
-NAME = "visual_genome"
 REGIONS, OBJECTS, PICTURES = "region_descriptions.json", "objects.json", "image_data.json"
-LAYOUT = (
-    f"{REGIONS} and {OBJECTS} (either or both), {PICTURES}, and pictures in VG_100K/, VG_100K_2/"
-)
-_PICTURES_PER_PART = 2048
-
-
-def _parts(split: str, source: Source | None) -> list[Part]:
-    files = published_files(source, {split: [REGIONS, OBJECTS]}, split, LAYOUT)
-    assert source is not None, "published_files() refuses to go without"
-    return [
-        part for file in files for part in array_parts(source, file, per_part=_PICTURES_PER_PART)
-    ]
 
 
 @functools.lru_cache(maxsize=1)
@@ -50,41 +37,35 @@ def _pictures(source: Source) -> dict[int, tuple[str, int, int]]:
     }
 
 
-def _convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-    assert source is not None, "parts are of a source"
-    regions = part.files[0].endswith(REGIONS)
-    turn, id_of = (_region, "region_id") if regions else (_object, "object_id")
-    kind = "regions" if regions else "objects"
-
-    def examples(row: Mapping[str, Any]) -> Iterator[Example | BadRecord]:
-        number = row["id"] if regions else row["image_id"]
-        if number not in _pictures(source):
-            raise DataError(f"no picture {number} in {PICTURES}")
-        url, width, height = _pictures(source)[number]
-        image = _picture(source, url)
-        boxes.check_size(image, width, height)
-        key = f"{number}.jpg:{kind}"
-        counts = Counter(name for thing in row[kind] for name in thing.get("names", ())[:1])
-        by_id = {str(thing[id_of]): thing for thing in row[kind]}
-        turns = []
-        for name in boxes.shuffled(by_id, key)[: boxes.MAX_TURNS]:
-            try:
-                turns.append(turn(by_id[name], image, f"{key}:{name}", counts))
-            except DataError as error:
-                yield BadRecord(f"{key}:{name}", str(error))
-        if not row[kind]:
-            raise DataError(f"a picture without {kind}")
-        if turns:
-            yield from boxes.dialogues(image, turns, NAME, key)
-
-    yield from examples_of(array_records(source, part), examples)
+def _examples(maker: Maker, row: Mapping[str, Any]) -> Iterator[Example | BadRecord]:
+    kind = "regions" if "regions" in row else "objects"
+    turn, id_of = (_region, "region_id") if kind == "regions" else (_object, "object_id")
+    number = row["id"] if kind == "regions" else row["image_id"]
+    if number not in _pictures(maker.source):
+        raise DataError(f"no picture {number} in {PICTURES}")
+    url, width, height = _pictures(maker.source)[number]
+    image = _picture(maker, url)
+    boxes.check_size(image, width, height)
+    key = f"{number}.jpg:{kind}"
+    counts = Counter(name for thing in row[kind] for name in thing.get("names", ())[:1])
+    by_id = {str(thing[id_of]): thing for thing in row[kind]}
+    turns = []
+    for name in boxes.shuffled(by_id, key)[: boxes.MAX_TURNS]:
+        try:
+            turns.append(turn(by_id[name], image, f"{key}:{name}", counts))
+        except DataError as error:
+            yield BadRecord(f"{key}:{name}", str(error))
+    if not row[kind]:
+        raise DataError(f"a picture without {kind}")
+    if turns:
+        yield from boxes.dialogues(image, turns, maker.name, key)
 
 
-def _picture(source: Source, url: str) -> Image:
+def _picture(maker: Maker, url: str) -> Image:
     folder, _, name = url.rpartition("/")
     likely = folder.rpartition("/")[2]
     folders = dict.fromkeys((likely, "VG_100K", "VG_100K_2"))
-    return read_picture(source, [f"{folder}/{name}" for folder in folders])
+    return maker.picture(*(f"{folder}/{name}" for folder in folders))
 
 
 Turn = Callable[[Mapping[str, Any], Image, str, Mapping[str, int]], boxes.Turn]
@@ -120,15 +101,16 @@ def _object(
 
 
 PREPARATIONS: tuple[Preparation, ...] = (
-    Preparation(
-        name=NAME,
+    file_preparation(
+        name="visual_genome",
         category="refer_ground",
         description="Regions with a phrase and objects with a name, in pictures of COCO and YFCC.",
         licence="CC BY 4.0",
-        splits=("train",),
-        parts=_parts,
-        convert=_convert,
         format="visual_genome",
-        layout=LAYOUT,
+        layout=f"{REGIONS} and {OBJECTS} (either or both), {PICTURES}, and pictures in VG_100K/,"
+        " VG_100K_2/",
+        files={"train": (REGIONS, OBJECTS)},
+        reading=json_array(),
+        example=_examples,
     ),
 )

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mm15_jax.data.convert.json_files import load_json, table_parts
-from mm15_jax.data.convert.picture_files import read_picture
-from mm15_jax.data.convert.record_files import published_files
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.convert.json_files import load_json
+from mm15_jax.data.convert.questions import Maker
+from mm15_jax.data.convert.reading import file_preparation, in_memory
+from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example, Segment, Text
 
@@ -112,10 +112,9 @@ def _answer(record: Record) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _queries(source: Source, task: Task) -> list[tuple[Record, list[Shot] | Exception]]:
-    """Every query with its shots, or what was wrong with it."""
-    query = load_json(source, f"{task.folder}/query.json")
-    support = load_json(source, f"{task.folder}/support.json")
+def _queries(task: Task, source: Source, files: tuple[str, ...]) -> list[tuple[str, Any]]:
+    """(place, (query, its shots or what was wrong with it)) of every query."""
+    query, support = (load_json(source, file) for file in files)
     for name, records in (("query", query), ("support", support)):
         if not isinstance(records, list) or not records:
             raise ValueError(f"{task.folder}/{name}.json in {source.url} is no list of records")
@@ -125,21 +124,26 @@ def _queries(source: Source, task: Task) -> list[tuple[Record, list[Shot] | Exce
             f" {SHOTS} or more"
         )
     generator = random.Random(SEED)
-    found: list[tuple[Record, list[Shot] | Exception]] = []
-    for record in query:
+    found: list[tuple[str, Any]] = []
+    for number, record in enumerate(query):
+        shots: list[Shot] | Exception
         try:
-            found.append((record, task.draw(generator, support, record)))
+            shots = task.draw(generator, support, record)
         except (DataError, KeyError, IndexError, TypeError) as error:
-            found.append((record, error))
+            shots = error
+        found.append((f"{files[0]}#{number}", (record, shots)))
     return found
 
 
-def _example(source: Source, task: Task, record: Record, shots: list[Shot]) -> Example:
+def _example(task: Task, maker: Maker, item: tuple[Record, list[Shot] | Exception]) -> Example:
+    record, shots = item
+    if isinstance(shots, Exception):
+        raise shots
     segments: list[Segment] = [Text(f"{task.instruction}\n", role="user")]
 
     def show(names: Sequence[str], text: str) -> None:
         for name in names:
-            segments.append(read_picture(source, [name]))
+            segments.append(maker.picture(name))
             segments.append(Text("\n", role="user"))
         last = segments.pop()
         assert isinstance(last, Text)
@@ -151,43 +155,23 @@ def _example(source: Source, task: Task, record: Record, shots: list[Shot]) -> E
     show(_pictures(record), f"{_question(record)}\nAnswer:")
     segments.append(Text(answer, role="assistant", loss=True))
     metadata = {"answer": answer, "metric": task.metric}
-    return Example(tuple(segments), task.name, str(record["id"]), "in_context", metadata)
+    return Example(tuple(segments), maker.name, str(record["id"]), maker.category, metadata)
 
 
 def _preparation(task: Task) -> Preparation:
-    layout = (
-        f"{task.folder}/query.json, {task.folder}/support.json and the pictures they name, as"
-        " VL-ICL's unzip.sh leaves them"
-    )
-
-    def parts(split: str, source: Source | None) -> list[Part]:
-        files = published_files(source, {split: [f"{task.folder}/query.json"]}, split, layout)
-        assert source is not None, "published_files() refuses to go without"
-        files = [*files, f"{task.folder}/support.json"]
-        return table_parts(split, len(_queries(source, task)), files, _QUERIES_PER_PART)
-
-    def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-        assert source is not None, "parts are of a source"
-
-        def example(item: tuple[Record, list[Shot] | Exception]) -> Example:
-            record, shots = item
-            if isinstance(shots, Exception):
-                raise shots
-            return _example(source, task, record, shots)
-
-        chosen = enumerate(_queries(source, task)[part.start : part.stop], part.start)
-        yield from examples_of(((f"{part.files[0]}#{i}", item) for i, item in chosen), example)
-
-    return Preparation(
+    files = (f"{task.folder}/query.json", f"{task.folder}/support.json")
+    return file_preparation(
         name=task.name,
         category="in_context",
         description=task.description,
         licence="MIT; pictures: see publisher (ys-zong/VL-ICL)",
-        splits=("test",),
-        parts=parts,
-        convert=convert,
         format="vl_icl",
-        layout=layout,
+        layout=f"{files[0]}, {files[1]} and the pictures they name, as VL-ICL's unzip.sh leaves"
+        " them",
+        files={"test": files},
+        reading=in_memory(functools.partial(_queries, task), _QUERIES_PER_PART),
+        example=functools.partial(_example, task),
+        together=True,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from mm15_jax.data.convert.json_files import array_parts, array_records
 from mm15_jax.data.convert.json_stream import array_elements
 from mm15_jax.data.convert.questions import Maker, most_common
-from mm15_jax.data.convert.reading import RECORDS, Reading, file_preparation, grouped
+from mm15_jax.data.convert.reading import RECORDS, Reading, file_preparation, grouped_in_training
 from mm15_jax.data.preparation import DataError, Part, Preparation
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Example
@@ -47,10 +47,6 @@ def _annotations(source: Source, file: str) -> dict[int, _Annotation]:
 
 
 def _parts(source: Source, files: Sequence[str]) -> list[Part]:
-    if len(files) != 2:
-        raise ValueError(
-            f"{source.url} has {', '.join(files)} without its questions or annotations"
-        )
     parts = array_parts(source, files[0], key="questions", per_part=RECORDS)
     return [Part(part.name, part.records, tuple(files), part.start, part.stop) for part in parts]
 
@@ -113,8 +109,8 @@ def _preparation(name: str, description: str, prefix: str) -> Preparation:
         layout=f"{files['train'][0]}, {files['train'][1]}, the same of val2014, and COCO's folders"
         " train2014/ and val2014/ of pictures",
         files=files,
-        reading=_JOINED,
-        train_reading=grouped(_JOINED, _pair),
+        reading=grouped_in_training(_JOINED, _pair),
+        together=True,
         example=_example,
     )
 

@@ -7,71 +7,33 @@ a name up to its first dot, and follow each other.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from mm15_jax.data.convert.archives import Sample, tar_samples
-from mm15_jax.data.convert.record_files import published_files
-from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
+from mm15_jax.data.convert.reading import Reading, whole_files
+from mm15_jax.data.preparation import BadRecord, DataError
 from mm15_jax.data.source import Source
-from mm15_jax.inputs.example import Example
 
-# A sample and its key to its examples; BadRecords among them for parts of it.
-Convert = Callable[[str, Sample], Example | Iterable[Example | BadRecord]]
+TARS = ("**/*.tar", "**/*.tar.gz")
 
 
-def webdataset_preparation(
-    *,
-    name: str,
-    category: str,
-    description: str,
-    licence: str,
-    layout: str,
-    fields: Sequence[str],
-    example: Convert,
-    files: Sequence[str] = ("**/*.tar", "**/*.tar.gz"),
-    check: Callable[[], None] = lambda: None,
-) -> Preparation:
-    """A data set with one split, "train".
+def webdataset(*fields: str) -> Reading:
+    """Samples of tars; a record is (key, sample), its key unique over all tars.
 
     Args:
-      name: as in `Preparation`, and so are those not listed here.
-      category: of its examples.
-      description: one sentence.
-      licence: what the publisher states.
-      layout: what --source must hold.
-      fields: extensions that are read, in lower case; others are passed over.
-      example: makes the examples of a sample. The key it is given is unique over all tars.
-      files: patterns of the tars.
-      check: raises where a package that the conversion needs is absent.
+      *fields: extensions that are read, in lower case; others are passed over.
     """
 
-    def parts(split: str, source: Source | None) -> list[Part]:
-        check()
-        found = published_files(source, {split: files}, split, layout)
-        return [Part(file, None, (file,)) for file in found]
-
-    def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
-        assert source is not None, "parts are of a source"
-        file = part.files[0]
+    def samples(source: Source, file: str) -> Iterator[tuple[str, Any]]:
         for sample in tar_samples(source, file, fields):
             if isinstance(sample, BadRecord):
-                yield sample
-                continue
-            key = f"{file}:{sample.key}"
-            yield from examples_of([(key, sample)], lambda sample: example(key, sample))  # noqa: B023
+                yield sample.key, DataError(sample.reason)
+            else:
+                key = f"{file}:{sample.key}"
+                yield key, (key, sample)
 
-    return Preparation(
-        name=name,
-        category=category,
-        description=description,
-        licence=licence,
-        splits=("train",),
-        parts=parts,
-        convert=convert,
-        format="webdataset",
-        layout=layout,
-    )
+    return whole_files(samples)
 
 
 def field(sample: Sample, *names: str) -> bytes:

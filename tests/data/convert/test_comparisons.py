@@ -59,7 +59,7 @@ def test_nights_leaves_out_triplets_that_people_disagree_on(tmp_path):
     assert "\nA. The second image\nB. The third image\n" in question
     shades = [picture(shade=shade, kind="PNG") for shade in (10, 30, 50)]
     assert pictures(good["1"]) == shades
-    assert list(bad) == ["data.csv#2"]
+    assert list(bad) == ["data.csv#3"]
     example = convert("comparisons", "dreamsim", "test", tmp_path)[0]["6"]
     assert example.metadata["choices"] == ["The second image", "The third image"]
     assert [score_answer(answer, example) for answer in ("B", "A")] == [1, 0]

@@ -15,7 +15,7 @@ SHORT, LETTER = prompts.SHORT_ANSWER, prompts.OPTION_LETTER
 MODULES = {
     **dict.fromkeys(FIXTURES, "benchmark_sets"),
     **dict.fromkeys(("mmmu", "mathvista"), "knowledge_benchmarks"),
-    **dict.fromkeys(("textvqa", "docvqa", "infovqa"), "text_reading"),
+    **dict.fromkeys(("textvqa", "docvqa", "infovqa"), "text_vqa"),
     "ai2d": "ai2d",
     "chartqa": "json_questions",
     "scienceqa": "json_keyed",

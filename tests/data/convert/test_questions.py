@@ -109,9 +109,9 @@ def test_arxivqa_labels_come_in_many_spellings(tmp_path):
     [(question, answer)] = turns(good["physics-8049"])
     assert question.endswith("\nA. Full\nB. Half\nC. None\nD. All" + LETTER) and answer == "B"
     assert turns(good["cs-1"])[0][1] == "A"
-    reasons = sorted(reason.partition(" (")[0] for reason in bad.values())
+    reasons = sorted(reason.partition(":")[0] for reason in bad.values())
     assert reasons == [
-        "not a JSON record",
+        "a line that is not JSON",
         "the correct choice is 4 of 2",
         "the label 'none of them' names no option",
     ]

@@ -2,15 +2,16 @@ import json
 
 import pytest
 
+from mm15_jax.data.convert.published import files_of, published_files, split_named
 from mm15_jax.data.convert.questions import Maker, most_common, texts_of
 from mm15_jax.data.convert.reading import (
     FILE_NAMES,
     JSON_LINES,
-    files_of,
     grouped,
+    in_memory,
     json_array,
     json_object,
-    present,
+    requiring,
     uncounted,
 )
 from mm15_jax.data.preparation import DataError
@@ -48,7 +49,7 @@ def test_groups_of_lines_keep_what_their_reading_refused(source):
     found = records(reading, source, ["rows.jsonl"])
     assert [str(r).partition(" (")[0] for r in found if isinstance(r, DataError)] == [
         "KeyError: 'image'",
-        "not a JSON record",
+        "a line that is not JSON: Expecting value: line 1 column 9",
     ]
 
 
@@ -65,9 +66,51 @@ def test_of_alternatives_the_first_that_is_there_counts(source):
 
 def test_a_split_without_files_is_no_error_and_a_source_without_any_is(source):
     files = {"train": ["rows.json"], "test": ["test.json"]}
-    assert present(source, "test", files, "x") == []
+    assert published_files(source, files, "test", "x") == []
     with pytest.raises(ValueError, match=r"has rows\.json, rows\.jsonl; expected y: test\.json"):
-        present(source, "test", {"test": ["test.json"]}, "y: test.json")
+        published_files(source, {"test": ["test.json"]}, "test", "y: test.json")
+
+
+def test_files_that_belong_together_are_all_there_or_refused(source):
+    files = {"train": ["rows.json", "answers.json|rows.jsonl"], "test": ["rows.json", "none.json"]}
+    found = published_files(source, files, "train", "x", together=True)
+    assert found == ["rows.json", "rows.jsonl"]
+    with pytest.raises(ValueError, match=r"has rows\.json alone; expected x: both"):
+        published_files(source, files, "test", "x: both", together=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "split"),
+    [
+        ("train.jsonl", "train"),
+        ("c4-validation.00000-of-00008.json.gz", "validation"),
+        ("val/0.jsonl", "validation"),
+        ("my_dev_set.parquet", "validation"),
+        ("test.json", "test"),
+        ("latest.jsonl", "train"),
+        ("values/evaluation.jsonl", "train"),
+    ],
+)
+def test_words_of_a_name_tell_the_split(file, split):
+    assert split_named(file) == split
+
+
+def test_what_is_read_whole_is_divided_by_its_records(source):
+    rows = [(f"r{i}", i) for i in range(5)]
+    reading = in_memory(lambda source, files: rows, per_part=2)
+    parts = reading.parts(source, ["a", "b"])
+    assert [(part.records, part.files) for part in parts] == [
+        (count, ("a", "b")) for count in (2, 2, 1)
+    ]
+    assert [pair for part in parts for pair in reading.records(source, part)] == rows
+
+
+def test_a_package_that_is_missing_is_said_before_anything_is_read(source):
+    def check():
+        raise ValueError("install it")
+
+    with pytest.raises(ValueError, match="install it"):
+        requiring(check, json_array()).parts(source, ["rows.json"])
 
 
 def test_parts_of_several_splits_do_not_promise_their_number(source):

@@ -79,7 +79,7 @@ def test_refcocog_prefers_the_split_without_shared_pictures(tmp_path):
 
 def test_a_source_without_refs_is_told_what_is_expected(tmp_path):
     write(tmp_path / "other.txt", "x")
-    with pytest.raises(ValueError, match=r"other\.txt.*expected refcoco/refs\(unc\)\.p"):
+    with pytest.raises(ValueError, match=r"other\.txt.*expected refcoco: refcoco/refs\(unc\)\.p"):
         convert("refcoco", "refcoco", "train", tmp_path)
 
 

@@ -64,27 +64,11 @@ def test_lines_may_be_named_json(tmp_path):
     (tmp_path / "a.json").write_text('\ufeff {"text": "x"}\n', encoding="utf-8")
     with pytest.raises(ValueError, match="neither a JSON array nor lines"):
         (tmp_path / "b.json").write_text('"x"')
-        record_files.record_parts(Source(tmp_path), ["b.json"])
+        record_files.RECORD_FILES.parts(Source(tmp_path), ["b.json"])
     (tmp_path / "c.json").write_text('{"text": "x"}\n{"text": "y"}\n')
     (tmp_path / "b.json").unlink()
     good, _ = convert("text", "jsonl_text", "train", tmp_path)
     assert documents(good)[-2:] == ["x", "y"]
-
-
-@pytest.mark.parametrize(
-    ("file", "split"),
-    [
-        ("train.jsonl", "train"),
-        ("c4-validation.00000-of-00008.json.gz", "validation"),
-        ("val/0.jsonl", "validation"),
-        ("my_dev_set.parquet", "validation"),
-        ("test.json", "test"),
-        ("latest.jsonl", "train"),
-        ("values/evaluation.jsonl", "train"),
-    ],
-)
-def test_words_of_a_name_tell_the_split(file, split):
-    assert record_files.split_named(file) == split
 
 
 def test_a_tf_example_is_read_as_tensorflow_writes_it():
@@ -137,5 +121,5 @@ assert not [name for name in sys.modules if name.startswith("tensorflow")]
 
 
 def test_an_empty_source_is_told_what_is_expected(tmp_path):
-    with pytest.raises(ValueError, match="has no file at its top; expected"):
+    with pytest.raises(ValueError, match="has no files; expected"):
         text.PREPARATIONS[0].parts("train", Source(tmp_path))

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 
 from mm15_jax.data.convert import prompts
-from mm15_jax.data.convert.text_reading import upright
+from mm15_jax.data.convert.text_vqa import upright
 from mm15_jax.evaluation.metrics import score_answer
 from tests.data.convert.converted import convert, turns
 from tests.data.convert.fixtures.vqa_sets import FIXTURES, write_json
@@ -49,12 +49,12 @@ def test_okvqa_trains_on_what_people_wrote_and_scores_the_stems(tmp_path):
 def test_questions_without_their_annotations_are_a_users_mistake(tmp_path):
     FIXTURES["vqav2"].make(tmp_path)
     (tmp_path / "v2_mscoco_train2014_annotations.json").unlink()
-    with pytest.raises(ValueError, match="without its questions or annotations"):
+    with pytest.raises(ValueError, match="questions.json alone; expected vqav2"):
         convert("vqa", "vqav2", "train", tmp_path)
 
 
 def test_textvqa_pictures_that_lie_are_set_upright_by_the_table(tmp_path):
-    good, bad = made("text_reading", "textvqa", tmp_path)
+    good, bad = made("text_vqa", "textvqa", tmp_path)
     straight = good["0054c91397f2fe05/1"].segments[0]
     turned = good["005635e119b9f32f/2"].segments[0]
     assert straight.data == picture(64, 48, shade=40)  # the published bytes
@@ -79,7 +79,7 @@ def test_a_quarter_turn_is_counter_clockwise_and_voids_the_exif_orientation():
 
 
 def test_textcaps_gives_one_caption_of_each_picture_and_all_as_references(tmp_path):
-    good, bad = made("text_reading", "textcaps", tmp_path)
+    good, bad = made("text_vqa", "textcaps", tmp_path)
     example = good["0054c91397f2fe05"]
     [(question, answer)] = turns(example)
     assert question == prompts.ONE_SENTENCE_CAPTION
@@ -89,7 +89,7 @@ def test_textcaps_gives_one_caption_of_each_picture_and_all_as_references(tmp_pa
 
 
 def test_docvqa_finds_its_pictures_wherever_they_were_unpacked(tmp_path):
-    good, bad = made("text_reading", "docvqa", tmp_path)
+    good, bad = made("text_vqa", "docvqa", tmp_path)
     assert turns(good["xnbl0037_1/337"]) == [
         ("What is the date mentioned in this letter?" + SHORT, "1/8/93")
     ]
@@ -99,17 +99,17 @@ def test_docvqa_finds_its_pictures_wherever_they_were_unpacked(tmp_path):
     elsewhere.mkdir()
     (tmp_path / "spdocvqa_images").rename(elsewhere / "documents")
     (tmp_path / "spdocvqa_qas/train_v1.0_withQT.json").rename(elsewhere / "train_v1.0.json")
-    assert len(convert("text_reading", "docvqa", "train", elsewhere)[0]) == 2
+    assert len(convert("text_vqa", "docvqa", "train", elsewhere)[0]) == 2
 
 
 def test_infovqa_answers_of_several_parts_are_joined(tmp_path):
-    good, bad = made("text_reading", "infovqa", tmp_path)
+    good, bad = made("text_vqa", "infovqa", tmp_path)
     assert good["37313/65719"].metadata["answer"] == ["north, south", "north, south"]
     assert len(bad) == 1 and "nowhere.jpeg" in next(iter(bad.values()))
 
 
 def test_stvqa_never_leaves_its_source(tmp_path):
-    good, bad = made("text_reading", "stvqa", tmp_path)
+    good, bad = made("text_vqa", "stvqa", tmp_path)
     assert turns(good["coco-text/COCO_train2014_000000209138/11340"])[0][1] == "to New York"
     assert len(bad) == 1 and "leads out of" in next(iter(bad.values()))
 
@@ -117,10 +117,10 @@ def test_stvqa_never_leaves_its_source(tmp_path):
 def test_a_source_without_any_of_the_files_says_what_it_expected(tmp_path):
     (tmp_path / "readme.md").write_text("x")
     with pytest.raises(ValueError, match=r"has readme\.md; expected docvqa: spdocvqa_qas/train"):
-        convert("text_reading", "docvqa", "train", tmp_path)
+        convert("text_vqa", "docvqa", "train", tmp_path)
 
 
 def test_splits_that_are_not_there_have_no_parts(tmp_path):
     FIXTURES["stvqa"].make(tmp_path)
     write_json(tmp_path / "TextVQA_0.5.1_val.json", {"data": []})
-    assert convert("text_reading", "textvqa", "train", tmp_path) == ({}, {})
+    assert convert("text_vqa", "textvqa", "train", tmp_path) == ({}, {})

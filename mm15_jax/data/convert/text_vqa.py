@@ -23,8 +23,9 @@ import PIL.Image
 
 from mm15_jax.data.convert import prompts
 from mm15_jax.data.convert.hub import Row, or_hub, picture_of, shards
+from mm15_jax.data.convert.published import files_of
 from mm15_jax.data.convert.questions import Maker
-from mm15_jax.data.convert.reading import file_preparation, files_of, grouped, json_array
+from mm15_jax.data.convert.reading import file_preparation, grouped, json_array
 from mm15_jax.data.convert.segments import image_of
 from mm15_jax.data.preparation import DataError, Preparation
 from mm15_jax.data.source import Source
@@ -172,7 +173,7 @@ def _preparation(
         category="text_rich",
         description=description,
         licence=licence,
-        format="text_reading",
+        format="text_vqa",
         layout=f"{names} and pictures in {pictures}",
         files=files,
         reading=reading,

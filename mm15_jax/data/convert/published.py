@@ -1,0 +1,79 @@
+"""Which files of a source make up a split."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+
+from mm15_jax.data.source import Source
+
+SPLITS = ("train", "validation", "test")
+# Patterns by split, in order; or of all files, whose names tell the split (`split_named`).
+Patterns = Mapping[str, Sequence[str]] | Sequence[str]
+_NAMES_SHOWN = 5
+
+
+def splits_of(patterns: Patterns) -> tuple[str, ...]:
+    """The splits that there may be."""
+    return tuple(patterns) if isinstance(patterns, Mapping) else SPLITS
+
+
+def files_of(source: Source, patterns: Sequence[str]) -> list[str]:
+    """Names of the files that are there, in the order of the patterns.
+
+    "*" and "**" match as in `Source.glob`; of alternatives, "a|b", the first that is there counts.
+    """
+    return list(dict.fromkeys(name for pattern in patterns for name in _matches(source, pattern)))
+
+
+def _matches(source: Source, pattern: str) -> list[str]:
+    for alternative in pattern.split("|"):
+        if "*" in alternative or "?" in alternative:
+            names = source.glob(alternative)
+        else:
+            names = [alternative] if source.exists(alternative) else []
+        if names:
+            return names
+    return []
+
+
+def published_files(
+    source: Source, patterns: Patterns, split: str, layout: str, *, together: bool = False
+) -> list[str]:
+    """The files of a split that are there; none if only other splits are.
+
+    Args:
+      source: where to look.
+      patterns: of the files.
+      split: which.
+      layout: what the source must hold, for the sentence that says it does not.
+      together: whether a split is of no use unless each of its patterns has a file.
+
+    Raises:
+      ValueError: if no split has a file, or this one has only some of those that belong together.
+    """
+    if isinstance(patterns, Mapping):
+        found = files_of(source, patterns[split])
+        anything = found or any(files_of(source, others) for others in patterns.values())
+        if found and together and not all(_matches(source, pattern) for pattern in patterns[split]):
+            raise ValueError(f"{source.url} has {', '.join(found)} alone; expected {layout}")
+    else:
+        anything = sorted(files_of(source, patterns))
+        found = [file for file in anything if split_named(file) == split]
+    if not anything:
+        names = source.glob("*") or source.glob("*/*")
+        more = " ..." if len(names) > _NAMES_SHOWN else ""
+        there = ", ".join(names[:_NAMES_SHOWN]) + more if names else "no files"
+        raise ValueError(f"{source.url} has {there}; expected {layout}")
+    return found
+
+
+def split_named(file: str) -> str:
+    """The split that words of a file's name, or the folder it is in, tell; else "train"."""
+    folder, name = posixpath.split(file)
+    words = re.split(r"[^a-z]+", f"{posixpath.basename(folder)}/{name}".lower())
+    if "test" in words:
+        return "test"
+    held_out = {"val", "valid", "validation", "dev"}
+    return "validation" if held_out.intersection(words) else "train"
