@@ -49,7 +49,7 @@ def test_okvqa_trains_on_what_people_wrote_and_scores_the_stems(tmp_path):
 def test_questions_without_their_annotations_are_a_users_mistake(tmp_path):
     FIXTURES["vqav2"].make(tmp_path)
     (tmp_path / "v2_mscoco_train2014_annotations.json").unlink()
-    with pytest.raises(ValueError, match="questions.json alone; expected vqav2"):
+    with pytest.raises(ValueError, match=r"questions\.json alone; expected vqav2"):
         convert("vqa", "vqav2", "train", tmp_path)
 
 
