@@ -25,6 +25,7 @@ COMMANDS = {
     "eval": "score a run on held-out benchmarks",
     "generate": "answer a question about a picture",
     "report": "write a run's report page anew",
+    "launch": "run a command on local processes, Slurm, TPU VMs, GKE",
     "plan": "compile for TPUs that are not here: memory, time bound, best mesh",
 }
 USER_ERROR = 2
@@ -116,7 +117,7 @@ def _flag_help(flags: absl_flags.FlagValues) -> str:
     for name in shown:
         # absl adds a remark of its own to flags that may be given more than once.
         text = (flags[name].help or "").split(";\n")[0]
-        if flags[name].default not in (None, False, []):
+        if flags[name].default not in (None, False, "", []):
             text += f" (default: {flags[name].default})"
         lines += textwrap.wrap(
             text,

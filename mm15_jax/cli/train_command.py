@@ -16,6 +16,7 @@ from absl import flags as absl_flags
 from mm15_jax import config as config_lib
 from mm15_jax.cli import common
 from mm15_jax.data.storage import to_path, write_atomically
+from mm15_jax.parallel.environment import COORDINATOR, DISTRIBUTED
 
 
 def define_flags(flags) -> None:
@@ -47,13 +48,8 @@ def define_flags(flags) -> None:
 
 def main(arguments, flags) -> int:
     """Trains, evaluates and reports as the flags ask; a stop by a signal exits with 128 + it."""
-    config = common.load_experiment(arguments, flags, "train")
-    if config.stage == "evaluation":
-        raise ValueError(
-            f"{config.name} trains nothing; it asks a run of {config.init_from[0].experiment}: "
-            f"mm15 eval {config.name} --run_dir RUN"
-        )
-    data_dir = _data_dir(flags.data_dir, _stages(config) if flags.chain else [config])
+    config = asked(arguments, flags)
+    data_dir = _data_dir(flags.data_dir, stages(config) if flags.chain else [config])
     run_dir = to_path(flags.run_dir or os.path.join(common.RUNS_DIR, config.name))
     began = time.monotonic()
     if flags.report and _one_of_several():
@@ -61,9 +57,9 @@ def main(arguments, flags) -> int:
     if flags.chain:
         if flags.init_from:
             raise ValueError("--chain decides what each stage starts from; leave out --init_from")
-        for stage in _stages(config):
+        for stage in stages(config):
             _train_stage(stage, run_dir / stage.name, data_dir, None)
-            _join_metrics(run_dir, [other.name for other in _stages(config)])
+            _join_metrics(run_dir, [other.name for other in stages(config)])
     else:
         _train_stage(config, run_dir, data_dir, flags.init_from)
     if flags.report:
@@ -73,7 +69,18 @@ def main(arguments, flags) -> int:
     return 0
 
 
-def _stages(config) -> list:
+def asked(arguments, flags) -> config_lib.ExperimentConfig:
+    """The experiment to train; ValueError as of `common.load_experiment`, or if it trains none."""
+    config = common.load_experiment(arguments, flags, "train")
+    if config.stage == "evaluation":
+        raise ValueError(
+            f"{config.name} trains nothing; it asks a run of {config.init_from[0].experiment}: "
+            f"mm15 eval {config.name} --run_dir RUN"
+        )
+    return config
+
+
+def stages(config) -> list:
     """The experiment and those it starts from, first to last; shipped ones are not trained."""
     from mm15_jax.checkpoint import shipped
 
@@ -88,9 +95,7 @@ def _stages(config) -> list:
 
 def _one_of_several() -> bool:
     """Whether this process is to be joined to others; see `parallel.startup.join_processes`."""
-    from mm15_jax.parallel import startup
-
-    return bool(os.environ.get(startup.COORDINATOR) or os.environ.get(startup.DISTRIBUTED))
+    return bool(os.environ.get(COORDINATOR) or os.environ.get(DISTRIBUTED))
 
 
 def _join_metrics(run_dir: pathlib.Path, stages: list[str]) -> None:
@@ -158,7 +163,6 @@ def _data_dir(given: str | None, configs: list) -> pathlib.Path:
         return to_path(given)
     data_dir = pathlib.Path(common.DATA_DIR)
     from mm15_jax.config.mixtures import dataset_names
-    from mm15_jax.data.prepare import prepare_many
     from mm15_jax.data.records import MANIFEST
     from mm15_jax.data.registry import all_preparations
 
@@ -171,9 +175,26 @@ def _data_dir(given: str | None, configs: list) -> pathlib.Path:
         and not known[name].requires_source
         and not (data_dir / name / "test" / MANIFEST).is_file()
     ]
-    if missing:
-        print(
-            f"generating {len(missing)} data sets of the miniature in {data_dir}/", file=sys.stderr
-        )
-        prepare_many(missing, data_dir)
+    if _one_of_several():
+        _prepare_once(missing, data_dir, configs[0].train.batch_rows)
+    else:
+        _prepare(missing, data_dir)
     return data_dir
+
+
+def _prepare(missing: list[str], data_dir: pathlib.Path) -> None:
+    from mm15_jax.data.prepare import prepare_many
+
+    if missing:
+        print(f"generating {len(missing)} data sets in {data_dir}/", file=sys.stderr)
+        prepare_many(missing, data_dir)
+
+
+def _prepare_once(missing: list[str], data_dir: pathlib.Path, batch_rows: int) -> None:
+    """The first of several processes prepares, while the others wait."""
+    from mm15_jax.parallel import startup
+
+    startup.start_jax(batch_rows)
+    if startup.is_main():
+        _prepare(missing, data_dir)
+    startup.wait_for_main("data sets")

@@ -11,7 +11,7 @@ import importlib.resources
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sentencepiece
 import tokenizers
@@ -214,7 +214,8 @@ def load_tokenizer(name_or_path: str) -> Tokenizer:
 
     Args:
       name_or_path: "nano" (shipped with the package), the path of a SentencePiece `.model` file, or
-        the path of a Hugging Face `tokenizer.json` (or of the directory that holds it).
+        the path of a Hugging Face `tokenizer.json` (or of the directory that holds it). A path may
+        be an address in a bucket, gs:// or s3://.
 
     Returns:
       The tokenizer; one object for one argument, however often it is asked for.
@@ -225,7 +226,7 @@ def load_tokenizer(name_or_path: str) -> Tokenizer:
     if name_or_path == "nano":
         asset = importlib.resources.files("mm15_jax.inputs") / _NANO_MODEL
         return SentencePieceTokenizer(asset.read_bytes())
-    path = pathlib.Path(name_or_path).expanduser()
+    path = _to_path(name_or_path)
     if path.is_dir():
         path = path / "tokenizer.json"
     if not path.is_file():
@@ -238,6 +239,14 @@ def load_tokenizer(name_or_path: str) -> Tokenizer:
     if path.suffix == ".json":
         return HuggingFaceTokenizer(path.read_text(encoding="utf-8"), _special_names(path.parent))
     raise ValueError(f"{name_or_path!r} ends in {path.suffix!r}; expected .model or .json.")
+
+
+def _to_path(name: str) -> pathlib.Path:
+    if "://" in name:
+        from etils import epath
+
+        return cast(pathlib.Path, epath.Path(name))
+    return pathlib.Path(name).expanduser()
 
 
 def _special_names(directory: pathlib.Path) -> dict[str, str]:

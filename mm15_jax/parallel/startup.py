@@ -12,13 +12,19 @@ import jax
 from jax._src import distributed
 from jax.experimental import multihost_utils
 
+from mm15_jax.parallel.environment import (
+    COORDINATOR,
+    CPU_DEVICES,
+    DISTRIBUTED,
+    PROCESS,
+    PROCESSES,
+)
+
 CACHE_DIR = "MM15_COMPILE_CACHE"  # environment: folder of compiled programs
-DISTRIBUTED = "MM15_DISTRIBUTED"  # environment: "auto" joins the processes of a cluster JAX knows
-# Environment: processes that are named by hand. JAX's own names.
-COORDINATOR, PROCESSES, PROCESS = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 # A process that is lost ends the others after so long: JAX's default of 100 s is paid in chips.
 _HEARTBEAT_SECONDS = 30
 _SHUTDOWN_SECONDS = 60  # how long the last to finish may be behind the first
+_LONG_WORK_SECONDS = 6 * 3600  # how long process 0 may keep the others waiting
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
@@ -38,11 +44,14 @@ def start_jax(batch_rows: int | None = None, *, join: bool = False) -> None:
       join: whether to join the processes of a run that does not train.
     """
     _ignore_absent_tpus()
+    if not batch_rows:
+        # The service swallows SIGTERM, which only the training loop asks it for.
+        jax.config.update("jax_enable_preemption_service", False)
     processes = join_processes() if batch_rows or join else 1
-    if batch_rows and "JAX_NUM_CPU_DEVICES" not in os.environ:
+    if batch_rows and CPU_DEVICES not in os.environ:
         own_rows = max(batch_rows // processes, 1)
-        os.environ["JAX_NUM_CPU_DEVICES"] = str(devices_for(own_rows, len(_cores())))
-        jax.config.update("jax_num_cpu_devices", int(os.environ["JAX_NUM_CPU_DEVICES"]))
+        os.environ[CPU_DEVICES] = str(devices_for(own_rows, len(_cores())))
+        jax.config.update("jax_num_cpu_devices", int(os.environ[CPU_DEVICES]))
         flags = os.environ.get("XLA_FLAGS", "")
         if "xla_cpu_multi_thread_eigen" not in flags:
             os.environ["XLA_FLAGS"] = f"{flags} {_ONE_THREAD}".strip()
@@ -62,6 +71,7 @@ def _ignore_absent_tpus() -> None:
         jax.config.update("jax_platforms", "cpu")
 
 
+@functools.cache  # a chain's stages, which differ in their rows, are of one set of processes
 def join_processes() -> int:
     """Joins this process to the others of its run, if it is one of several; returns their number.
 
@@ -120,6 +130,16 @@ def _cores() -> range | set[int]:
 def is_main() -> bool:
     """Whether this process is the one that writes what all of them know."""
     return jax.process_index() == 0
+
+
+def wait_for_main(what: str) -> None:
+    """Until process 0, which may work for hours before it calls this too, is here.
+
+    By the coordination service: a collective over CPUs gives up after half a minute.
+    """
+    if jax.process_count() > 1:
+        client = distributed.global_state.client
+        client.wait_at_barrier(what, timeout_in_ms=_LONG_WORK_SECONDS * 1000)
 
 
 def wait_for_all(what: str) -> None:

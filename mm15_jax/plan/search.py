@@ -23,7 +23,7 @@ from mm15_jax.plan.topology import Topology, parse
 # "none" would keep gathered parameters too.
 POLICIES = ("full", "context", "attention", "matmuls", "activations")
 # Arithmetic over-estimates some steps: those up to so much beyond the memory are compiled too.
-_SLACK = 1.15
+SLACK = 1.15
 _UNHIDDEN = 0.25
 _SETTINGS = (
     "train.accumulation",
@@ -77,7 +77,7 @@ def promising(
     if not ranked:
         meshes.resolved(config, topology)  # says why
         raise ValueError(f"no setting of {config.name} divides {topology}")
-    limit = topology.chip.hbm_usable * _SLACK
+    limit = topology.chip.hbm_usable * SLACK
     fitting = [row for row in ranked if row[1] <= limit]
     if not fitting:
         ranked.sort(key=lambda row: row[1])

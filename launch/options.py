@@ -1,0 +1,71 @@
+"""Options of the launch targets: a dataclass for each target, whose fields are flags.
+
+A flag that several targets have is defined once, and means the same for all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, TypeVar, get_type_hints
+
+from absl import flags as absl_flags
+
+from mm15_jax.config.names import nearest
+
+T = TypeVar("T")
+_DEFINE = {
+    str: absl_flags.DEFINE_string,
+    int: absl_flags.DEFINE_integer,
+    float: absl_flags.DEFINE_float,
+    bool: absl_flags.DEFINE_boolean,
+    tuple[str, ...]: absl_flags.DEFINE_multi_string,
+}
+
+
+def option(default: Any, text: str) -> Any:
+    """A field of a target's dataclass that is a flag; `text` explains it."""
+    return dataclasses.field(default=default, metadata={"text": text})
+
+
+# Flags of several targets.
+ENVIRONMENT = option((), "variable for the processes, KEY=VALUE, no secret; may be repeated")
+AT_ONCE = option(1, "jobs of an ablation that run at once")
+
+
+def define(flags: absl_flags.FlagValues, targets: dict[str, type]) -> None:
+    """Defines the flags of all targets; each tells whose it is."""
+    owners: dict[str, list[str]] = {}
+    fields: dict[str, tuple[Any, Any, str]] = {}
+    for target, kind in targets.items():
+        hints = get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            found = (hints[field.name], field.default, field.metadata["text"])
+            known = fields.setdefault(field.name, found)
+            assert known == found, f"--{field.name} means one thing for {target}, another elsewhere"
+            owners.setdefault(field.name, []).append(target)
+    for name, (hint, default, text) in fields.items():
+        whose = "" if len(owners[name]) == len(targets) else f"[{', '.join(owners[name])}] "
+        value = list(default) if isinstance(default, tuple) else default
+        _DEFINE[hint](name, value, whose + text, flag_values=flags)
+
+
+def read(flags: absl_flags.FlagValues, target: str, targets: dict[str, type[T]]) -> T:
+    """The target's options as they were given.
+
+    Raises:
+        ValueError: For a flag that only other targets have, naming the nearest of this one.
+    """
+    kind: Any = targets[target]
+    own = [field.name for field in dataclasses.fields(kind)]
+    for name in _names(targets.values()):
+        if name not in own and flags[name].present:
+            raise ValueError(
+                f"--{name} is no option of {target}; did you mean --{nearest(name, own)[0]}?"
+            )
+    values = {name: getattr(flags, name) for name in own}
+    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
+
+
+def _names(kinds: Iterable[type]) -> Iterable[str]:
+    return dict.fromkeys(field.name for kind in kinds for field in dataclasses.fields(kind))

@@ -1,0 +1,47 @@
+"""SIGINT, SIGTERM and SIGHUP as a request that whoever waits for something answers."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stop:
+    """A context in which the first signal is remembered, and waiting ends; a second acts as usual.
+
+    To be entered in the main thread; others may read it.
+    """
+
+    def __init__(self):
+        self.signal: int | None = None
+        self._event = threading.Event()
+        self._earlier = {}
+
+    @property
+    def exit_code(self) -> int:
+        """Of a program that stopped because it was asked to; 0 if it was not."""
+        return 128 + self.signal if self.signal else 0
+
+    def wait(self, seconds: float) -> bool:
+        """Waits, less long when asked to stop; whether it was."""
+        # In short pieces: a signal's handler runs between two of them.
+        while seconds > 0 and not self._event.wait(min(seconds, 0.5)):
+            seconds -= 0.5
+        return self._event.is_set()
+
+    def __enter__(self) -> Stop:
+        for number in _SIGNALS:
+            self._earlier[number] = signal.signal(number, self._request)
+        return self
+
+    def _request(self, number: int, frame: object) -> None:
+        self.signal = number
+        self._event.set()
+        for each, handler in self._earlier.items():
+            signal.signal(each, handler)
+
+    def __exit__(self, *unused: object) -> None:
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
