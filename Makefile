@@ -43,7 +43,7 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
 	  --extra test --extra dev --extra hf --extra open --extra tpu setup.py --output-file requirements.lock
 
-# Renews the golden texts of configs, initialisation and optimizer decisions.
+# Renews the golden texts of configs, initialisation, optimizer decisions and launches.
 goldens: setup
 	$(BIN)/python -m tests.goldens.renew
 

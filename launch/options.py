@@ -30,6 +30,15 @@ def option(default: Any, text: str) -> Any:
 
 # Flags of several targets.
 ENVIRONMENT = option((), "variable for the processes, KEY=VALUE, no secret; may be repeated")
+TOPOLOGY = option("", "chip and shape of a slice, such as v5p:4x4x8, or v5p-256")
+SLICES = option(1, "equal slices")
+CHECK = option("compile", "whether the experiment fits, by: compile, or estimate (arithmetic)")
+PRICE = option(0.0, "of a chip for an hour, in any currency: to tell what a stage costs")
+PROJECT = option("", "Google Cloud project; gcloud's where not given")
+ZONE = option("", "Google Cloud zone; gcloud's where not given")
+SPOT = option(False, "machines that may be taken back at any time, for less")
+GRACE = option(120.0, "seconds that training has to save, from SIGTERM on")
+MAX_RESTARTS = option(20, "restarts after crashes; after preemptions there is no limit")
 AT_ONCE = option(1, "jobs of an ablation that run at once")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -81,16 +82,12 @@ class Group:
             process.wait()
 
     def _watch(self) -> int:
-        deadline, first = float("inf"), 0
+        deadline, first = math.inf, 0
         while running := [p for p in self._processes if p.poll() is None]:
-            failed = [p for p in self._processes if p.poll()]
-            if failed and not first:
-                first = exit_code(failed[0].returncode)
-            if deadline == float("inf") and (failed or self._stop.signal):
-                reason = f"process {self._processes.index(failed[0])} ended with {first}"
-                if not failed:
-                    reason = f"signal {self._stop.signal}"
-                print(f"{reason}: stopping {len(running)} processes", file=sys.stderr)
+            first = first or self._first_code()
+            if deadline == math.inf and (first or self._stop.signal):
+                why = f"a process ended with {first}" if first else f"signal {self._stop.signal}"
+                print(f"{why}: stopping the other {len(running)}", file=sys.stderr)
                 for process in running:
                     _signal(process, signal.SIGTERM)
                 deadline = time.monotonic() + self._grace
@@ -98,8 +95,12 @@ class Group:
                 print(f"killing what has not ended in {self._grace:g} s", file=sys.stderr)
                 self.kill()
             time.sleep(_POLL_SECONDS)
-        codes = [exit_code(process.returncode) for process in self._processes]
-        return first or next((code for code in codes if code), 0)
+        return first or self._first_code()
+
+    def _first_code(self) -> int:
+        """Of the processes that have ended with an error; 0 if none has."""
+        codes = [exit_code(p.returncode) for p in self._processes if p.returncode]
+        return codes[0] if codes else 0
 
 
 def exit_code(returncode: int) -> int:

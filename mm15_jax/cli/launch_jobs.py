@@ -10,14 +10,13 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from mm15_jax.cli import common, train_command
-from mm15_jax.cli.main import gather_set
+from mm15_jax.cli import common, main, train_command
 from mm15_jax.config.jobs import Job
 from mm15_jax.config.names import unknown
 from mm15_jax.launch import names
 from mm15_jax.launch.hardware import Hardware, settle
 
-COMMANDS = ("train", "eval", "ablate")
+COMMANDS = tuple(name for name in ("train", "eval", "ablate") if name in main.COMMANDS)
 _HOW = "write the command after --, as in: mm15 launch local -- train mm15_nano_sft"
 
 
@@ -73,14 +72,13 @@ def _parsed(command: str, words: Sequence[str]) -> tuple[Any, list[str]]:
     flags = absl_flags.FlagValues()
     module.define_flags(flags)
     try:
-        return flags, flags([command, *gather_set(list(words))])[1:]
+        return flags, flags([command, *main.gather_set(list(words))])[1:]
     except absl_flags.Error as error:
         raise ValueError(f"{str(error).rstrip(' ?.')}; see mm15 {command} --help") from None
 
 
 def _ablation(arguments: list[str], flags: Any) -> tuple[str, list[Job]]:
-    from mm15_jax import ablations
-
+    ablations = importlib.import_module("mm15_jax.ablations")
     if len(arguments) != 1:
         raise ValueError(f"mm15 ablate takes one table or figure, was given {len(arguments)}")
     (table,) = arguments

@@ -1,4 +1,4 @@
-"""Golden texts: resolved configs, initialisation, weight decay and trainability.
+"""Golden texts: resolved configs, initialisation, weight decay and trainability, launches.
 
 `make goldens` renews them; a change of an experiment shows as a diff of text files.
 """
@@ -8,13 +8,14 @@ import pathlib
 from mm15_jax import config
 from mm15_jax.model import mllm
 from mm15_jax.train import optimizer
+from tests.launch import rendered
 
 FOLDER = pathlib.Path(__file__).parent
 
 
 def texts() -> dict[str, str]:
     """File name to what it should hold."""
-    found = {}
+    found = rendered.texts()
     described = {}
     for name in config.experiments():
         experiment = config.load(name)

@@ -176,3 +176,17 @@ def test_the_shipped_nano_tokenizer():
         assert len(nano.encode(indicator)) == 1
     assert len(nano.encode("what is the word?")) < len("what is the word?") - 6
     assert len(nano.encode("tolumi")) == 6  # a made-up word: letter by letter
+
+
+def test_a_tokenizer_in_a_bucket_is_the_same(gs_prefix):
+    from importlib.resources import files
+
+    from mm15_jax.data.storage import to_path
+
+    model = (files("mm15_jax.inputs") / "assets" / "nano.model").read_bytes()
+    to_path(f"{gs_prefix}/nano.model").write_bytes(model)
+    assert (
+        load_tokenizer(f"{gs_prefix}/nano.model").fingerprint == load_tokenizer("nano").fingerprint
+    )
+    with pytest.raises(ValueError, match="No tokenizer 'gs://"):
+        load_tokenizer(f"{gs_prefix}/other.model")

@@ -1,0 +1,223 @@
+"""GKE: a JobSet a job by kubectl, or the same as a workload of XPK."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from mm15_jax.config.jobs import Job
+from mm15_jax.launch import fan_out, hardware, manifest, names, programs
+from mm15_jax.launch.hardware import Hardware
+from mm15_jax.launch.options import (
+    AT_ONCE,
+    CHECK,
+    ENVIRONMENT,
+    GRACE,
+    MAX_RESTARTS,
+    PRICE,
+    PROJECT,
+    SLICES,
+    SPOT,
+    TOPOLOGY,
+    ZONE,
+    option,
+)
+from mm15_jax.launch.stopping import Stop
+from mm15_jax.parallel.environment import DISTRIBUTED
+from mm15_jax.plan.topology import Topology
+
+_POLL_SECONDS = 30.0
+_KEPT_SECONDS = 12 * 3600  # of finished workloads, as XPK has it
+_JOBSETS = "jobsets.jobset.x-k8s.io"
+
+
+@dataclass(frozen=True)
+class Gke:
+    """A cluster with JobSet installed, and what a job has on it."""
+
+    topology: str = TOPOLOGY
+    slices: int = SLICES
+    check: str = CHECK
+    price: float = PRICE
+    image: str = option("", "container image, with mm15 in it (docker/tpu.Dockerfile)")
+    namespace: str = option("default", "of Kubernetes")
+    context: str = option("", "of kubectl; the current one where not given")
+    queue: str = option("", "Kueue's LocalQueue that admits the job")
+    priority_class: str = option("", "of Kubernetes; for XPK: very-low to very-high")
+    kubernetes_service_account: str = option("", "that may read and write the buckets")
+    secret: tuple[str, ...] = option((), "Kubernetes secret as variables; may be repeated")
+    spot: bool = SPOT
+    reservation: str = option("", "name of the reservation whose machines are used")
+    privileged: bool = option(False, "privileged containers, for GKE before 1.28")
+    xpk: bool = option(False, "as a workload of XPK, on a cluster that XPK made")
+    cluster: str = option("", "with --xpk: the cluster's name")
+    project: str = PROJECT
+    zone: str = ZONE
+    grace: float = GRACE
+    max_restarts: int = MAX_RESTARTS
+    at_once: int = AT_ONCE
+    env: tuple[str, ...] = ENVIRONMENT
+
+    def __post_init__(self):
+        if self.xpk and (self.secret or self.kubernetes_service_account or self.queue):
+            raise ValueError(
+                "XPK has a queue and a service account of its own, and takes no secrets: leave out "
+                "--queue, --kubernetes_service_account and --secret"
+            )
+
+    def hardware(self) -> Hardware:
+        """Hosts of a slice, which share no disk."""
+        return Hardware(self.parsed_topology(), self.check, self.price, shared_disk=False)
+
+    def parsed_topology(self) -> Topology:
+        """Of the slices; ValueError for an unknown name."""
+        return hardware.parse(self.topology, self.slices)
+
+    def missing(self) -> tuple[str, ...]:
+        """Options without which nothing can be sent."""
+        found = []
+        if not self.image:
+            found.append("no image: --image, built from docker/tpu.Dockerfile (docs/cloud.md)")
+        if self.xpk and not self.cluster:
+            found.append("XPK is not told its cluster: --cluster NAME")
+        return tuple(found)
+
+    def start(self, name: str, jobs: Sequence[Job], *, dry_run: bool) -> int:
+        """Submits a job and returns; several jobs are followed until all have ended."""
+        launch = names.job_name(name)
+        if dry_run:
+            print("---\n".join(self.rendered(job, launch) for job in jobs), end="")
+            return 0
+        if len(jobs) == 1:
+            self._submit(jobs[0], launch)
+            print(f"mm15 launch gke status {launch} tells how it goes", file=sys.stderr)
+            return 0
+
+        def run(job: Job, stop: Stop) -> int:
+            return self._run(job, launch, stop)
+
+        return fan_out.run(name, jobs, run, at_once=self.at_once)
+
+    def rendered(self, job: Job, launch: str) -> str:
+        """What is sent: a manifest for kubectl, or XPK's command line."""
+        if job.alone:
+            commands = [shlex.join(fan_out.here(command)) for command in job.commands]
+            return "".join(f"# on this machine: {command}\n" for command in commands)
+        if self.xpk:
+            return shlex.join(self._xpk_create(job)) + "\n"
+        variables = {**self._variables(), "MM15_CACHE": manifest.CACHE_FOLDER}
+        content = manifest.jobset(job, launch, self, variables)
+        return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=1000)
+
+    def status(self, name: str) -> int:
+        """Prints the JobSets of a launch, or of all, and the pods."""
+        selector = ",".join(f"{key}={value}" for key, value in manifest.OURS.items())
+        if self.xpk:
+            return programs.show([*self._xpk("list"), *(["--filter-by-job", name] if name else [])])
+        selector += f",{manifest.LAUNCH_LABEL}={name}" if name else ""
+        return programs.show(self._kubectl("get", f"{_JOBSETS},pods", "--selector", selector))
+
+    def logs(self, name: str, *, worker: int, follow: bool) -> int:
+        """Prints the log of one host of the first slice."""
+        selector = f"jobset.sigs.k8s.io/jobset-name={name},jobset.sigs.k8s.io/job-index=0"
+        selector += f",batch.kubernetes.io/job-completion-index={worker}"
+        words = ["logs", "--selector", selector, "--tail=-1"]
+        words += [] if self.xpk else ["--container", manifest.CONTAINER]
+        return programs.show(self._kubectl(*words, *(["--follow"] if follow else [])))
+
+    def stop(self, name: str) -> int:
+        """Deletes a launch's JobSets; the pods have their grace time to save."""
+        if self.xpk:
+            return programs.show([*self._xpk("delete"), "--workload", name])
+        selector = f"{manifest.LAUNCH_LABEL}={name}"
+        words = ["delete", _JOBSETS, "--selector", selector, "--cascade=foreground"]
+        return programs.show(self._kubectl(*words))
+
+    def _submit(self, job: Job, launch: str) -> None:
+        if self.xpk:
+            if code := programs.show(self._xpk_create(job)):
+                raise ValueError(f"xpk ended with {code}")
+            return
+        words = self._kubectl("create", "--filename", "-")
+        print(programs.output_of(words, text=self.rendered(job, launch)).strip())
+
+    def _run(self, job: Job, launch: str, stop: Stop) -> int:
+        """Submits a job unless it is there, and waits for its end; asked to stop, leaves it."""
+        name = names.job_name(job.name)
+        state = self._state(name)
+        if state == "Failed":  # of an earlier launch
+            programs.output_of(self._kubectl("delete", _JOBSETS, name, "--cascade=foreground"))
+        if state in ("", "Failed"):
+            self._submit(job, launch)
+        while (state := self._state(name)) not in ("Completed", "Failed"):
+            if not state:
+                raise ValueError(f"the JobSet {name} was deleted")
+            if stop.wait(_POLL_SECONDS):
+                print(f"{name} goes on; mm15 launch gke stop {launch} ends it", file=sys.stderr)
+                return stop.exit_code
+        return 0 if state == "Completed" else 1
+
+    def _state(self, name: str) -> str:
+        """Of a JobSet: its terminal state, else "Running"; empty where there is none."""
+        words = self._kubectl("get", _JOBSETS, name, "--ignore-not-found", "--output=json")
+        text = programs.output_of(words)
+        if not text.strip():
+            return ""
+        return json.loads(text).get("status", {}).get("terminalState") or "Running"
+
+    def _variables(self) -> dict[str, str]:
+        own = {DISTRIBUTED: "auto", "PYTHONUNBUFFERED": "1"}
+        return own | names.variables(self.env)
+
+    def _kubectl(self, *words: str) -> list[str]:
+        where = ["--context", self.context] if self.context else []
+        return ["kubectl", *where, "--namespace", self.namespace, *words]
+
+    def _xpk(self, verb: str) -> list[str]:
+        words = ["xpk", "workload", verb, "--cluster", self.cluster or "CLUSTER"]
+        for key in ("project", "zone"):
+            words += [f"--{key}", getattr(self, key)] if getattr(self, key) else []
+        return words
+
+    def _xpk_create(self, job: Job) -> list[str]:
+        topology = self.parsed_topology()
+        words = [*self._xpk("create"), "--workload", names.job_name(job.name)]
+        words += ["--tpu-type", hardware.accelerator_type(topology)]
+        words += ["--num-slices", str(topology.slices)]
+        words += ["--docker-image", self.image or "IMAGE"]
+        words += ["--max-restarts", str(self.max_restarts)]
+        words += ["--termination-grace-period-seconds", f"{self.grace:.0f}"]
+        words += ["--ttl-seconds-after-finished", str(_KEPT_SECONDS)]
+        words += ["--priority", self.priority_class] if self.priority_class else []
+        words += ["--spot"] if self.spot else []
+        words += ["--reservation", self.reservation] if self.reservation else []
+        # XPK takes a single --env.
+        assignments = [f"{key}={shlex.quote(value)}" for key, value in self._variables().items()]
+        script = f"export {' '.join(assignments)}; {manifest.shell(job)}"
+        return [*words, "--command", script]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists of numbers on one line, no references; text of several lines as a block."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _list(dumper: _Dumper, data: list) -> yaml.Node:
+    numbers = bool(data) and all(isinstance(item, int) for item in data)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=numbers)
+
+
+def _text(dumper: _Dumper, data: str) -> yaml.Node:
+    style = "|" if "\n" in data else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(list, _list)
+_Dumper.add_representer(str, _text)

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Installs what the tests start a two-node Slurm of on this machine. Debian or Ubuntu, as root.
+# Nothing is started, and no configuration of the system is changed: tests/launch has its own.
+set -euo pipefail
+if ! command -v slurmctld slurmd srun munged >/dev/null; then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends slurm-client slurmctld slurmd munge
+fi

@@ -1,0 +1,92 @@
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mm15_jax.cli import main
+from mm15_jax.train.metrics import read_rows
+
+EXPERIMENTS = pathlib.Path(__file__).with_name("launched.py")
+MM15 = [sys.executable, "-m", "mm15_jax.cli.main", "launch", "local"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parents[2]))
+    return tmp_path
+
+
+def mistake(capsys, *words):
+    assert main.main(["launch", "local", *words]) == main.USER_ERROR
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+def test_a_mistake_is_answered_in_one_sentence(capsys):
+    assert "0; expected 1 or more" in mistake(capsys, "--processes", "0", "--", "train", "x")
+    assert "nothing to launch" in mistake(capsys)
+    assert "no launch 'x' was made here" in mistake(capsys, "logs", "x")
+    assert "stop of which launch" in mistake(capsys, "stop")
+    assert "--topology is no option of local" in mistake(
+        capsys, "--topology", "v5p-8", "--", "train", "mm15_nano_sft"
+    )
+    assert "write the command after --" in mistake(capsys, "--devices", "2")
+    assert main.main(["launch", "locale"]) == main.USER_ERROR
+    assert "did you mean 'local'" in capsys.readouterr().err
+
+
+def test_a_command_that_fails_ends_the_launch_with_its_code(folder, capsys):
+    words = ["--processes", "2", "--", "eval", "--run_dir", "none"]
+    assert main.main(["launch", "local", *words]) == main.USER_ERROR
+    assert main.main(["launch", "local", "status"]) == 0
+    assert "eval: ended with 2" in capsys.readouterr().out
+    assert main.main(["launch", "local", "logs", "eval", "--worker", "1"]) == 0
+    assert "none" in capsys.readouterr().out
+    assert "no process 2; expected 0 to 1" in mistake(capsys, "logs", "eval", "--worker", "2")
+
+
+@pytest.mark.multi_process
+def test_two_processes_train_and_each_has_a_log(folder, data_dir, capsys):
+    words = ["--devices", "2", "--name", "two", "--", "train", f"{EXPERIMENTS}:short"]
+    words += ["--run_dir", "run", "--data_dir", str(data_dir)]
+    assert main.main(["launch", "local", "--processes", "2", *words]) == 0
+    assert [row["step"] for row in read_rows(folder / "run" / "metrics.jsonl")] == [1, 2, 3]
+    assert "[1] " in capsys.readouterr().out
+    assert main.main(["launch", "local", "logs", "two", "--worker", "1"]) == 0
+    assert "trained: step 3" in capsys.readouterr().out
+
+
+@pytest.mark.multi_process
+@pytest.mark.parametrize("by", ["stop", "signal"])
+def test_a_launch_that_is_stopped_saves_and_ends_with_143(folder, data_dir, by):
+    words = ["--name", "long", "--", "train", f"{EXPERIMENTS}:long"]
+    words += ["--run_dir", "run", "--data_dir", str(data_dir)]
+    launcher = subprocess.Popen([*MM15, *words])
+    try:
+        rows = folder / "run" / "metrics.jsonl"
+        deadline = time.monotonic() + 400
+        while not (rows.exists() and len(rows.read_text().splitlines()) > 2):
+            assert time.monotonic() < deadline and launcher.poll() is None
+            time.sleep(0.2)
+        if by == "stop":
+            subprocess.run([*MM15, "stop", "long"], check=True, timeout=200)
+        else:
+            launcher.send_signal(signal.SIGTERM)
+        assert launcher.wait(200) == 143
+    finally:
+        if launcher.poll() is None:
+            launcher.terminate()
+    state = json.loads((folder / "runs" / "launches" / "long" / "launch.json").read_text())
+    assert state["exit_code"] == 143
+    (saved,) = [p for p in (folder / "run" / "checkpoints").iterdir() if p.name.isdigit()]
+    assert int(saved.name) == read_rows(rows)[-1]["step"]
+    for pid in state["pids"]:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

