@@ -16,6 +16,7 @@ from mm15_jax.config import ExperimentConfig
 from mm15_jax.data.inspection import Facts, ReadRow, plan_facts, read_rows, window_fill
 from mm15_jax.data.pack_plan import PackPlan, Plan, Row
 from mm15_jax.data.planning import plan_mixture
+from mm15_jax.data.records import Dataset
 
 _WINDOWS = 24  # windows whose fill is shown
 _WORST = 5  # rows named
@@ -27,7 +28,7 @@ class SourceFacts:
 
     name: str
     category: str
-    records: int
+    records: int | None  # None of a stream
     items: int | None  # None without an index
     target: float  # share of the examples it should have
     examples: float  # share it has
@@ -170,8 +171,8 @@ def _source_facts(config, plan, datasets, facts: Facts, read: list[ReadRow]) -> 
         found.append(
             SourceFacts(
                 name,
-                categories.get(name, dataset.manifest.category),
-                len(dataset),
+                categories[name],
+                len(dataset) if isinstance(dataset, Dataset) else None,
                 len(plan.sources[i].items) if isinstance(plan, PackPlan) else None,
                 weights[name] / sum(weights.values()),
                 count.examples / max(everything.examples, 1),
@@ -224,7 +225,7 @@ def print_stats(found: Inspection, console: rich.console.Console | None = None) 
         for s in by_category[category]:
             table.add_row(
                 f"  {s.name}",
-                f"{s.records:,}",
+                "-" if s.records is None else f"{s.records:,}",
                 *(f"{x:.1%}" for x in (s.target, s.examples, s.tokens, s.tiles)),
                 f"{s.mean_tokens:,.0f}",
                 f"{s.longest:,}",

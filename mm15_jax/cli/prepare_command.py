@@ -14,7 +14,7 @@ import pathlib
 from absl import flags as absl_flags
 
 from mm15_jax.cli import common
-from mm15_jax.data.storage import to_path
+from mm15_jax.data.storage import folder_names, to_path
 
 
 def define_flags(flags) -> None:
@@ -28,6 +28,12 @@ def define_flags(flags) -> None:
     )
     common.define_string(
         flags, "source", None, "folder or URL (gs://, s3://) of the published files"
+    )
+    absl_flags.DEFINE_boolean(
+        "follow_links",
+        False,
+        "links in --source may lead out of it: they are yours, no archive's",
+        flag_values=flags,
     )
     absl_flags.DEFINE_list("split", None, "which splits; all where not given", flag_values=flags)
     absl_flags.DEFINE_integer(
@@ -81,6 +87,7 @@ def main(arguments, flags) -> int:
         out,
         splits=flags.split,
         source=flags.source,
+        follow_links=flags.follow_links,
         workers=flags.workers,
         limit=flags.limit,
         max_bad_fraction=flags.max_bad_fraction,
@@ -102,8 +109,9 @@ def divide(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _print_list(names, data_dir: str, as_json: bool) -> None:
     folder = to_path(data_dir)
+    begun = folder_names(folder)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:  # a bucket answers slowly
-        rows = list(pool.map(lambda name: _row(name, folder), names))
+        rows = list(pool.map(lambda name: _row(name, folder, name in begun), names))
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -114,12 +122,13 @@ def _print_list(names, data_dir: str, as_json: bool) -> None:
         print(f"    {row['description']}")
 
 
-def _row(name: str, data_dir: pathlib.Path) -> dict:
-    """What is known of a data set, and how much of it is prepared."""
+def _row(name: str, data_dir: pathlib.Path, begun: bool) -> dict:
+    """What is known of a data set, and how much of it is prepared, if that was begun."""
     from mm15_jax.data import records, registry
 
     preparation = registry.get(name)
-    found = {s: records.find_manifest(data_dir / name / s) for s in preparation.splits}
+    splits = preparation.splits if begun else ()
+    found = {split: records.find_manifest(data_dir / name / split) for split in splits}
     counts = {split: manifest.records for split, manifest in found.items() if manifest}
     return {
         "name": name,

@@ -153,8 +153,10 @@ def _check_inputs(config, data_dir) -> None:
     from mm15_jax.inputs.tokenizer import load_tokenizer
 
     load_tokenizer(config.inputs.tokenizer)
-    names = dataset_names(config_lib.mixture(config))
-    dataset_counts(names, data_dir, allow_missing=config.data.allow_missing)
+    streams = config.data.stream_sources()
+    names = [name for name in dataset_names(config_lib.mixture(config)) if name not in streams]
+    if names:
+        dataset_counts(names, data_dir, allow_missing=config.data.allow_missing)
 
 
 def _data_dir(given: str | None, configs: list) -> pathlib.Path:

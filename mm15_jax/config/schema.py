@@ -150,6 +150,9 @@ class DataConfig:
     # "planned": rows are planned from an index of lengths. "late": lengths become known as examples
     # are read (streams); fills worse, and a run that goes on reads again all it has read.
     packing: str = "planned"
+    # Data sets that are read from their published files as they come and need not be prepared, each
+    # NAME=FOLDER_OR_URL; nobody knows their lengths, so they go with packing="late".
+    streams: tuple[str, ...] = ()
     window: int = 1024  # examples planned together by the packer; larger fills better
     # Plain text longer than a row: "split" into pieces, "drop". Dialogues and pages with pictures
     # that are longer are always dropped.
@@ -160,6 +163,11 @@ class DataConfig:
     decode_threads: int = 0  # 0: one for each CPU that the process may use, up to sixteen
     prefetch: int = 4  # batches ready in host memory
     max_bad_fraction: float = 0.001  # records that may be skipped before the run stops
+
+    def stream_sources(self) -> dict[str, str]:
+        """Where each of `streams` is, by its name."""
+        pairs = (stream.partition("=") for stream in self.streams)
+        return {name.strip(): where.strip() for name, _, where in pairs}
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,17 @@ def validate(config: ExperimentConfig) -> None:
             "data.weigh_by=tokens needs the lengths of an index, and data.packing=late has none; "
             "expected data.weigh_by=examples"
         )
+    for stream in config.data.streams:
+        name, equals, where = stream.partition("=")
+        if not (equals and name.strip() and where.strip()):
+            raise ValueError(
+                f"data.streams has {stream!r}; expected NAME=FOLDER_OR_URL, a data set of the "
+                "mixture and its published files"
+            )
+    if config.data.streams and config.data.packing != "late":
+        raise ValueError(
+            "data.streams needs data.packing=late: a stream's lengths are not known beforehand"
+        )
     splitting = config.inputs.splitting
     if not 1 <= splitting.n_min <= splitting.n_max:
         raise ValueError(

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +15,13 @@ from mm15_jax.config.schema import ExperimentConfig
 from mm15_jax.data import batch as batch_lib
 from mm15_jax.data.batch import Batch, BatchShape, Count
 from mm15_jax.data.pack_plan import PackPlan, Plan, Row
-from mm15_jax.data.pipeline import decode
+from mm15_jax.data.pipeline import decode, example_of
 from mm15_jax.data.records import Dataset
 from mm15_jax.inputs.formatting import Formatted
 from mm15_jax.inputs.tokenizer import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from mm15_jax.data.streams import Stream
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def window_fill(plan: PackPlan, windows: Sequence[int]) -> list[tuple[int, float
 
 
 def read_rows(
-    rows: Mapping[int, Row], datasets: Sequence[Dataset], config: ExperimentConfig
+    rows: Mapping[int, Row], datasets: Sequence[Dataset | Stream], config: ExperimentConfig
 ) -> Iterator[ReadRow]:
     """Reads rows as training does, one after the other, and keeps what they are made of.
 
@@ -133,7 +137,7 @@ def read_rows(
     inputs = config.inputs
     shape = BatchShape(1, inputs.sequence_length, inputs.tiles_per_row, **sizes)
     tokenizer = load_tokenizer(inputs.tokenizer)
-    names = sorted({name for d in datasets for name in d.manifest.categories})
+    names = sorted({name for d in datasets for name in d.categories})
     category_ids = {name: number for number, name in enumerate(names)}
     for number, row in rows.items():
         decoded, facts, bad = [], [], []
@@ -141,7 +145,7 @@ def read_rows(
         for i, (source, record, piece) in enumerate(places):
             key, began = f"record {record}", time.perf_counter()
             try:
-                example = row.examples[i] if row.examples else datasets[source][record]
+                example = example_of(row, i, datasets[source])
                 key = example.key
                 made = decode(example, tokenizer, inputs, **sizes, piece=piece)
             except ValueError as error:

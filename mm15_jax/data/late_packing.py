@@ -30,6 +30,7 @@ from mm15_jax.data.mixture import Mixture, MixtureSource
 from mm15_jax.data.pack_plan import Row
 from mm15_jax.data.permutation import derive_seed, shuffled
 from mm15_jax.data.plan_items import Budgets, items_of, piece_start
+from mm15_jax.data.preparation import BadRecord, DataError
 from mm15_jax.inputs.example import Example
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class LateSource:
     name: str
     # Random access, shuffled anew every epoch; or a function that begins the stream, each time it
     # is called with the same examples in the same order, and again when it has ended.
-    examples: Sequence[Example] | Callable[[], Iterable[Example]]
+    examples: Sequence[Example] | Callable[[], Iterable[Example | BadRecord]]
     weight: float  # its share of the examples, relative to the others'
     ordered: bool = False
     checksum: str = ""
@@ -160,13 +161,15 @@ class LatePlan:
 
     def _tickets(self) -> Iterator[_Ticket]:
         """Examples of the mixture, measured; what no row can hold is left out, and said to be."""
-        streams: dict[int, Iterator[Example]] = {}
+        streams: dict[int, Iterator[Example | BadRecord]] = {}
         bad_records, fruitless = BadRecords(self._max_bad), 0
         for source, record in self._drawn():
             name, key = self.sources[source].name, f"record {record}"
             try:
                 example = self._read(source, record, streams)
                 key = example.key
+                if isinstance(example, BadRecord):
+                    raise DataError(example.reason)
                 tokens, tiles = self._measure(example)
             except ValueError as error:
                 bad_records.add(0, [(name, key, str(error))])
@@ -194,7 +197,9 @@ class LatePlan:
             sources, records = self.mixture.ids(window)
             yield from zip(sources.tolist(), records.tolist(), strict=True)
 
-    def _read(self, source: int, record: int, streams: dict[int, Iterator[Example]]) -> Example:
+    def _read(
+        self, source: int, record: int, streams: dict[int, Iterator[Example | BadRecord]]
+    ) -> Example | BadRecord:
         examples = self.sources[source].examples
         if not callable(examples):
             return examples[record]

@@ -45,7 +45,8 @@ class Task:
 
     def as_json(self) -> str:
         """One line."""
-        plain = {"source": self.source and self.source.url, "directory": str(self.directory)}
+        source = self.source and (self.source.url, self.source.follow_links)
+        plain = {"source": source, "directory": str(self.directory)}
         part = dataclasses.asdict(self.part)
         return json.dumps({**vars(self), **plain, "part": part})
 
@@ -55,7 +56,7 @@ class Task:
         fields: dict[str, Any] = json.loads(line)
         fields["part"]["files"] = tuple(fields["part"]["files"])
         fields["part"] = Part(**fields["part"])
-        fields["source"] = fields["source"] and _open_source(fields["source"])
+        fields["source"] = fields["source"] and _open_source(*fields["source"])
         fields["directory"] = storage.to_path(fields["directory"])
         return cls(**fields)
 
@@ -86,7 +87,9 @@ class Receipt:
 
 
 # A line of a task names its source; one look at a bucket is enough for all of them.
-_open_source = functools.lru_cache(maxsize=8)(Source)
+@functools.lru_cache(maxsize=8)
+def _open_source(url: str, follow_links: bool) -> Source:
+    return Source(url, follow_links=follow_links)
 
 
 def tasks_of(

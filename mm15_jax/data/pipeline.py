@@ -16,7 +16,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mm15_jax.config.schema import DataConfig, ExperimentConfig, InputsConfig
 from mm15_jax.data import batch as batch_lib
@@ -32,6 +32,13 @@ from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import format_example
 from mm15_jax.inputs.rendering import load_example
 from mm15_jax.inputs.tokenizer import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from mm15_jax.data.streams import Stream
+
+# Bytes of batches that are read ahead, `data.prefetch` allowing: on a host that feeds many large
+# rows, a few batches are a gigabyte. Two are always under way or ready.
+_AHEAD = 10**9
 
 
 def decode(
@@ -64,6 +71,14 @@ def decode(
     return Decoded(formatted, tiles, example.category, example.source)
 
 
+def example_of(row: Row, number: int, dataset: Dataset | Stream) -> Example:
+    """An example of a row: the one that was read to be measured, or else its record."""
+    if row.examples:
+        return row.examples[number]
+    assert isinstance(dataset, Dataset), "a stream is packed as it is read"
+    return dataset[int(row.records[number])]
+
+
 @dataclass(frozen=True)
 class _Produced:
     batch: Batch
@@ -82,7 +97,7 @@ class Pipeline:
     def __init__(
         self,
         plan: Plan,
-        datasets: Sequence[Dataset],
+        datasets: Sequence[Dataset | Stream],
         inputs: InputsConfig,
         data: DataConfig,
         *,
@@ -110,7 +125,7 @@ class Pipeline:
         self.plan = plan
         self.state: dict[str, Any] = {"cursor": cursor}  # the data state that it began with
         self.sources = [dataset.name for dataset in datasets]
-        self.categories = sorted({name for d in datasets for name in d.manifest.categories})
+        self.categories = sorted({name for d in datasets for name in d.categories})
         self.shape = BatchShape(
             len(self._host_rows),
             plan.sequence_length,
@@ -125,7 +140,11 @@ class Pipeline:
         self._global_rows = rows
         self._bad_records = BadRecords(data.max_bad_fraction)
         plan.batch(cursor, 1)  # a cursor of another plan is an error here, not in a thread
-        self._ready: queue.Queue[_Produced | BaseException] = queue.Queue(data.prefetch)
+        # Batches that are held: being filled, and ready. With two being filled no decoding thread
+        # rests while a batch's last row is done.
+        held = max(2, min(data.prefetch + 2, _AHEAD // self.shape.bytes))
+        self._filling = 2 if held > 2 else 1
+        self._ready: queue.Queue[_Produced | BaseException] = queue.Queue(held - self._filling)
         self._closed = threading.Event()
         self._failure: BaseException | None = None
         self._pool = concurrent.futures.ThreadPoolExecutor(
@@ -169,8 +188,7 @@ class Pipeline:
         under_way: collections.deque = collections.deque()
         try:
             while not self._closed.is_set():
-                # Two batches under way: no decoding thread rests while a batch's last row is done.
-                while len(under_way) < 2:
+                while len(under_way) < self._filling:
                     rows, cursor = self.plan.batch(cursor, self._global_rows)
                     batch = batch_lib.empty_batch(self.shape)
                     tasks = [
@@ -198,7 +216,7 @@ class Pipeline:
         for i, (source, record, piece) in enumerate(places):
             dataset, key = self._datasets[source], f"record {record}"
             try:
-                example = row.examples[i] if row.examples else dataset[record]
+                example = example_of(row, i, dataset)
                 key = example.key
                 decoded = decode(
                     example,

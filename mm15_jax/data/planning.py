@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mm15_jax import config as config_lib
 from mm15_jax.config.mixtures import Mixture, dataset_names, dataset_weights, group_weights
@@ -18,6 +19,9 @@ from mm15_jax.data.storage import to_path
 from mm15_jax.inputs import formatting
 from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from mm15_jax.data.streams import Stream
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +90,7 @@ def make_plan(
 
 def plan_mixture(
     config: ExperimentConfig, data_dir: Path | str, *, split: str = "train"
-) -> tuple[Plan, list[Dataset]]:
+) -> tuple[Plan, list[Dataset | Stream]]:
     """The plan of an experiment's mixture, and its data sets in the plan's order.
 
     What the mixture lacks, what it then weighs, and which records no row can hold is logged.
@@ -96,13 +100,20 @@ def plan_mixture(
         (`data.allow_missing`).
     """
     groups = config_lib.mixture(config)
-    names = dataset_names(groups)
-    counts = dataset_counts(names, data_dir, split, allow_missing=config.data.allow_missing)
+    streams: dict[str, Stream] = {}
+    if config.data.streams:
+        from mm15_jax.data.streams import open_streams  # it imports every converter
+
+        streams = open_streams(config.data, groups, split)
+    names = [name for name in dataset_names(groups) if name not in streams]
+    allow_missing = config.data.allow_missing
+    counts = dataset_counts(names, data_dir, split, allow_missing=allow_missing) if names else {}
+    counts |= dict.fromkeys(streams, 1)  # none of them shares its group's weight by size
     weights = dataset_weights(groups, counts)
     for line in describe_missing(groups, counts):
         log.warning("%s", line)
     if config.data.packing == "late":
-        return _plan_late(weights, data_dir, config, split)
+        return _plan_late(weights, data_dir, config, split, streams)
     counted = {n: count_dataset(n, data_dir, config, split=split) for n, w in weights.items() if w}
     if config.data.weigh_by == "tokens":
         lengths = {name: found.items.mean_tokens for name, found in counted.items()}
@@ -118,18 +129,29 @@ def plan_mixture(
     return plan, [counted[name].dataset for name in weights]
 
 
-def _plan_late(weights, data_dir, config, split) -> tuple[Plan, list[Dataset]]:
+def _plan_late(
+    weights: Mapping[str, float],
+    data_dir: Path | str,
+    config: ExperimentConfig,
+    split: str,
+    streams: Mapping[str, Stream],
+) -> tuple[Plan, list[Dataset | Stream]]:
     from mm15_jax.data.late_packing import LatePlan, LateSource  # Grain takes a second to import
 
     log.warning(
         "data.packing=late: rows are packed as examples are read; they fill worse, and a run that "
         "goes on reads again what it has read"
     )
-    datasets = [open_dataset(to_path(data_dir) / name / split) for name, w in weights.items() if w]
-    sources = [
-        LateSource(d.name, d, weights[d.name], d.manifest.ordered, d.manifest.checksum)
-        for d in datasets
-    ]
+    datasets: list[Dataset | Stream] = []
+    sources = []
+    for name, weight in weights.items():
+        if name in streams:
+            datasets.append(stream := streams[name])
+            sources.append(LateSource(name, stream, weight, checksum=stream.checksum))
+        elif weight:
+            datasets.append(dataset := open_dataset(to_path(data_dir) / name / split))
+            facts = dataset.manifest
+            sources.append(LateSource(name, dataset, weight, facts.ordered, facts.checksum))
     tokenizer = load_tokenizer(config.inputs.tokenizer)
 
     def measure(example: Example) -> tuple[int, int]:

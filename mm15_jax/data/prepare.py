@@ -50,6 +50,7 @@ def prepare(
     splits: Sequence[str] | None = None,
     *,
     source: Source | Path | str | None = None,
+    follow_links: bool = False,
     workers: int | None = None,
     limit: int | None = None,
     max_bad_fraction: float = 0.001,
@@ -64,6 +65,7 @@ def prepare(
       data_dir: where data sets are; made if absent.
       splits: which splits; default all that the source has.
       source: where the published files are: a folder, or a URL (gs://, s3://).
+      follow_links: whether links in a folder may lead out of it.
       workers: processes; default the number of CPUs; 1 works in this process.
       limit: at most so many examples of a split, the first ones.
       max_bad_fraction: share of a split's records that may be bad before it is given up; see
@@ -89,7 +91,7 @@ def prepare(
         raise ValueError(f"limit is {limit}; expected 1 or more")
     if not 0 <= max_bad_fraction <= 1:
         raise ValueError(f"max_bad_fraction is {max_bad_fraction}; expected 0 to 1")
-    found = open_source(preparation, source)
+    found = open_source(preparation, source, follow_links=follow_links)
     progress = ProgressLine() if progress is None else progress
     with contextlib.ExitStack() as stack:
         runner = runner or stack.enter_context(in_processes(workers))
@@ -109,7 +111,9 @@ def prepare(
     return reports
 
 
-def open_source(preparation: Preparation, source: Source | Path | str | None) -> Source | None:
+def open_source(
+    preparation: Preparation, source: Source | Path | str | None, *, follow_links: bool = False
+) -> Source | None:
     """The source of a data set; ValueError says what it must hold, None if it needs none."""
     if not preparation.requires_source:
         return None
@@ -118,7 +122,7 @@ def open_source(preparation: Preparation, source: Source | Path | str | None) ->
             f"the data set {preparation.name!r} is converted from published files: name their "
             f"folder or URL with --source; it must hold {preparation.layout}"
         )
-    return source if isinstance(source, Source) else Source(source)
+    return source if isinstance(source, Source) else Source(source, follow_links=follow_links)
 
 
 @contextlib.contextmanager

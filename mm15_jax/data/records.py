@@ -158,17 +158,25 @@ def read_manifest(directory: Path) -> Manifest:
       ValueError: if nothing, or only a part, of the data set is there.
     """
     directory = storage.to_path(directory)
+    found = manifest_of(directory)
+    if found is None:
+        name, split = directory.parent.name, directory.name
+        command = f"run `mm15 prepare {name}` first"
+        if not storage.sizes(directory):
+            raise ValueError(f"no data set {name!r} ({split}) at {directory}: {command}")
+        raise ValueError(f"the data set {name!r} ({split}) at {directory} is not whole: {command}")
+    return found
+
+
+def manifest_of(directory: Path) -> Manifest | None:
+    """As `read_manifest`, by one request; None if there is none."""
     name, split = directory.parent.name, directory.name
     command = f"run `mm15 prepare {name}` first"
     try:
         with storage.telling(directory):
             text = (directory / MANIFEST).read_text()
     except (FileNotFoundError, NotADirectoryError):
-        if not storage.sizes(directory):
-            raise ValueError(f"no data set {name!r} ({split}) at {directory}: {command}") from None
-        raise ValueError(
-            f"the data set {name!r} ({split}) at {directory} is not whole: {command}"
-        ) from None
+        return None
     try:
         fields = json.loads(text)
         shards = tuple(Shard(**shard) for shard in fields.pop("shards"))
@@ -191,7 +199,7 @@ def read_manifest(directory: Path) -> Manifest:
 def find_manifest(directory: Path) -> Manifest | None:
     """The manifest of a split that is whole; None of one that is not, or cannot be read."""
     try:
-        return read_manifest(directory)
+        return manifest_of(directory)
     except ValueError:
         return None
 
@@ -231,6 +239,11 @@ class Dataset(Sequence[Example]):
             array_record_data_source.ArrayRecordDataSource(instructions) if instructions else ()
         )
         assert len(self._source) == self.manifest.records, self.directory
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Of its examples."""
+        return tuple(self.manifest.categories)
 
     def _check_sizes(self) -> None:
         found = storage.sizes(self.directory)
@@ -335,9 +348,9 @@ def check_data_dir(data_dir: Path | str, names: Sequence[str] = ()) -> Path:
       names: the data sets that the caller wants, for the command in the sentence.
     """
     path = storage.to_path(data_dir)
+    if storage.folder_names(path):
+        return path
     with storage.telling(path):
-        if path.is_dir() and any(path.iterdir()):
-            return path
         state = "is empty" if path.is_dir() else "does not exist"
     command = " ".join(["mm15 prepare", *(list(names)[:8] or ["NAME"])])
     raise ValueError(f"the data directory {path} {state}: run `{command}` first")
@@ -359,14 +372,14 @@ def dataset_counts(
     """
     names = list(names)
     data_dir = check_data_dir(data_dir, names)
-    folders = [data_dir / name / split for name in names]
+    folders = storage.folder_names(data_dir)
+    begun = [name for name in names if name in folders]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        there = list(pool.map(lambda folder: (folder / MANIFEST).exists(), folders))
-        present = [name for name, is_there in zip(names, there, strict=True) if is_there]
-        if not allow_missing and len(present) < len(names):
-            raise ValueError(_missing_sentence(names, present, data_dir, split))
-        manifests = pool.map(lambda name: read_manifest(data_dir / name / split), present)
-        return {name: found.records for name, found in zip(present, manifests, strict=True)}
+        manifests = list(pool.map(lambda name: manifest_of(data_dir / name / split), begun))
+    counts = {name: found.records for name, found in zip(begun, manifests, strict=True) if found}
+    if not allow_missing and len(counts) < len(names):
+        raise ValueError(_missing_sentence(names, list(counts), data_dir, split))
+    return counts
 
 
 def _missing_sentence(

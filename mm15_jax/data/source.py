@@ -17,6 +17,8 @@ import fsspec
 from mm15_jax.data import storage
 from mm15_jax.data.preparation import DataError
 
+_LOCAL = ("file://", "memory://")  # what fsspec reads without a client package
+
 
 class Source:
     """Files under one root, by names relative to it; picklable.
@@ -25,13 +27,17 @@ class Source:
     names come from annotation files and archives that strangers wrote.
     """
 
-    def __init__(self, url: str | os.PathLike[str]):
+    def __init__(self, url: str | os.PathLike[str], *, follow_links: bool = False):
         """Names the root; a local folder or a URL that fsspec knows.
+
+        Args:
+          url: of the root.
+          follow_links: whether links of a local disk may lead out, for those that a user has made.
 
         Raises:
           ValueError: if there is nothing, or the URL's scheme needs a package that is absent.
         """
-        if storage.is_remote(url):
+        if "://" in os.fspath(url) and not os.fspath(url).startswith(_LOCAL):
             storage.to_path(url)  # says in a sentence what an address should be
         try:
             self._system, root = fsspec.core.url_to_fs(os.fspath(url))
@@ -40,6 +46,7 @@ class Source:
         self.is_local = self._system.protocol in ("file", ("file", "local"))
         self.root = os.path.realpath(root) if self.is_local else root.rstrip("/")
         self.url = self.root if self.is_local else str(url).rstrip("/")
+        self.follow_links = follow_links
         if not self._system.exists(self.root):
             raise ValueError(f"the source {url} does not exist")
 
@@ -47,10 +54,10 @@ class Source:
         return f"Source({self.url!r})"
 
     def __reduce__(self):
-        return Source, (self.url,)
+        return _reopened, (self.url, self.follow_links)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Source) and other.url == self.url
+        return isinstance(other, Source) and other.__reduce__() == self.__reduce__()
 
     def __hash__(self) -> int:
         return hash(self.url)
@@ -60,10 +67,13 @@ class Source:
         if posixpath.isabs(clean) or clean == ".." or clean.startswith("../"):
             raise DataError(f"the name {name!r} leads out of {self.url}")
         path = f"{self.root}/{clean}"
-        if self.is_local:
+        if self.is_local and not self.follow_links:
             real = os.path.realpath(path)
             if real != self.root and not real.startswith(self.root + os.sep):
-                raise DataError(f"the name {name!r} leads out of {self.url}")
+                raise DataError(
+                    f"the name {name!r} leads out of {self.url} by a link; if the link is yours, "
+                    "prepare with --follow_links"
+                )
         return path
 
     def glob(self, pattern: str) -> list[str]:
@@ -116,3 +126,7 @@ class Source:
             with self.open(name) as stream, open(path, "wb") as copy:
                 shutil.copyfileobj(stream, copy)
             yield path
+
+
+def _reopened(url: str, follow_links: bool) -> Source:
+    return Source(url, follow_links=follow_links)

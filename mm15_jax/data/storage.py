@@ -108,18 +108,43 @@ def make_folder(path: pathlib.Path) -> None:
 
 def sizes(folder: pathlib.Path) -> dict[str, int]:
     """Bytes of each file of a folder, by one listing; empty where there is no such folder."""
+    if is_remote(folder):
+        return {name: size for name, size in _listed(folder).items() if size is not None}
     try:
-        if not is_remote(folder):
-            with os.scandir(folder) as entries:
-                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
-        client, root = client_of(folder)
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+
+
+def folder_names(folder: pathlib.Path) -> set[str]:
+    """Names of the folders in a folder, by one listing; none where there is no such folder."""
+    if is_remote(folder):
+        return {name for name, size in _listed(folder).items() if size is None}
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_dir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def _listed(folder: pathlib.Path) -> dict[str, int | None]:
+    """Names in a folder of a bucket, with their bytes; None for folders."""
+    client, root = client_of(folder)
+    try:
         with telling(folder):
             found = client.ls(root, detail=True)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    files = {posixpath.basename(i["name"]): int(i["size"]) for i in found if i["type"] == "file"}
-    files.pop("", None)  # an empty object that stands for the folder
-    return files
+    names = {
+        posixpath.basename(entry["name"].rstrip("/")): (
+            int(entry["size"]) if entry["type"] == "file" else None
+        )
+        for entry in found
+        if entry["name"].strip("/") != root.strip("/")  # an empty object that stands for the folder
+    }
+    names.pop("", None)
+    return names
 
 
 def size_of(path: pathlib.Path) -> int | None:

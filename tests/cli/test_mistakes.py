@@ -33,7 +33,7 @@ from mm15_jax.model import mllm
         ("prepare mini_compare --workers 0", ["workers", "mm15 prepare --help"]),
         ("prepare open_stamps", ["open_stamps", "--source", "usr/share"]),
         ("prepare open_stamps --source nowhere", ["nowhere does not exist"]),
-        ("prepare open_stamps --source gq://b", ["gq://b cannot be opened"]),
+        ("prepare open_stamps --source gq://b", ["an address gq://... cannot be read"]),
         ("prepare mini_compare --split val", ["mini_compare: 'val'", "'validation'"]),
         ("prepare mini_compare --max_bad_fraction 2", ["max_bad_fraction"]),
         ("prepare --list miniatur", ["unknown data set 'miniatur'", "'miniature'"]),

@@ -230,6 +230,29 @@ def test_reading_ahead_is_bounded(config, data_dir, monkeypatch):
         assert 0 < ahead == len(decoded)
 
 
+def test_large_batches_are_not_read_ahead_by_number(config, data_dir, monkeypatch):
+    monkeypatch.setattr(pipeline_lib, "_AHEAD", 1)  # less than a batch has
+    made = []
+    empty = pipeline_lib.batch_lib.empty_batch
+    monkeypatch.setattr(
+        pipeline_lib.batch_lib, "empty_batch", lambda shape: made.append(1) or empty(shape)
+    )
+    with start(config, data_dir) as pipeline:
+        time.sleep(0.5)
+        assert len(made) == 2  # one ready, one that waits to be
+        first = [next(pipeline) for _ in range(5)]
+    with start(config, data_dir) as pipeline:
+        for (a, _, _), (b, _, _) in zip(first, pipeline, strict=False):
+            assert_equal_batches(a, b)
+
+
+def test_the_size_of_a_batch_is_known_beforehand(config, data_dir):
+    with start(config, data_dir) as pipeline:
+        batch, _, _ = next(pipeline)
+        size = sum(array.nbytes for array in batch.values())
+        assert abs(pipeline.shape.bytes - size) < 0.01 * size
+
+
 FORGOTTEN = """
     import sys
     sys.path.insert(0, {tests!r})
@@ -347,19 +370,33 @@ def test_ratios_of_a_long_run_are_those_asked_for(config, data_dir, mixture, uni
     config = config_lib.replace_nested(
         config, {"data.allow_missing": True, "data.weigh_by": unit, "train.batch_rows": 16}
     )
-    counts = {name: dict.fromkeys(("examples", "tokens"), 0) for name in ("pictures", "texts")}
+    measures = ("examples", "tokens", "tiles", "loss_tokens")
+    counts = {name: dict.fromkeys(measures, 0) for name in ("pictures", "texts")}
     learned = 0
     with caplog.at_level(logging.INFO), open_pipeline(config, data_dir) as pipeline:
         for _, stats, _ in itertools.islice(pipeline, 60):
             for name, count in stats.by_source.items():
-                counts[name]["examples"] += count.examples
-                counts[name]["tokens"] += count.tokens
+                for measure in measures:
+                    counts[name][measure] += getattr(count, measure)
             assert stats.loss_tokens == sum(c.loss_tokens for c in stats.by_category.values())
             learned += stats.loss_tokens
     share = {u: counts["pictures"][u] / sum(c[u] for c in counts.values()) for u in counts["texts"]}
     assert share[unit] == pytest.approx(0.75, abs=0.01)
     other = share["tokens" if unit == "examples" else "examples"]
     assert abs(other - 0.75) > 0.02 and learned > 0
+    # What is learned, and the tiles, follow from the examples.
+    tokenizer = load_tokenizer(config.inputs.tokenizer)
+    for name, found in counts.items():
+        examples = [
+            decode(e, tokenizer, config.inputs, tokens_per_tile=4, resolution=16)
+            for e in open_dataset(data_dir / name / "train")
+        ]
+        for measure, each in (
+            ("loss_tokens", lambda e: np.count_nonzero(e.formatted.loss_weights)),
+            ("tiles", lambda e: sum(map(len, e.tiles))),
+        ):
+            mean = np.mean([each(example) for example in examples])
+            assert found[measure] / found["examples"] == pytest.approx(mean, rel=0.05)
     told = "mixture by tokens: pictures 75.00% of the tokens" in caplog.text
     assert told == (unit == "tokens")
     assert "weight of general: 75.00%, 75.00% in the whole mixture" in caplog.text

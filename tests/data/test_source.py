@@ -50,6 +50,11 @@ def test_a_link_that_leads_out_is_refused(tmp_path):
     (tmp_path / "source" / "link.txt").symlink_to(tmp_path / "secret.txt")
     with pytest.raises(DataError, match="leads out of"):
         Source(tmp_path / "source").read("link.txt")
+    followed = Source(tmp_path / "source", follow_links=True)
+    assert followed != Source(tmp_path / "source")
+    assert pickle.loads(pickle.dumps(followed)).read("link.txt") == b"secret"
+    with pytest.raises(ValueError, match="leads out of"):  # links, not names
+        followed.read("../secret.txt")
 
 
 def test_a_file_that_is_not_there_is_named(source):
@@ -78,7 +83,7 @@ def test_a_source_goes_to_other_processes(source):
         ("absent", "absent does not exist"),
         ("gs://", r"names no place in a bucket"),
         ("gs://user:word@bucket/x", "takes no credentials"),
-        ("nonsense://x", "nonsense://x cannot be opened"),
+        ("nonsense://x", "an address nonsense://... cannot be read"),
     ],
 )
 def test_a_wrong_address_is_one_sentence(tmp_path, monkeypatch, url, words):

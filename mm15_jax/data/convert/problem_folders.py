@@ -99,11 +99,12 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 def _raven(maker: Maker, name: str) -> Example:
     try:
         with zipfile.ZipFile(io.BytesIO(maker.source.read(name))) as archive:
-            panels, target = _array(archive, "image"), int(_array(archive, "target"))
+            panels = _array(archive, "image").reshape(_PANELS, _SIDE, _SIDE)
+            target = int(_array(archive, "target"))
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise DataError(f"not a problem of RAVEN ({error})") from error
-    if panels.shape != (_PANELS, _SIDE, _SIDE) or panels.dtype != np.uint8 or not 0 <= target < 8:
-        raise DataError(f"panels {panels.dtype}{list(panels.shape)}, target {target}")
+    if panels.dtype != np.uint8 or not 0 <= target < 8:
+        raise DataError(f"panels of {panels.dtype}, target {target}")
     letter = prompts.letter_of(target)
     return maker.example(
         name.removesuffix(".npz"),
