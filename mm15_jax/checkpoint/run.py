@@ -36,6 +36,7 @@ _FREE_FIELDS = (
     "meshes",
     "train.accumulation",
     "train.loss_chunk",
+    "optimizer.offload",
     "model.encoder.remat",
     "model.decoder.remat",
 )

@@ -184,6 +184,8 @@ class OptimizerConfig:
     b1: float = 0.9
     b2: float = 0.95
     frozen: tuple[str, ...] = ()  # path prefixes that do not train, such as "encoder"
+    # Keep the rule's state of matrices in the host's memory; it visits the device for an update.
+    offload: bool = False
 
 
 @dataclass(frozen=True)

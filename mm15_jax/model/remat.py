@@ -21,7 +21,7 @@ from jax import Array
 from jax.ad_checkpoint import checkpoint_name
 
 from mm15_jax.config.names import unknown
-from mm15_jax.config.schema import REMAT_POLICIES
+from mm15_jax.config.schema import REMAT_POLICIES, ModelConfig
 
 NAMES = ("context", "qkv", "residual", "dispatched", "hidden")
 
@@ -56,6 +56,11 @@ def keeps(remat: str, name: str) -> bool:
     """Whether a policy keeps what `saveable` calls by this name, on the device."""
     assert name in NAMES, name
     return remat in _SPECIAL or name in _SAVED.get(remat, ())
+
+
+def offloads(model: ModelConfig) -> bool:
+    """Whether activations of any layer wait in the host's memory."""
+    return any(part.remat in _OFFLOADED for part in (model.encoder, model.decoder))
 
 
 def policy_of(remat: str) -> Callable[..., object] | None:

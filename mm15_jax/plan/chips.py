@@ -2,8 +2,9 @@
 
 Sources: Google Cloud's system-architecture pages (docs.cloud.google.com/tpu/docs/v4, v5e, v5p, v6e,
 read in 2026), which give the bandwidth of the chip-to-chip network as a sum over a chip's links and
-both directions. `hbm_usable` is what the compiler itself lets a program use: it says so when a
-program is too large (libtpu 0.0.42).
+both directions. `host_bandwidth` is PCIe's as Austin et al. give it ("How To Scale Your Model",
+2025, chapter on TPUs). `hbm_usable` is what the compiler itself lets a program use: it says so when
+a program is too large (libtpu 0.0.42).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Chip:
     hbm_bandwidth: float
     link_bandwidth: float  # of one link of the chip-to-chip network, one way
     dcn_bandwidth: float  # of one chip's share of the network between slices
+    host_bandwidth: float  # to the memory of its host, one way
     cores: int  # what accelerator types count: "v5p-128" has 64 chips
     accelerator: str  # prefix of accelerator types
     shapes: tuple[tuple[int, ...], ...]  # of a slice, documented ones, smallest first
@@ -60,6 +62,7 @@ CHIPS: dict[str, Chip] = {
             hbm_bandwidth=1228e9,
             link_bandwidth=50e9,
             dcn_bandwidth=6.25e9,
+            host_bandwidth=16e9,
             cores=2,
             accelerator="v4",
             shapes=_CUBES,
@@ -72,6 +75,7 @@ CHIPS: dict[str, Chip] = {
             hbm_bandwidth=819e9,
             link_bandwidth=50e9,
             dcn_bandwidth=3.125e9,
+            host_bandwidth=16e9,
             cores=1,
             accelerator="v5litepod",
             shapes=_SHEETS,
@@ -84,6 +88,7 @@ CHIPS: dict[str, Chip] = {
             hbm_bandwidth=2765e9,
             link_bandwidth=100e9,
             dcn_bandwidth=6.25e9,
+            host_bandwidth=16e9,
             cores=2,
             accelerator="v5p",
             shapes=(*_CUBES, (16, 16, 24)),
@@ -96,6 +101,7 @@ CHIPS: dict[str, Chip] = {
             hbm_bandwidth=1640e9,
             link_bandwidth=100e9,
             dcn_bandwidth=12.5e9,
+            host_bandwidth=32e9,
             cores=1,
             accelerator="v6e",
             shapes=_SHEETS,

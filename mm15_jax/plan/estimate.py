@@ -87,6 +87,8 @@ def _parameter_bytes(model: ModelConfig, mesh: MeshConfig) -> int:
 def optimizer_bytes(config: ExperimentConfig, parameters: int) -> int:
     """Of one device, from its bytes of parameters; AdaFactor's means over axes are left out."""
     rule = config.optimizer
+    if rule.offload:
+        return 0  # but while parameters are updated, when activations are gone
     copies = {"adamw": 2, "muon": 1, "adafactor": 1 if rule.b1 else 0}[rule.name]
     return copies * parameters
 

@@ -20,7 +20,8 @@ _INSTRUCTION = re.compile(r"^\s+(ROOT )?%([\w.\-]+) = ")
 _ARRAY = re.compile(r"(\w+)\[([\d,<=]*)\](\{[^}]*\})?")
 _OPCODE = re.compile(r"\s*([\w\-]+)\(")
 _BITS = {"pred": 8, "c64": 64, "c128": 128, "token": 0, "opaque": 0}
-_ON_CHIP = re.compile(r"S\([1-9]")  # memory spaces other than HBM
+_SPACE = re.compile(r"S\((\d+)\)")  # a layout's memory space; HBM is 0 and not written
+_HOST = 5
 _CALLED = re.compile(r"\b(?:calls|to_apply|body|condition)=%([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 
@@ -31,7 +32,17 @@ class Array:
 
     dtype: str
     shape: tuple[int, ...]
-    on_chip: bool  # in VMEM or scalar memory: reading it is no traffic to HBM
+    space: int = 0  # of memory: 0 HBM, 5 the host's, others on the chip
+
+    @property
+    def in_hbm(self) -> bool:
+        """Whether reading or writing it is traffic to HBM."""
+        return self.space == 0
+
+    @property
+    def on_host(self) -> bool:
+        """Whether it is in the memory of the host."""
+        return self.space == _HOST
 
     @property
     def size(self) -> int:
@@ -141,7 +152,7 @@ def _instruction(line: str) -> Instruction | None:
         Array(
             dtype,
             tuple(int(side.lstrip("<=")) for side in sides.split(",") if side),
-            bool(_ON_CHIP.search(layout)),
+            int(found[1]) if (found := _SPACE.search(layout)) else 0,
         )
         for dtype, sides, layout in _ARRAY.findall(line[head.end() : end])
     )

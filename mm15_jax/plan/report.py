@@ -126,7 +126,7 @@ def _times(
     attention = kernel_flops(config, raw["kernels"])
     device_flops = raw["flops"] + attention / topology.chips
     exchanges = [Exchange(**e) for e in raw["exchanges"]]
-    limits = bound(topology, device_flops, raw["traffic"], exchanges)
+    limits = bound(topology, device_flops, raw["traffic"], exchanges, tuple(raw["host_copies"]))
     seconds = limits.seconds
     peak = topology.chips * topology.chip.peak_flops
     days = seconds * config.train.steps / 86_400
@@ -134,11 +134,7 @@ def _times(
         "compiled_flops_per_step": device_flops * topology.chips,
         "attention_flops_per_step": attention,
         "traffic_bytes": raw["traffic"],
-        "seconds": {
-            "compute": limits.compute,
-            "memory": limits.memory,
-            "interconnect": limits.interconnect,
-        },
+        "seconds": dataclasses.asdict(limits),
         "step_seconds_bound": seconds,
         "bound_by": limits.by,
         "mfu_bound": flops.step / peak / seconds,
@@ -295,14 +291,13 @@ def as_text(result: dict[str, Any]) -> str:
         )
     if result["step_seconds_bound"] is None:
         return "\n".join(lines)
-    seconds = result["seconds"]
+    needs = ", ".join(f"{name} {s:.3f}" for name, s in result["seconds"].items() if s)
     ratio = result["compiled_flops_per_step"] / result["model_flops_per_step"]
     lines += [
         f"  FLOPs a step  {result['model_flops_per_step'] / 1e12:,.0f} TFLOP of the model, "
         f"{result['compiled_flops_per_step'] / 1e12:,.0f} compiled ({ratio:.2f}x)",
         f"  step at best  {result['step_seconds_bound']:.3f} s, bound by {result['bound_by']} "
-        f"(compute {seconds['compute']:.3f}, memory {seconds['memory']:.3f}, interconnect "
-        f"{seconds['interconnect']:.3f}); MFU at most {result['mfu_bound']:.1%}",
+        f"({needs}); MFU at most {result['mfu_bound']:.1%}",
     ]
     if result["xla_optimal_seconds"] is not None:
         lines.append(f"  XLA's own     {result['xla_optimal_seconds']:.3f} s")

@@ -1,12 +1,13 @@
-"""How fast a step can be at best: by compute, by memory, by the networks between chips.
+"""How fast a step can be at best: by compute, memory, the networks between chips, the host.
 
-A bound assumes that each of the three is used without a gap and that they overlap perfectly. The
+A bound assumes that each of them is used without a gap and that they overlap perfectly. The
 collectives follow the usual ring arguments (Austin et al. 2025, "How To Scale Your Model", chapter
 on sharded matrices): on a ring both directions carry data, on a line its ends have one link.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,20 +37,17 @@ class Bound:
     compute: float
     memory: float
     interconnect: float
+    host: float  # copies to and from its memory
 
     @property
     def seconds(self) -> float:
         """Of the one that binds."""
-        return max(self.compute, self.memory, self.interconnect)
+        return max(dataclasses.astuple(self))
 
     @property
     def by(self) -> str:
         """The one that binds."""
-        named = {
-            "compute": self.compute,
-            "memory": self.memory,
-            "interconnect": self.interconnect,
-        }
+        named = dataclasses.asdict(self)
         return max(named, key=lambda name: named[name])
 
 
@@ -107,7 +105,13 @@ def _rings(inside: Sequence[Sequence[int]], topology: Topology) -> list[tuple[in
     return found or [(2, False)]
 
 
-def bound(topology: Topology, flops: float, traffic: float, exchanges: Sequence[Exchange]) -> Bound:
+def bound(
+    topology: Topology,
+    flops: float,
+    traffic: float,
+    exchanges: Sequence[Exchange],
+    host_copies: tuple[float, float] = (0.0, 0.0),
+) -> Bound:
     """Of a step that does so much on each device.
 
     Args:
@@ -115,6 +119,7 @@ def bound(topology: Topology, flops: float, traffic: float, exchanges: Sequence[
         flops: Of one device.
         traffic: Bytes to and from one device's HBM.
         exchanges: Of one device; the fast and the slow network work at the same time.
+        host_copies: Bytes from the host's memory and to it, both ways at the same time.
     """
     chip = topology.chip
     return Bound(
@@ -123,4 +128,5 @@ def bound(topology: Topology, flops: float, traffic: float, exchanges: Sequence[
         interconnect=max(
             sum(e.ici_seconds for e in exchanges), sum(e.dcn_seconds for e in exchanges)
         ),
+        host=max(host_copies) / chip.host_bandwidth,
     )

@@ -57,6 +57,8 @@ class Work:
     flops_once: float
     traffic: float  # bytes to and from HBM
     traffic_once: float
+    from_host: float  # bytes from the host's memory
+    to_host: float
     seconds: float  # sum over instructions of what binds each, FLOPs or traffic
     seconds_once: float
     cycles: int  # as the compiler estimates
@@ -68,6 +70,7 @@ class Work:
 def work_of(program: Program, chip: Chip) -> Work:
     """Adds up a program."""
     flops = flops_once = traffic = traffic_once = seconds = seconds_once = 0.0
+    from_host = to_host = 0.0
     cycles = 0
     exchanges: dict[tuple[str, int, tuple[int, ...]], list[int]] = {}
     kernels: dict[str, int] = {}
@@ -85,6 +88,9 @@ def work_of(program: Program, chip: Chip) -> Work:
             traffic += runs * own_traffic
             seconds += runs * own_seconds
             cycles += runs * instruction.cycles
+            arrives, leaves = host_copies(instruction, computation)
+            from_host += runs * arrives
+            to_host += runs * leaves
             for found in _exchanges(program, instruction, computation, channels):
                 count = exchanges.setdefault(found, [0, 0])
                 count[0] += runs
@@ -96,6 +102,8 @@ def work_of(program: Program, chip: Chip) -> Work:
         flops_once=flops_once,
         traffic=traffic,
         traffic_once=traffic_once,
+        from_host=from_host,
+        to_host=to_host,
         seconds=seconds,
         seconds_once=seconds_once,
         cycles=cycles,
@@ -139,28 +147,48 @@ def traffic_of(program: Program, instruction: Instruction, computation: Computat
         return 0.0
     arrays = [a for a in instruction.outputs if a.dtype != "token"]
     if instruction.opcode.endswith("-start"):  # (what arrives, what was sent, bookkeeping)
-        return float(sum(a.size for a in arrays if not a.on_chip and a.shape))
+        return float(sum(a.size for a in arrays if a.in_hbm and a.shape))
     if instruction.opcode in ("send", "recv"):
-        return float(sum(a.size for a in arrays if not a.on_chip and a.shape))
+        return float(sum(a.size for a in arrays if a.in_hbm and a.shape))
     inner = None
     if instruction.opcode == "fusion":
         inner = program.computations[called(instruction)[0]]
-    written = sum(a.size for a in arrays if not a.on_chip)
+    written = sum(a.size for a in arrays if a.in_hbm)
     updates = _updates(inner) if inner is not None else {}
     if instruction.opcode == "dynamic-update-slice":
         return 2.0 * _size(computation, instruction.operands[1])
     if instruction.opcode in ("dynamic-slice", "gather"):
         return 2.0 * written
     for whole, part in updates.values():
-        if not arrays[0].on_chip:
+        if arrays[0].in_hbm:
             written += part - whole
     read = 0.0
     for number, name in enumerate(instruction.operands):
         operand = computation.get(name)
-        if operand is None or len(operand.outputs) != 1 or operand.outputs[0].on_chip:
+        if operand is None or len(operand.outputs) != 1 or not operand.outputs[0].in_hbm:
             continue
         read += _read_of(inner, number, operand.outputs[0].size)
     return max(written, 0) + read
+
+
+def host_copies(instruction: Instruction, computation: Computation) -> tuple[int, int]:
+    """Bytes that an instruction copies from the host's memory and to it.
+
+    Whole arrays are copied, or slices of a stack that stays on the host.
+    """
+    kind = instruction.opcode.removesuffix("-start")
+    if kind not in ("copy", "dynamic-slice", "dynamic-update-slice"):
+        return 0, 0
+    source = computation.get(instruction.operands[0])
+    places = [*instruction.outputs, *(source.outputs if source else ())]
+    if not any(array.on_host for array in places):
+        return 0, 0
+    if kind == "dynamic-update-slice":
+        return 0, _size(computation, instruction.operands[1])
+    if kind == "dynamic-slice":
+        return next(a.size for a in instruction.outputs if not a.on_host and a.shape), 0
+    arrived = instruction.outputs[0]
+    return (0, arrived.size) if arrived.on_host else (arrived.size, 0)
 
 
 def _size(computation: Computation, name: str) -> int:

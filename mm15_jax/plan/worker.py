@@ -17,6 +17,7 @@ import time
 import traceback
 from typing import Any
 
+from mm15_jax.config import ExperimentConfig
 from mm15_jax.plan.topology import Topology, devices, no_hardware, parse
 
 _SIZE = r"([\d.]+)([KMGT]?)"
@@ -67,9 +68,10 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
     """
     import jax
 
-    from mm15_jax.config import ExperimentConfig, from_dict, mixture
+    from mm15_jax.config import from_dict, mixture
     from mm15_jax.parallel.mesh import make_mesh
     from mm15_jax.plan.arithmetic import bytes_per_device
+    from mm15_jax.train.offload import on_host
     from mm15_jax.train.step import abstract_batch, abstract_state, build_step
 
     config = from_dict(ExperimentConfig, request["config"])
@@ -77,10 +79,11 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     mesh = make_mesh(config.mesh, devices(topology))
     state, batch = abstract_state(config, mesh), abstract_batch(config, mesh)
+    offloaded = bytes_per_device(on_host(state.opt_state))
     result: dict[str, Any] = {
         "bytes": {
             "parameters": bytes_per_device(state.params),
-            "optimizer": bytes_per_device(state.opt_state),
+            "optimizer": bytes_per_device(state.opt_state) - offloaded,
             "batch": bytes_per_device(batch),
         },
         "versions": versions(),
@@ -99,13 +102,16 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
         compiled = None
     result["compile_seconds"] = time.monotonic() - began
     if compiled is not None:
-        result |= _figures(compiled, topology, mesh, request.get("dump", ""))
+        result |= _figures(compiled, config, topology, mesh, request.get("dump", ""))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result["host_peak_bytes"] = peak * 1024
     return result
 
 
-def _figures(compiled: Any, topology: Topology, mesh: Any, dump: str) -> dict[str, Any]:
+def _figures(
+    compiled: Any, config: ExperimentConfig, topology: Topology, mesh: Any, dump: str
+) -> dict[str, Any]:
+    from mm15_jax.model.remat import offloads
     from mm15_jax.plan import hlo, work
     from mm15_jax.plan.roofline import exchange
 
@@ -125,6 +131,11 @@ def _figures(compiled: Any, topology: Topology, mesh: Any, dump: str) -> dict[st
     if not peak:
         peak = arguments + memory.temp_size_in_bytes
         peak += memory.output_size_in_bytes - memory.alias_size_in_bytes
+    # libtpu's peak has what is on the host in it: state that stays there, and activations that wait
+    # there for the backward pass, which are all there when memory peaks.
+    host = memory.host_argument_size_in_bytes
+    waiting = memory.host_temp_size_in_bytes
+    peak -= host + (waiting if offloads(config.model) else 0)
     return {
         "memory": {
             "arguments": arguments,
@@ -133,7 +144,7 @@ def _figures(compiled: Any, topology: Topology, mesh: Any, dump: str) -> dict[st
             "temp": memory.temp_size_in_bytes,
             "peak": peak,
             "program": memory.generated_code_size_in_bytes,
-            "host": memory.host_temp_size_in_bytes + memory.host_argument_size_in_bytes,
+            "host": host + waiting,
         },
         "xla": {
             "flops": cost.get("flops", 0.0),
@@ -144,6 +155,7 @@ def _figures(compiled: Any, topology: Topology, mesh: Any, dump: str) -> dict[st
         "flops_once": done.flops_once,
         "traffic": done.traffic,
         "traffic_once": done.traffic_once,
+        "host_copies": [done.from_host, done.to_host],
         "cycles": done.cycles,
         "kernels": done.kernels,
         "unknown_loops": done.unknown_loops,

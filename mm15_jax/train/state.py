@@ -15,6 +15,7 @@ from mm15_jax.data.batch import BatchShape, empty_batch
 from mm15_jax.model import mllm
 from mm15_jax.parallel.mesh import batch_divisor, batch_sharding, replicated
 from mm15_jax.parallel.rules import mesh_axes_of, rules_of
+from mm15_jax.train.offload import in_host_memory
 from mm15_jax.train.optimizer import make_optimizer
 from mm15_jax.train.schedule import learning_rate
 
@@ -55,10 +56,13 @@ def abstract_params(model: ModelConfig, mesh: Mesh, strategy: str) -> Any:
 def abstract_state(config: ExperimentConfig, mesh: Mesh) -> TrainState:
     """Shapes, dtypes and shardings of the state that `build_step`'s step takes and gives.
 
-    The optimizer's state is divided as the parameters that it is about.
+    The optimizer's state is divided as the parameters that it is about; `optimizer.offload` keeps
+    it in the host's memory.
     """
     params = abstract_params(config.model, mesh, config.mesh.strategy)
     opt_state = _like_params(jax.eval_shape(optimizer_of(config).init, params), params, mesh)
+    if config.optimizer.offload:
+        opt_state = in_host_memory(opt_state)
     step = jax.ShapeDtypeStruct((), jnp.int32, sharding=replicated(mesh))
     return TrainState(step, params, opt_state)
 

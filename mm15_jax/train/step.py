@@ -14,6 +14,7 @@ from mm15_jax.config import ExperimentConfig
 from mm15_jax.parallel.mesh import batch_divisor, replicated
 from mm15_jax.parallel.rules import constrain, rules_of, use_rules
 from mm15_jax.train.loss import loss_weight, next_token_loss
+from mm15_jax.train.offload import is_offloaded, through_device
 from mm15_jax.train.state import (
     TrainState,
     abstract_batch,
@@ -58,7 +59,7 @@ def build_step(config: ExperimentConfig, mesh: Mesh, num_categories: int, *, don
                 optimizer=optimizer,
                 parts=config.train.accumulation,
                 devices=batch_divisor(mesh),
-                shardings=shardings[0].params,
+                shardings=shardings[0],
             )
 
     return jax.jit(
@@ -74,15 +75,15 @@ def train_step(state: TrainState, batch, *, loss, optimizer, parts, devices, sha
 
     With `parts` above 1 the rows run in so many parts, one after the other, and gradients are
     summed: each part's loss is divided by the whole batch's weight, so the sum is the gradient of
-    the batch. A part takes rows of each of the `devices`, so that none of them moves. Gradients are
-    divided as the parameters, by `shardings`.
+    the batch. A part takes rows of each of the `devices`, so that none of them moves. `shardings`
+    are the state's; gradients are divided as the parameters.
     """
     total = loss_weight(batch)
 
     def gradients(params, rows):
         part = functools.partial(loss, share=1 / parts)
         found, grads = jax.value_and_grad(part, has_aux=True)(params, rows, total)
-        return found, jax.lax.with_sharding_constraint(grads, shardings)
+        return found, jax.lax.with_sharding_constraint(grads, shardings.params)
 
     if parts == 1:
         (value, sums), grads = gradients(state.params, batch)
@@ -96,12 +97,19 @@ def train_step(state: TrainState, batch, *, loss, optimizer, parts, devices, sha
         shapes, _ = jax.eval_shape(gradients, state.params, batch)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         no_grads = jax.lax.with_sharding_constraint(
-            jax.tree.map(jnp.zeros_like, state.params), shardings
+            jax.tree.map(jnp.zeros_like, state.params), shardings.params
         )
         ((value, sums), grads), _ = jax.lax.scan(add_part, (zeros, no_grads), rows)
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    metrics = {"loss": value, "grad_norm": optax.tree.norm(grads), **sums}
+
+    def update(params, opt_state, grads):
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
+
+    grad_norm = optax.tree.norm(grads)
+    if is_offloaded(shardings.opt_state):
+        update = through_device(update, shardings.opt_state, after=grad_norm)
+    params, opt_state = update(state.params, state.opt_state, grads)
+    metrics = {"loss": value, "grad_norm": grad_norm, **sums}
     return TrainState(state.step + 1, params, opt_state), metrics
 
 

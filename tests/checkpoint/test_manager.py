@@ -39,6 +39,20 @@ def test_what_was_saved_comes_back(directory):
     checkpoints.close()
 
 
+def test_state_in_the_hosts_memory_is_saved_and_comes_back_to_either(tmp_path):
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    host = device.with_memory_kind("pinned_host")
+    checkpoints = Checkpoints(tmp_path / "c", CheckpointConfig())
+    checkpoints.save(1, tree(), {"mu": jax.device_put(np.arange(4.0), host)}, {"cursor": 0})
+    checkpoints.wait()
+    for wanted in (host, device):
+        there = {"mu": jax.ShapeDtypeStruct((4,), np.float32, sharding=wanted)}
+        _, opt_state, _ = checkpoints.restore(1, abstract(tree()), there)
+        assert opt_state["mu"].sharding.memory_kind == wanted.memory_kind
+        np.testing.assert_array_equal(opt_state["mu"], np.arange(4.0))
+    checkpoints.close()
+
+
 def test_old_steps_make_room(directory):
     assert sorted(p.name for p in directory.iterdir() if p.name.isdigit()) == ["2", "3"]
 

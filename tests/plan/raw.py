@@ -21,6 +21,7 @@ def raw(peak: float = 10.0, **changes):
         "flops_once": 1e12,
         "traffic": 2765e8,
         "traffic_once": 1e9,
+        "host_copies": [0.0, 0.0],
         "cycles": 1000,
         "kernels": {},
         "unknown_loops": 0,

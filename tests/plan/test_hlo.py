@@ -8,7 +8,8 @@ from mm15_jax.plan import hlo, roofline, work
 from mm15_jax.plan.chips import CHIPS
 from mm15_jax.plan.topology import parse
 
-PROGRAM = (pathlib.Path(__file__).parent / "program.hlo").read_text()
+HERE = pathlib.Path(__file__).parent
+PROGRAM = (HERE / "program.hlo").read_text()
 MATMUL = 2 * 4 * 128 * 32 * 64
 SCORES = 2 * 4 * 16 * 1024 * 1024 * 128
 
@@ -111,9 +112,26 @@ def test_what_hosts_of_slices_exchange_is_between_slices():
     assert found.dcn_seconds == pytest.approx(size / CHIPS["v5p"].dcn_bandwidth)
 
 
+def test_copies_to_and_from_the_host_are_no_traffic_of_the_part_that_stays_there():
+    program = hlo.parse((HERE / "host_program.hlo").read_text())
+    main = program.computations["main"]
+    whole, part = 8 * 64 * 4, 4 * 64 * 2
+    copies = {name: work.host_copies(main[name], main) for name in main}
+    assert {name: pair for name, pair in copies.items() if any(pair)} == {
+        "to-device": (whole, 0),
+        "back": (0, whole),
+        "slice": (part, 0),
+        "update": (0, part),
+    }
+    done = work.work_of(program, CHIPS["v5p"])
+    assert (done.from_host, done.to_host) == (whole + part, whole + part)
+    for name, size in {"to-device": whole, "back": whole, "slice": part, "update": part}.items():
+        assert work.traffic_of(program, main[name], main) == size
+
+
 def test_array_sizes():
     def array(dtype, *shape):
-        return hlo.Array(dtype, shape, on_chip=False).size
+        return hlo.Array(dtype, shape).size
 
     assert array("bf16", 3, 5) == 30
     assert array("pred", 7) == 7
@@ -172,3 +190,6 @@ def test_what_takes_longest_binds():
     assert (found.by, found.seconds) == ("memory", 1.0)
     slow = roofline.Exchange("all-gather", 2, "dcn", 1, 1, ici_seconds=0.2, dcn_seconds=3.0)
     assert roofline.bound(topology, 459e12, 2765e9, [slow]).by == "interconnect"
+    # Both directions of the link to the host work at once.
+    assert roofline.bound(topology, 459e12, 2765e9, [], (32e9, 24e9)).host == 2.0
+    assert roofline.bound(topology, 459e12, 2765e9, [], (32e9, 24e9)).by == "host"

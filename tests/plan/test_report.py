@@ -54,7 +54,9 @@ def test_times_follow_from_what_the_compiled_step_does():
     assert asked == ["v5p:4x4x4"]
     assert result["fits"] and result["nearest"] is None
     assert result["hbm_temp_bytes"] == 6 * GIB
-    assert result["seconds"] == pytest.approx({"compute": 1, "memory": 0.1, "interconnect": 0.5})
+    assert result["seconds"] == pytest.approx(
+        {"compute": 1, "memory": 0.1, "interconnect": 0.5, "host": 0}
+    )
     assert (result["bound_by"], result["step_seconds_bound"]) == ("compute", 1.0)
     assert result["compiled_flops_per_step"] == 64 * 459e12
     share = result["model_flops_per_step"] / (64 * 459e12)

@@ -79,6 +79,22 @@ def test_trips_are_applied_as_unrolling_would():
     assert 2.5 * head < outside < 4.5 * head
 
 
+def test_state_on_the_host_leaves_the_devices_memory_to_activations():
+    topology = parse("v5p:2x2x2")
+    plans = [
+        report.plan(small(**{"optimizer.offload": offload}), topology) for offload in (False, True)
+    ]
+    here, there = (plan["hbm"] for plan in plans)
+    moved = here["optimizer"] - there["optimizer"]
+    assert moved > 0.95 * here["optimizer"]
+    saved = plans[0]["hbm_used_bytes"] - plans[1]["hbm_used_bytes"]
+    assert saved > 0.9 * moved
+    assert plans[0]["host_bytes"] == plans[0]["seconds"]["host"] == 0
+    assert plans[1]["host_bytes"] >= moved
+    seconds = moved / topology.chip.host_bandwidth
+    assert plans[1]["seconds"]["host"] == pytest.approx(seconds, rel=0.2)
+
+
 def test_two_slices_exchange_gradients_over_the_slow_network():
     config = small(mesh=MeshConfig(slice=2, data=1, fsdp=8))
     plan = report.plan(config, parse("v5p:2x2x2", slices=2))

@@ -32,7 +32,8 @@ def test_accumulation_is_the_large_batch_under_unequal_weights(parts):
     optimizer = optax.sgd(0.1)
     params = {"w": jnp.asarray(random.normal(size=(4, 2)), jnp.float32)}
     state = TrainState(jnp.int32(0), params, optimizer.init(params))
-    shardings = {"w": replicated(make_mesh(MeshConfig()))}
+    whole = replicated(make_mesh(MeshConfig()))
+    shardings = TrainState(whole, {"w": whole}, ())
 
     @functools.partial(jax.jit, static_argnames="parts")
     def run(parts):
