@@ -14,6 +14,7 @@ from mm15_jax.config import (
     DataConfig,
     DecoderConfig,
     EncoderConfig,
+    EvalConfig,
     ExperimentConfig,
     InitFrom,
     InputsConfig,
@@ -71,6 +72,7 @@ def pretrain(size: str) -> ExperimentConfig:
         ),
         train=TrainConfig(steps=200_000, batch_rows=512),
         checkpoint=CheckpointConfig(every=2000),
+        eval=EvalConfig(benchmarks=("few_shot",)),
     )
 
 
@@ -101,6 +103,7 @@ def sft(size: str) -> ExperimentConfig:
         "optimizer.peak_learning_rate": 2e-5,
         "train.steps": 23_000,
         "init_from": (InitFrom(f"mm15_{size}_continual"),),
+        "eval.benchmarks": ("paper",),
     }
     return replace_nested(continual(size), changes)
 

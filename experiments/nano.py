@@ -132,6 +132,7 @@ def sft() -> ExperimentConfig:
         "init_from": (InitFrom("mm15_nano_continual"),),
         "eval": EvalConfig(
             benchmarks=("mini",),
+            examples=256,
             max_new_tokens=32,
         ),
     }

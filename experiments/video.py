@@ -22,7 +22,6 @@ EXAMPLES = 556_000 + 225_000 + 31_500  # of the paper's three sets
 SIZES = ("1b", "3b", "7b")
 EVAL = EvalConfig(
     benchmarks=("video",),
-    examples=100_000,  # all of them
     batch_size=16,
 )
 

@@ -30,7 +30,11 @@ if [ "$harness" = lm_eval ]; then
 else
   # pip chooses a build for the CPU where the machine's index offers one; uv does not look there.
   "$directory/bin/python" -m pip install --quiet "torch==2.13.0"
-  install "torch==2.13.0" "lmms-eval==0.7.3" --editable "$root"
+  # lmms-eval asks for av below 16, and clips are decoded by 18: the newer one, which both work with.
+  overrides=$(mktemp)
+  trap 'rm -f "$overrides"' EXIT
+  echo "av>=18" > "$overrides"
+  install "torch==2.13.0" "lmms-eval==0.7.3" --editable "$root" --override "$overrides"
   # It comes with lmms-eval, but does not import beside a CPU build of torch; transformers does
   # without it.
   "$directory/bin/uv" pip uninstall --quiet --python "$directory/bin/python" torchvision || true

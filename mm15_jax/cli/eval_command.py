@@ -19,7 +19,7 @@ from absl import flags as absl_flags
 from mm15_jax.cli import common
 from mm15_jax.config import apply_overrides, load, validate
 from mm15_jax.data.storage import to_path
-from mm15_jax.evaluation.benchmarks import resolve
+from mm15_jax.evaluation.benchmarks import TABLE, resolve
 
 
 def define_flags(flags) -> None:
@@ -127,23 +127,13 @@ def _asked(arguments, flags):
 
 
 def print_benchmarks(as_json: bool) -> None:
-    """The table of benchmarks: name, category, suite, metric and what it is held against."""
-    from mm15_jax.evaluation.benchmarks import TABLE
+    """The table of benchmarks: name, category, metric and what it is held against."""
+    from mm15_jax.evaluation.benchmark_list import describe, print_list
 
     if as_json:
-        print(json.dumps([row.describe() for row in TABLE], indent=1))
-        return
-    import rich.console
-    import rich.table
-
-    table = rich.table.Table(title=f"{len(TABLE)} benchmarks")
-    for name in ("benchmark", "suite", "category", "a point of the score", "data", "oracle"):
-        table.add_column(name)
-    for row in TABLE:
-        facts = row.describe()
-        data = ", ".join(facts["data"])
-        table.add_row(row.name, row.suite, row.category, row.measures, data, row.oracle or "-")
-    rich.console.Console().print(table)
+        print(json.dumps([describe(row) for row in TABLE], indent=1))
+    else:
+        print_list()
 
 
 def _paper_tables(run_dir, config, results, peers):
@@ -169,7 +159,7 @@ def evaluate_run(
         data_dir,
         names,
         split=split,
-        limit=limit or config.eval.examples,
+        limit=limit or config.eval.examples or None,
         out_dir=out_dir or run_dir,
         max_new_tokens=config.eval.max_new_tokens,
         batch_size=config.eval.batch_size,

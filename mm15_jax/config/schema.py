@@ -226,11 +226,12 @@ class EvalConfig:
     """Held-out evaluation; splitting at inference may differ from training (section 3.5)."""
 
     benchmarks: tuple[str, ...] = ()
-    examples: int = 256  # held-out examples a benchmark
+    examples: int = 0  # held-out examples of each benchmark, the first ones; 0: all
     batch_size: int = 64
     max_new_tokens: int = 64
-    n_min: int = 0  # 0: as in training
-    n_max: int = 0  # 0: as in training
+    n_min: int = 0  # fewest sub-images of a grid; 0: as in training
+    n_max: int = 0  # most sub-images of a grid; 0: as in training
+    indicator: str = ""  # of a sub-image's position: none, index or seps; "": as in training
     during: DuringConfig = DuringConfig()
 
 

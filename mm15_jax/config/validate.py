@@ -21,6 +21,7 @@ _CHOICES = {
     "inputs.splitting.policy": ("equation", "smallest_cover"),
     "inputs.splitting.overview": ("after", "before", "none"),
     "inputs.splitting.indicator": ("none", "index", "seps"),
+    "eval.indicator": ("", "none", "index", "seps"),
     "data.weigh_by": ("examples", "tokens"),
     "data.packing": ("planned", "late"),
     "data.long_documents": ("split", "drop"),
@@ -42,7 +43,6 @@ _POSITIVE = (
     "data.window",
     "data.prefetch",
     "eval.batch_size",
-    "eval.examples",
     "eval.max_new_tokens",
     "eval.during.examples",
     "model.encoder.resolution",
@@ -120,7 +120,7 @@ def validate(config: ExperimentConfig) -> None:
         )
     if config.train.loss_chunk < 0:
         raise ValueError(f"train.loss_chunk is {config.train.loss_chunk}; expected 0 or more")
-    for key in ("inputs.tiles_per_row", "data.decode_threads"):
+    for key in ("inputs.tiles_per_row", "data.decode_threads", "eval.examples"):
         if _get(config, key) < 0:
             raise ValueError(f"{key} is {_get(config, key)}; expected 0 or more")
 

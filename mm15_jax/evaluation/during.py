@@ -14,8 +14,7 @@ from mm15_jax.evaluation.benchmarks import resolve
 from mm15_jax.evaluation.results import Results
 from mm15_jax.evaluation.runner import evaluate
 from mm15_jax.infer.generate import Generator
-from mm15_jax.inputs.tokenizer import load_tokenizer
-from mm15_jax.train.state import compute_dtype
+from mm15_jax.infer.load import make_generator
 
 FOLDER = "evaluations"  # of a run: a folder a step, with scores.json and the answers
 
@@ -53,17 +52,7 @@ class DuringTraining:
         config, during = self._config, self._config.eval.during
         if self._generator is None:
             sharding = jax.tree.leaves(params)[0].sharding
-            self._generator = Generator(
-                params,
-                config.model,
-                config.inputs,
-                load_tokenizer(config.inputs.tokenizer),
-                dtype=compute_dtype(config.train.compute_dtype, jax.default_backend()),
-                n_min=config.eval.n_min,
-                n_max=config.eval.n_max,
-                mesh=sharding.mesh,
-                strategy=config.mesh.strategy,
-            )
+            self._generator = make_generator(params, config, sharding.mesh)
         self._generator.params = params
         results = evaluate(
             self._generator,

@@ -14,9 +14,12 @@ COLOURS = {
     "refer_ground": "#B0568A",
     "multi_image": "#B07800",
     "in_context": "#7A4FB5",
-    "captions": "#2F7F8C",
     "video": "#A83A3A",
     "ui": "#4F6FB5",
+    "0_shot": "#2F7F8C",
+    "4_shot": "#2F7F8C",
+    "8_shot": "#2F7F8C",
+    "captions": "#2F7F8C",
     "text": "#5E6673",
     "encoder": "#3B7EA1",
 }

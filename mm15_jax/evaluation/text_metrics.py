@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 
 _QUOTES = "\"'`“”‘’"
+_MARKS = _QUOTES + "*_"  # around a letter: quotation, and Markdown's emphasis
 
 
 def normalise_answer(text: str) -> str:
@@ -158,10 +159,10 @@ def parse_choice(answer: str, choices: Sequence[str], *, letters: bool = True) -
     """Which option an answer names, by fixed rules; None where it names none or several.
 
     Never guesses: an answer that cannot be read is wrong. In order:
-      1. the whole answer is an option's letter, also as "B.", "(B)" or "B:";
+      1. the whole answer is an option's letter, also as "B.", "(B)", "B:" or "**B**";
       2. the whole answer is an option's text (as in `exact_match`);
       3. it begins with a letter and a mark: "B. because", "B) cat", "B: cat";
-      4. it says "answer is B" or "option B", the last time it does so;
+      4. it says "answer is B" or "option B", the last time it does so, or ends in ": B";
       5. exactly one letter in brackets, "(B)", occurs in it;
       6. exactly one option's text occurs in it as whole words; a text inside a longer one that
          occurs too ("red" in "dark red") does not count.
@@ -187,7 +188,7 @@ def parse_choice(answer: str, choices: Sequence[str], *, letters: bool = True) -
     normal = [normalise_answer(choice) for choice in choices]
 
     def by_letter() -> int | None:
-        match = re.fullmatch(rf"\(?({letter})[.):]?\.?", answer)
+        match = re.fullmatch(rf"\(?({letter})[.):]?\.?", answer.strip(_MARKS))
         return _letter_index(match.group(1)) if match else None
 
     def by_text() -> int | None:
@@ -202,6 +203,7 @@ def parse_choice(answer: str, choices: Sequence[str], *, letters: bool = True) -
     stated = re.findall(
         rf"(?i:answer|option|choice)(?i:\s+is)?:?\s+\(?([A-{last}])\)?(?![\w'’])", answer
     )
+    stated += re.findall(rf":\s+\(?([A-{last}])\)?\.?[{_MARKS}]*$", answer)
     if stated:
         return _letter_index(stated[-1])
     marked = {_letter_index(found) for found in re.findall(rf"\(({letter})\)", answer)}

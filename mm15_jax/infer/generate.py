@@ -76,8 +76,6 @@ class Generator:
         tokenizer: Any,
         *,
         dtype: Any = jnp.float32,
-        n_min: int = 0,
-        n_max: int = 0,
         mesh: jax.sharding.Mesh | None = None,
         strategy: str = "fsdp",
     ):
@@ -86,19 +84,15 @@ class Generator:
         Args:
           params: nested dict as `mllm.init_params` makes it; arrays stay where they are.
           model: the model that owns them.
-          inputs: how examples were formatted in training.
+          inputs: how examples are formatted: as in training, or as `load.inputs_of` says.
           tokenizer: as `load_tokenizer` returns it.
           dtype: of the computation.
-          n_min: fewest sub-images of a candidate grid at inference; 0 as in training.
-          n_max: most sub-images, may be above training's (paper section 3.5, table 2); 0 as in
-            training.
           mesh: rows are divided over it, and parameters as they come; None for one device. With
             several processes each of them asks the same and gets all answers.
           strategy: the mesh's rules, `parallel.rules.RULES`.
 
         Raises:
-          ValueError: the tokenizer has ids that the model has no embedding for, or the range of
-            sub-images is empty.
+          ValueError: the tokenizer has ids that the model has no embedding for.
         """
         # An image token on top of the tokenizer's own ids is never embedded.
         ids = tokenizer.vocab_size - (tokenizer.image_id == tokenizer.vocab_size - 1)
@@ -107,19 +101,9 @@ class Generator:
                 f"the tokenizer has {ids} ids, the model embeds {model.decoder.vocab_size};"
                 " give the tokenizer the model was trained with"
             )
-        splitting = dataclasses.replace(
-            inputs.splitting,
-            n_min=n_min or inputs.splitting.n_min,
-            n_max=n_max or inputs.splitting.n_max,
-        )
-        if not 1 <= splitting.n_min <= splitting.n_max:
-            raise ValueError(
-                f"sub-images from {splitting.n_min} to {splitting.n_max} at inference,"
-                " expected 1 <= n_min <= n_max"
-            )
         self.params = params
         self.model = model
-        self.inputs = dataclasses.replace(inputs, splitting=splitting)
+        self.inputs = inputs
         self.tokenizer = tokenizer
         self.dtype = dtype
         self.report = GenerationReport()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
+from typing import Any
 
 import jax
 
 from mm15_jax.checkpoint import run
-from mm15_jax.config import ExperimentConfig, experiments
+from mm15_jax.config import ExperimentConfig, InputsConfig, experiments
 from mm15_jax.config.names import nearest
 from mm15_jax.data.storage import telling, to_path
 from mm15_jax.infer.generate import Generator
@@ -45,6 +47,48 @@ def find_run(
     return path, run.read_config(path)
 
 
+def inputs_of(config: ExperimentConfig) -> InputsConfig:
+    """How examples are formatted for answers: as in training but for what `config.eval` says.
+
+    The range of sub-images may be finer than training's (paper, section 3.5 and table 2).
+
+    Raises:
+      ValueError: the range of sub-images is empty.
+    """
+    asked, trained = config.eval, config.inputs.splitting
+    splitting = dataclasses.replace(
+        trained,
+        n_min=asked.n_min or trained.n_min,
+        n_max=asked.n_max or trained.n_max,
+        indicator=asked.indicator or trained.indicator,
+    )
+    if not 1 <= splitting.n_min <= splitting.n_max:
+        raise ValueError(
+            f"sub-images from {splitting.n_min} to {splitting.n_max} at inference,"
+            " expected 1 <= eval.n_min <= eval.n_max"
+        )
+    return dataclasses.replace(config.inputs, splitting=splitting)
+
+
+def make_generator(
+    params: Any, config: ExperimentConfig, mesh: jax.sharding.Mesh | None = None
+) -> Generator:
+    """What answers as `config.eval` says; parameters are divided over the mesh as they come.
+
+    Raises:
+      ValueError: as of `inputs_of` and `Generator`.
+    """
+    return Generator(
+        params,
+        config.model,
+        inputs_of(config),
+        load_tokenizer(config.inputs.tokenizer),
+        dtype=compute_dtype(config.train.compute_dtype, jax.default_backend()),
+        mesh=mesh,
+        strategy=config.mesh.strategy,
+    )
+
+
 def load_generator(
     run_dir: pathlib.Path, config: ExperimentConfig, which: str = run.LATEST
 ) -> Generator:
@@ -58,21 +102,10 @@ def load_generator(
       which: "latest" or "best", as of `run.load_params`.
 
     Raises:
-      ValueError: there is no checkpoint, or it does not fit `config`.
+      ValueError: there is no checkpoint, or it does not fit `config`; as of `make_generator`.
     """
     start_jax(join=True)
     config = config_for(config)
     mesh = make_mesh(config.mesh) if jax.device_count() > 1 else None
-    strategy = config.mesh.strategy
-    abstract = abstract_params(config.model, mesh, strategy) if mesh else None
-    return Generator(
-        run.load_params(run_dir, config, abstract, which),
-        config.model,
-        config.inputs,
-        load_tokenizer(config.inputs.tokenizer),
-        dtype=compute_dtype(config.train.compute_dtype, jax.default_backend()),
-        n_min=config.eval.n_min,
-        n_max=config.eval.n_max,
-        mesh=mesh,
-        strategy=strategy,
-    )
+    abstract = abstract_params(config.model, mesh, config.mesh.strategy) if mesh else None
+    return make_generator(run.load_params(run_dir, config, abstract, which), config, mesh)

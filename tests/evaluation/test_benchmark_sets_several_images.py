@@ -5,14 +5,13 @@ import dataclasses
 import pytest
 
 from mm15_jax.data.convert.questions import most_common
-from mm15_jax.data.prepare import prepare_many
 from mm15_jax.evaluation import benchmarks, runner
 from mm15_jax.evaluation.aggregates import AGGREGATES
 from mm15_jax.evaluation.categories import average_categories
-from mm15_jax.evaluation.metrics import METRICS, references_of, score_answer
+from mm15_jax.evaluation.metrics import references_of, score_answer
 from mm15_jax.evaluation.questions import Questions
 from mm15_jax.inputs.example import Image, Text
-from tests.data.convert.fixtures import all_fixtures
+from tests.data.convert.fixtures import prepare_fixture
 
 CATEGORIES = ("refer_ground", "multi_image", "in_context")
 ROWS = [
@@ -20,21 +19,16 @@ ROWS = [
     for row in benchmarks.TABLE
     if (row.suite == "paper" and row.category in CATEGORIES) or row.suite in ("few_shot", "ui")
 ]
-ASKED = [row.name for row in ROWS if not row.shots]  # fixtures have too few for shots
-RULED = [name for name in ASKED if not benchmarks.find(name).judge]
+NAMES = [row.name for row in ROWS]
+RULED = [name for name in NAMES if not benchmarks.find(name).judge]
 DATA_SETS = sorted({part.data_set for row in ROWS for part in row.data_sets})
-FIXTURES = all_fixtures()
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     root = tmp_path_factory.mktemp("benchmarks")
     for name in DATA_SETS:
-        source = root / "in" / name
-        source.mkdir(parents=True)
-        FIXTURES[name].make(source)
-        arguments = {"workers": 1, "max_bad_fraction": 1.0, "progress": lambda event: None}
-        prepare_many([name], root / "out", source=source, **arguments)
+        prepare_fixture(name, root / "in" / name, root / "out")
     return root / "out"
 
 
@@ -115,12 +109,12 @@ def test_averages_are_those_that_the_paper_prints():
     assert found == pytest.approx(56.3, abs=0.05)
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_example_can_be_asked_and_scored(data_dir, name):
     row = benchmarks.find(name)
     assert row.aggregate in AGGREGATES
     for example in Questions(row, data_dir):
-        assert example.metadata["metric"] in METRICS
+        assert example.metadata["metric"] in row.metrics
         assert references_of(example.metadata)
         *prompt, truth = example.segments
         spoken = row.prompt == "chat"
@@ -128,6 +122,7 @@ def test_every_example_can_be_asked_and_scored(data_dir, name):
         assert any(isinstance(segment, Image) for segment in prompt)
         assert isinstance(truth, Text) and truth.role == ("assistant" if spoken else "document")
         assert truth.loss and not any(s.loss for s in prompt if isinstance(s, Text))
+        assert sum(isinstance(s, Image) for s in prompt) > row.shots
         assert (example.metadata["metric"] == "judge") == bool(row.judge)
         assert ("judge" in example.metadata) == bool(row.judge)
         if row.aggregate in ("subset_mean", "ferret_bench"):

@@ -4,27 +4,18 @@ import json
 
 import pytest
 
-from mm15_jax.data.prepare import prepare_many
 from mm15_jax.data.records import open_dataset
 from mm15_jax.evaluation import benchmarks, runner
 from mm15_jax.evaluation.aggregates import AGGREGATES
-from mm15_jax.evaluation.metrics import METRICS, references_of, score_answer
+from mm15_jax.evaluation.metrics import references_of, score_answer
 from mm15_jax.inputs.example import Image, Text
-from tests.data.convert.fixtures import all_fixtures
+from tests.data.convert.fixtures import prepare_fixture
 from tests.data.convert.fixtures.hub_copies import COPIES
 
 CATEGORIES = ("general", "text_rich", "knowledge")
 ROWS = [row for row in benchmarks.TABLE if row.suite == "paper" and row.category in CATEGORIES]
 NAMES = [row.name for row in ROWS]
 RULED = [row.name for row in ROWS if not row.judge]
-FIXTURES = all_fixtures()
-
-
-def prepare(name, fixture, source, out):
-    source.mkdir(parents=True)
-    fixture.make(source)
-    arguments = {"workers": 1, "max_bad_fraction": 1.0, "progress": lambda event: None}
-    prepare_many([name], out, source=source, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +23,7 @@ def data_dir(tmp_path_factory):
     root = tmp_path_factory.mktemp("benchmarks")
     for row in ROWS:
         [data] = row.data_sets
-        name = data.data_set
-        prepare(name, FIXTURES[name], root / "in" / name, root / "out")
+        prepare_fixture(data.data_set, root / "in" / data.data_set, root / "out")
     return root / "out"
 
 
@@ -82,7 +72,7 @@ def test_every_example_can_be_asked_and_scored(data_dir, name):
     row, found = benchmarks.find(name), examples(data_dir, name)
     assert found and row.aggregate in AGGREGATES
     for example in found:
-        assert example.metadata["metric"] in METRICS
+        assert example.metadata["metric"] in row.metrics
         assert references_of(example.metadata)
         *prompt, truth = example.segments
         assert {segment.role for segment in prompt} == {"user"}
@@ -116,6 +106,6 @@ def test_an_answerer_with_the_truth_has_everything_and_a_wrong_one_nothing(
 
 @pytest.mark.parametrize("name", COPIES)
 def test_the_hub_copy_of_a_training_set_is_scored_alike(tmp_path, name):
-    prepare(name, COPIES[name], tmp_path / "copy", tmp_path / "out")
+    prepare_fixture(name, tmp_path / "copy", tmp_path / "out", COPIES[name])
     results = runner.evaluate(Answerer(truth_of), tmp_path / "out", [name], out_dir=tmp_path)
     assert results.benchmarks[0].score == pytest.approx(100)

@@ -1,9 +1,13 @@
+import json
+
 import pytest
+import rich.console
 
 from mm15_jax.data import miniature
 from mm15_jax.data.registry import all_preparations
 from mm15_jax.evaluation import benchmarks
 from mm15_jax.evaluation.aggregates import AGGREGATES
+from mm15_jax.evaluation.benchmark_list import describe, print_list
 from mm15_jax.evaluation.categories import average_categories
 from mm15_jax.evaluation.metrics import METRICS
 
@@ -17,13 +21,35 @@ def test_the_table_agrees_with_the_data_sets():
             assert part.split in prepared[part.data_set].splits, benchmark
         assert benchmark.category in benchmarks.CATEGORIES
         assert benchmark.aggregate in AGGREGATES
+        assert benchmark.metrics and set(benchmark.metrics) <= set(METRICS)
+        assert (benchmark.metrics == ("judge",)) == bool(benchmark.judge)
     assert len({b.name for b in benchmarks.TABLE}) == len(benchmarks.TABLE)
 
 
-def test_the_miniature_names_known_metrics():
+def test_the_miniature_is_scored_by_the_metrics_that_the_table_says():
     for name in MINI:
         for example in miniature.SETS[name].examples("test", range(4)):
-            assert example.metadata["metric"] in METRICS
+            assert example.metadata["metric"] in benchmarks.find(name).metrics
+
+
+def test_the_list_fits_into_80_columns_and_names_metric_and_oracle_of_all(capsys):
+    print_list(rich.console.Console(width=80))
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 80 and "…" not in printed
+    for row in benchmarks.TABLE:
+        (line,) = [line for line in lines if line.startswith(f"  {row.name} ")]
+        assert row.metrics[0] in line and row.data_sets[0].split in line
+        facts = describe(row)
+        assert facts["metric"] == list(row.metrics) and (facts["oracle"] or row.judge)
+        assert not facts["oracle"] or facts["oracle"][0].split()[0].rstrip(":") in line
+    json.dumps([describe(row) for row in benchmarks.TABLE])
+
+
+def test_few_shot_scores_are_averaged_by_the_number_of_shots():
+    scores = {row.name: 10.0 * row.shots for row in benchmarks.TABLE if row.suite == "few_shot"}
+    found = average_categories(scores)["few_shot"].scores
+    assert found == {"0_shot": 0.0, "4_shot": 40.0, "8_shot": 80.0}
 
 
 def test_groups_stand_for_their_benchmarks_and_each_counts_once():

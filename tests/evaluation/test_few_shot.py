@@ -69,7 +69,9 @@ def data_dir(tmp_path):
 
 
 def test_questions_have_shots_of_the_training_split(data_dir):
-    row = Benchmark("b", "general", "few_shot", "x", data="set", shots=2, prompt="question")
+    row = Benchmark(
+        "b", "general", "few_shot", "x", ("anls",), data="set", shots=2, prompt="question"
+    )
     questions = Questions(row, data_dir)
     assert len(questions) == 4  # one names no metric
     first = questions[0]
@@ -81,7 +83,7 @@ def test_questions_have_shots_of_the_training_split(data_dir):
 
 def test_several_data_sets_make_one_benchmark(data_dir):
     parts = (DataSet("set", "test", "first"), DataSet("other", "testA", "second"))
-    row = Benchmark("b", "general", "paper", "x", parts=parts)
+    row = Benchmark("b", "general", "paper", "x", ("anls",), parts=parts)
     questions = Questions(row, data_dir)
     assert [e.metadata["subset"] for e in questions] == ["first"] * 4 + ["second"] * 3
     # A limit is shared, so that no part is missing.
@@ -92,4 +94,4 @@ def test_several_data_sets_make_one_benchmark(data_dir):
 def test_questions_that_cannot_be_scored_are_refused(tmp_path):
     write_dataset(tmp_path / "set" / "test", [example("a", metric=None)])
     with pytest.raises(ValueError, match="cannot be scored"):
-        Questions(Benchmark("b", "general", "paper", "x", data="set"), tmp_path)
+        Questions(Benchmark("b", "general", "paper", "x", ("anls",), data="set"), tmp_path)

@@ -169,8 +169,8 @@ def test_another_split_than_the_papers_is_told(monkeypatch):
     from mm15_jax.evaluation.benchmarks import Benchmark
 
     rows = (
-        Benchmark("docvqa", "text_rich", "paper", "", split="validation"),
-        Benchmark("textvqa", "text_rich", "paper", "", split="validation"),
+        Benchmark("docvqa", "text_rich", "paper", "", ("anls",), split="validation"),
+        Benchmark("textvqa", "text_rich", "paper", "", ("anls",), split="validation"),
     )
     monkeypatch.setattr(module, "TABLE", rows)
     results = results_of(result("docvqa", 50.0), result("textvqa", 50.0))

@@ -6,14 +6,14 @@ The shots are in the data: VL-ICL says which are shown.
 from mm15_jax.evaluation.benchmarks.row import Benchmark
 
 _MEASURES = "answers equal to the truth after four shots"
-_TASKS = (
-    "clevr",
-    "matching_miniimagenet",
-    "open_miniimagenet",
-    "operator_induction",
-    "operator_induction_interleaved",
-    "textocr",
-)
+_TASKS = {
+    "clevr": "icl_exact",
+    "matching_miniimagenet": "icl_contains",
+    "open_miniimagenet": "icl_exact",
+    "operator_induction": "icl_number",
+    "operator_induction_interleaved": "icl_number",
+    "textocr": "icl_exact",
+}
 
 BENCHMARKS: tuple[Benchmark, ...] = tuple(
     # 15 new tokens, as VL-ICL's I2T_inference.py.
@@ -22,8 +22,8 @@ BENCHMARKS: tuple[Benchmark, ...] = tuple(
         "in_context",
         "paper",
         _MEASURES,
+        metrics=(metric,),
         max_new_tokens=15,
-        oracle="VL-ICL: evals/eval.py",
     )
-    for task in _TASKS
+    for task, metric in _TASKS.items()
 )

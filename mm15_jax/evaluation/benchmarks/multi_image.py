@@ -6,7 +6,15 @@ _OPTIONS = "options named rightly"
 
 
 def _choices(name: str, split: str) -> Benchmark:
-    return Benchmark(name, "multi_image", "paper", _OPTIONS, split=split, max_new_tokens=16)
+    return Benchmark(
+        name,
+        "multi_image",
+        "paper",
+        _OPTIONS,
+        metrics=("multiple_choice",),
+        split=split,
+        max_new_tokens=16,
+    )
 
 
 BENCHMARKS: tuple[Benchmark, ...] = (
@@ -16,6 +24,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "multi_image",
         "paper",
         f"{_OPTIONS}, or short answers equal to the truth",
+        metrics=("multiple_choice", "exact_match"),
         max_new_tokens=32,
     ),
     Benchmark(
@@ -23,6 +32,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "multi_image",
         "paper",
         "statements on two pictures rightly called true or false",
+        metrics=("exact_match",),
         split="validation",
         max_new_tokens=8,
     ),

@@ -7,7 +7,6 @@ Flickr30k, LVIS-Ref and Ferret-Bench.
 from mm15_jax.evaluation.benchmarks.row import Benchmark, DataSet
 
 _BOX = "boxes with IoU above 0.5"
-_IOU = "lmms-eval 0.7.3: refcoco"
 # "RefCOCO (avg)" of table 4 is the plain mean of the five columns of table 7.
 _REFCOCO = tuple(
     DataSet(data, split, f"{data}_{split}")
@@ -26,34 +25,35 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "refer_ground",
         "paper",
         f"{_BOX}, the mean over RefCOCO, RefCOCO+ (testA, testB) and RefCOCOg (test)",
+        metrics=("iou",),
         parts=_REFCOCO,
         aggregate="subset_mean",
         max_new_tokens=32,
-        oracle=_IOU,
     ),
     Benchmark(
         "flickr30k",
         "refer_ground",
         "paper",
         f"{_BOX}, all boxes of a phrase as one",
+        metrics=("iou",),
         data="flickr30k_entities",
         max_new_tokens=32,
-        oracle=_IOU,
     ),
     Benchmark(
         "lvis_ref",
         "refer_ground",
         "paper",
         "things in boxes and at points named rightly of two names, the mean of both",
+        metrics=("lvis_name",),
         aggregate="subset_mean",
         max_new_tokens=64,
-        oracle="Ferret: eval_lvis",
     ),
     Benchmark(
         "ferret_bench",
         "refer_ground",
         "paper",
         "a judge's points for the answer, relative to its points for GPT-4's, over three kinds",
+        metrics=("judge",),
         aggregate="ferret_bench",
         judge="ferret_bench",
         max_new_tokens=512,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
-# The paper's, in the order of its tables 4 to 12.
+# The paper's, in the order of its tables 4 to 12, and MM1's of few-shot benchmarks.
 CATEGORIES = (
     "general",
     "text_rich",
@@ -13,9 +12,11 @@ CATEGORIES = (
     "refer_ground",
     "multi_image",
     "in_context",
-    "captions",
     "video",
     "ui",
+    "0_shot",
+    "4_shot",
+    "8_shot",
 )
 
 
@@ -40,6 +41,7 @@ class Benchmark:
       category: one of `CATEGORIES`.
       suite: benchmarks that are reported together; averages are taken within a suite.
       measures: what a point of the score means, for readers of a report.
+      metrics: how answers are scored, names of `metrics.METRICS`: all that its examples may name.
       data: the prepared data set, `<data_dir>/<data>/<split>`; "" for one called as the benchmark.
       split: which split is held out.
       aggregate: how scores of examples become one, a name of `aggregates.AGGREGATES`.
@@ -51,7 +53,6 @@ class Benchmark:
       shots: examples with answers before each question, from the data set's "train" split. Data
         sets that bring their own have 0 here.
       max_new_tokens: an answer is cut there; 0 for the experiment's own number.
-      oracle: which scorer nobody here wrote the metric is held against in tests; "" for none.
       averaged: whether it counts in its category's average.
     """
 
@@ -59,6 +60,7 @@ class Benchmark:
     category: str
     suite: str
     measures: str
+    metrics: tuple[str, ...]
     data: str = ""
     split: str = "test"
     aggregate: str = "mean"
@@ -67,25 +69,9 @@ class Benchmark:
     prompt: str = "chat"
     shots: int = 0
     max_new_tokens: int = 0
-    oracle: str = ""
     averaged: bool = True
 
     @property
     def data_sets(self) -> tuple[DataSet, ...]:
         """All data sets that it asks about."""
         return self.parts or (DataSet(self.data or self.name, self.split),)
-
-    def describe(self) -> dict[str, Any]:
-        """What `mm15 eval --list --json` prints of it."""
-        return {
-            "name": self.name,
-            "suite": self.suite,
-            "category": self.category,
-            "measures": self.measures,
-            "data": [f"{part.data_set}/{part.split}" for part in self.data_sets],
-            "aggregate": self.aggregate,
-            "judge": self.judge,
-            "shots": self.shots,
-            "oracle": self.oracle,
-            "averaged": self.averaged,
-        }

@@ -10,7 +10,15 @@ _LLAVA_HOUND = ("activitynet", "vidal", "webvid", "msvd", "msrvtt", "tgif", "ssv
 
 
 def _choices(name: str, split: str = "test") -> Benchmark:
-    return Benchmark(name, "video", "video", _OPTIONS, split=split, max_new_tokens=16)
+    return Benchmark(
+        name,
+        "video",
+        "video",
+        _OPTIONS,
+        metrics=("multiple_choice",),
+        split=split,
+        max_new_tokens=16,
+    )
 
 
 BENCHMARKS: tuple[Benchmark, ...] = (
@@ -19,6 +27,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "video",
         "video",
         "answers that the judge calls right",
+        metrics=("judge",),
         aggregate="activitynet_qa",
         judge="activitynet_qa",
         max_new_tokens=64,
@@ -28,6 +37,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "video",
         "video",
         "a twentieth of the judge's mean score of 5, over five aspects",
+        metrics=("judge",),
         aggregate="vcgbench",
         judge="vcgbench",
         max_new_tokens=_LONG,
@@ -43,6 +53,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
             "video",
             "video",
             _ACCEPTED,
+            metrics=("judge",),
             aggregate="llava_hound",
             judge="llava_hound",
             max_new_tokens=_LONG,

@@ -12,25 +12,18 @@ import pytest
 
 from mm15_jax import config as config_lib
 from mm15_jax.data import convert, registry
-from mm15_jax.data.prepare import prepare_many
 from mm15_jax.data.records import open_dataset
 from mm15_jax.inputs import formatting
 from mm15_jax.inputs.example import Image, Text, Video
 from mm15_jax.inputs.tiles import decode_image
 from mm15_jax.inputs.tokenizer import load_tokenizer
 from mm15_jax.inputs.video import load_frames, plan_frames
-from tests.data.convert.fixtures import all_fixtures
+from tests.data.convert.fixtures import all_fixtures, prepare_fixture, prepare_source
 
 FIXTURES = all_fixtures()
 PREPARATIONS = {p.name: p for module in convert.MODULES for p in module.PREPARATIONS}
 BOTH = sorted(FIXTURES.keys() & PREPARATIONS.keys())
 ROOT = Path(__file__).parents[3]
-
-
-def prepared(name, out, source):
-    """What the command does, in this process, with any number of bad records."""
-    arguments = {"source": source, "workers": 1, "max_bad_fraction": 1.0}
-    return prepare_many([name], out, progress=lambda event: None, **arguments)
 
 
 def content(out):
@@ -51,9 +44,7 @@ def place(tmp_path_factory):
         folder = root / name
         if name not in done:
             assert not folder.exists(), f"{name} could not be prepared before"
-            (folder / "in").mkdir(parents=True)
-            FIXTURES[name].make(folder / "in")
-            reports = prepared(name, folder / "out", folder / "in")
+            reports = prepare_fixture(name, folder / "in", folder / "out")
             done[name] = folder, {report.split: report for report in reports}
         return done[name]
 
@@ -126,7 +117,7 @@ def test_every_example_decodes_and_can_be_formatted(name, place):
 def test_preparing_again_changes_nothing(name, place):
     folder, _ = place(name)
     times = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*")}
-    for report in prepared(name, folder / "out", folder / "in"):
+    for report in prepare_source(name, folder / "in", folder / "out"):
         assert report.shards_kept == report.shards
     assert times == {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*")}
 
@@ -140,7 +131,7 @@ def test_a_bucket_gives_the_same_shards(name, place, tmp_path):
             inside = path.relative_to(folder / "in").as_posix()
             memory.pipe(f"{bucket}/{inside}", path.read_bytes())
     try:
-        prepared(name, tmp_path, f"memory:/{bucket}")
+        prepare_source(name, f"memory:/{bucket}", tmp_path)
     finally:
         memory.rm(bucket, recursive=True)
     for split in reports:
@@ -152,10 +143,10 @@ def test_a_bucket_gives_the_same_shards(name, place, tmp_path):
 ELSEWHERE = """
 import pathlib, sys
 sys.path[:0] = [sys.argv[1]]
-from tests.data.convert.test_all import prepared
+from tests.data.convert.fixtures import prepare_source
 for name in sys.argv[3:]:
     folder = pathlib.Path(sys.argv[2]) / name
-    prepared(name, folder / "elsewhere", folder / "in")
+    prepare_source(name, folder / "in", folder / "elsewhere")
 """
 
 

@@ -28,7 +28,7 @@ def test_all_questions_on_a_picture_are_one_dialogue_of_training(tmp_path):
     ]
     assert turns(good["COCO_train2014_000000000025"]) == [("What is 2?" + SHORT, "net 2")]
     assert good["COCO_train2014_000000000025"].segments[0].data == picture(shade=25)
-    assert list(bad.values()) == ["question 30003 has no annotation"]
+    assert list(bad.values()) == ["question 30010 has no annotation"]
 
 
 def test_held_out_questions_stand_alone_with_ten_answers(tmp_path):

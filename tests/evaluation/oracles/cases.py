@@ -94,6 +94,22 @@ def relaxed(rng):
     return cases
 
 
+def exact_match(rng):
+    cases = [["cat.", "cat"], ["Cat", "cat"], ["a  cat", "a cat"], ["'cat'", "cat"]]
+    cases += [
+        ["cat..", "cat"],
+        ["ｃａｔ", "cat"],
+        ["straße", "STRASSE"],
+        ["", "cat"],
+        ["12", "12."],
+    ]
+    for _ in range(220):
+        truth = phrase(rng, 2)
+        cases.append([mutate(rng, truth) if rng.random() < 0.7 else phrase(rng, 2), truth])
+    # A letter is the name of an option there.
+    return [case for case in cases if case[1].strip().upper() not in ("A", "B", "C", "D")]
+
+
 def normalise_vqa(rng):
     texts = [*WORDS, *CONTRACTIONS, ". " * 40 + "end", "1,000 people", "a.b.c 3.5."]
     texts += ["Mr. A, the 3rd", "no, 1,5 (x)"]
@@ -116,6 +132,17 @@ def box(rng, most=60):
 
 def iou(rng):
     return [[box(rng), box(rng)] for _ in range(200)]
+
+
+def point(rng):
+    """A point of whole numbers and a box, often on its edge."""
+    cases = []
+    for _ in range(200):
+        x1, y1, x2, y2 = box(rng)
+        x = rng.choice([x1, x2, (x1 + x2) // 2, rng.randrange(120)])
+        y = rng.choice([y1, y2, (y1 + y2) // 2, rng.randrange(120)])
+        cases.append([[x, y], [x1, y1, x2, y2]])
+    return cases
 
 
 YES_NO = """Yes|No|yes|no|YES|Yes.|No.|no,|Yes, there is.|No, there is not.|Y|n|y.|Nope|Not at all
@@ -146,6 +173,8 @@ Between ({0}) and ({2}), the second|A DNA test says that it has to be {1} of cou
 The options are {2} and {0} , so the answer must be clear|it must be {1}, as one can see, not {3}
 Looking at the picture I would say that {1} is shown here.|So: {0}'|???|I|""".replace("\n", "|")
 
+SHORTLY = "{0}|{0}|{0}.|({0})|({0}).|{0}. {1}|{0}: {1}|{0})|The answer is {0}|Answer: {0}| {0}\n"
+
 
 def lettered(rng):
     """An answer to a question with options, and these."""
@@ -156,6 +185,18 @@ def lettered(rng):
     said = saying.format(letters[index], choices[index], letters[other], choices[other])
     said = said.lower() if rng.random() < 0.1 else said
     return said, choices, index
+
+
+def multiple_choice(rng):
+    """Models that were asked for a letter: most say it alone, some in a sentence or the text."""
+    cases = []
+    for number in range(320):
+        said, choices, index = lettered(rng)
+        if number % 2:
+            letter = "ABCDEFGH"[index]
+            said = rng.choice(SHORTLY.split("|")).format(letter, choices[index])
+        cases.append([said, choices])
+    return cases
 
 
 def mmmu_choice(rng):
@@ -300,7 +341,8 @@ def icl_contains(rng):
 
 def make_cases(seed: int) -> dict[str, list]:
     makers = {
-        "anls": anls, "relaxed_pix2struct": relaxed, "relaxed_mistral": relaxed,
+        "anls": anls, "exact_match": exact_match, "multiple_choice": multiple_choice,
+        "point": point, "relaxed_pix2struct": relaxed, "relaxed_mistral": relaxed,
         "normalise_vqa": normalise_vqa, "vqa": vqa, "iou": iou, "pope": pope,
         "mme_answer": mme_answer, "mmmu_choice": mmmu_choice, "mmmu_open": mmmu_open,
         "ocrbench": ocrbench, "mathvista_compare": mathvista_compare, "mathvista": mathvista,

@@ -8,11 +8,12 @@ oracle without a reason, the tests fail.
 import math
 import re
 import string
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
 from mm15_jax.evaluation import aggregates, metrics, yes_no
-from mm15_jax.evaluation.box_metrics import recall_at_one
+from mm15_jax.evaluation.box_metrics import point_correct, recall_at_one
 from mm15_jax.evaluation.cider import cider_d
 from mm15_jax.evaluation.contains_metrics import lvis_name, ocrbench, ocrbench_formula
 from mm15_jax.evaluation.denotation import same_denotation
@@ -22,6 +23,17 @@ from mm15_jax.evaluation.mmmu import mmmu_open, parse_mmmu_choice
 from mm15_jax.evaluation.ptb_tokens import words_of
 
 PERCEPTION = {"existence", "count", "OCR", "posters"}
+
+
+def _multiple_choice(answer, choices):
+    index = metrics.parse_choice(answer, choices)
+    return "" if index is None else string.ascii_uppercase[index]
+
+
+def _point(place, box):
+    # A picture of 1000 pixels: a coordinate is the middle of its pixel.
+    answer = "<{},{}>".format(*place)
+    return point_correct(answer, [v + 0.5 for v in box], width=1000, height=1000)
 
 
 def _mmmu_choice(answer, choices):
@@ -88,6 +100,9 @@ def _ocrbench_total(rows):
 
 OURS: dict[str, Callable[..., Any]] = {
     "anls": metrics.anls,
+    "exact_match": lambda answer, truth: metrics.exact_match(answer, [truth]),
+    "multiple_choice": _multiple_choice,
+    "point": _point,
     "relaxed_pix2struct": lambda answer, truth: metrics.relaxed_accuracy(answer, [truth]),
     "relaxed_mistral": lambda answer, truth: metrics.relaxed_accuracy(
         answer, [truth], convention="mistral"
@@ -131,6 +146,35 @@ OURS: dict[str, Callable[..., Any]] = {
         [[words_of(reference) for reference in group] for group in references],
     ),
 }
+
+
+def _written_otherwise(answer, truth):
+    """Equal but for spaces within, quotes, a stop of the truth, Unicode's forms."""
+
+    def bare(text):
+        text = unicodedata.normalize("NFKC", text).casefold()
+        return re.sub(r"[\s\"'`“”‘’.]", "", text)
+
+    return bare(answer) == bare(truth)
+
+
+def _letters_in(answer, choices):
+    """Letters of options that stand alone, in either case."""
+    last = string.ascii_uppercase[len(choices) - 1]
+    found = re.findall(rf"(?<![\w'’])([A-{last}a-{last.lower()}])(?![\w'’])", answer)
+    return {letter.upper() for letter in found}
+
+
+def _option_by_its_text(answer, choices):
+    return any(choice.lower() in answer.lower() for choice in choices)
+
+
+def _small_letter(answer, choices):
+    return answer == answer.lower() and bool(_letters_in(answer, choices))
+
+
+def _several_letters(answer, choices):
+    return len(_letters_in(answer, choices)) > 1
 
 
 def _more_than_a_word(answer, truth):
@@ -182,6 +226,12 @@ _MATHVISTA = {
     "a number of the truth may end in zeros": _with_zeros,
 }
 DIFFERENCES: dict[str, dict[str, Callable[..., Any]]] = {
+    "exact_match": {"written otherwise": _written_otherwise},
+    "multiple_choice": {
+        "an option by its text": _option_by_its_text,
+        "a small letter": _small_letter,
+        "letters of several options": _several_letters,
+    },
     "pope": {"more than the bare word": _more_than_a_word},
     "pope_f1": {"an answer that is not the bare word": _other_than_yes_or_no},
     "mme_answer": {

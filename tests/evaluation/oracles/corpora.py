@@ -38,7 +38,7 @@ def ptb_tokens(rng):
 def cider(rng):
     """Small corpora: one caption a picture, which may repeat a reference or be empty."""
     cases = []
-    for pictures in [1, 2, *(rng.randint(2, 6) for _ in range(58))]:
+    for pictures in [1, 2, *(rng.randint(2, 5) for _ in range(198))]:
         references = [[caption(rng) for _ in range(rng.randint(1, 4))] for _ in range(pictures)]
         captions = [
             rng.choice([caption(rng), rng.choice(group), rng.choice(group), " ".join(group), ""])
@@ -51,7 +51,7 @@ def cider(rng):
 def cider_of_words(rng):
     words = "a the dog cat on in red mat sits runs".split()  # noqa: SIM905
     cases = []
-    for pictures in [1, 1, 2, *(rng.randint(2, 6) for _ in range(57))]:
+    for pictures in [1, 1, 2, *(rng.randint(2, 5) for _ in range(197))]:
 
         def text(least=1):
             return " ".join(rng.choices(words, k=rng.randint(least, 12)))

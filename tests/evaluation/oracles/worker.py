@@ -78,6 +78,24 @@ def anls(cases):
     return [float(scorer(references, [answer])["anls"]) for answer, references in cases]
 
 
+def exact_match(cases):
+    """RealWorldQA's rule for answers that are no option."""
+    scorer = task("tasks.realworldqa.utils").realworldqa_process_results
+    return [float(scorer({"answer": t}, [answer])["exact_match"]) for answer, t in cases]
+
+
+def multiple_choice(cases):
+    """The letter, "" for none: RealWorldQA, Video-MME and others ask for it so."""
+    read = task("tasks._task_utils.mcq_extract").extract_mcq_answer
+    return [read(answer, list("ABCDEFGH"[: len(choices)])) for answer, choices in cases]
+
+
+def point(cases):
+    """ScreenSpot's accuracy of centres, of boxes that are points."""
+    scorer = task("tasks.screenspot.utils_rec").compute_center_accuracy
+    return [float(scorer(box, [*place, *place])) for place, box in cases]
+
+
 def relaxed_pix2struct(cases):
     scorer = task("tasks.chartqa.utils").relaxed_correctness
     return [float(scorer(answer, truth)) for answer, truth in cases]
@@ -368,7 +386,8 @@ def cider(cases):
 ORACLES = {
     function.__name__: function
     for function in (
-        anls, relaxed_pix2struct, relaxed_mistral, normalise_vqa, vqa, iou, pope, pope_f1,
+        anls, exact_match, multiple_choice, point, relaxed_pix2struct, relaxed_mistral,
+        normalise_vqa, vqa, iou, pope, pope_f1,
         mme_answer, mme, mmmu_choice, mmmu_open, mmmu, ocrbench, ocrbench_total, mathvista_compare,
         mathvista, denotation, lvis_name, recall, icl, icl_contains, ptb_tokens, cider_of_words,
         cider,
