@@ -1,10 +1,12 @@
-"""mm15 eval [EXPERIMENT] --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--paper] [--set ...]
+"""mm15 eval [EXPERIMENT] --run_dir RUN [--benchmarks NAMES] [--split SPLIT] [--gallery] [--set ...]
 
 Scores a run on held-out data: benchmark names, categories (text_rich), suites (mini) or all,
 separated by commas. Resumes: an answer that the same parameters gave is not asked for again.
-EXPERIMENT is one whose stage is evaluation, such as mm15_video_7b_training_free: the run, of the
-experiment that it starts from, is asked as it says, and what comes of it is in RUN/EXPERIMENT.
---paper puts the scores beside the paper's, in its tables, and writes paper_tables.md.
+EXPERIMENT chooses a stage of a chain's directory; the last one answers where it is not given. One
+whose stage is evaluation, such as mm15_video_7b_training_free, asks the run of the experiment that
+it starts from in its own way, and what comes of it is in RUN/EXPERIMENT.
+Scores that tables 4 to 12 of the paper have are shown beside the paper's too, and in
+paper_tables.md.
 """
 
 from __future__ import annotations
@@ -38,10 +40,10 @@ def define_flags(flags) -> None:
         "gallery", False, "write a page of mistakes into the run directory", flag_values=flags
     )
     absl_flags.DEFINE_boolean(
-        "paper", False, "print the paper's tables that have one of the scores", flag_values=flags
+        "paper", True, "print the paper's tables that have one of the scores", flag_values=flags
     )
     absl_flags.DEFINE_boolean(
-        "peers", False, "with --paper: MM1 and models of others too", flag_values=flags
+        "peers", False, "in the paper's tables: MM1 and models of others too", flag_values=flags
     )
     absl_flags.DEFINE_enum(
         "split",
@@ -58,7 +60,7 @@ def main(arguments, flags) -> int:
         print_benchmarks(flags.json)
         return 0
     if flags.peers and not flags.paper:
-        raise ValueError("--peers adds models to the tables of --paper, which is not given")
+        raise ValueError("--peers adds models to the paper's tables, which --nopaper leaves out")
     run_dir, config, out_dir = _asked(arguments, flags)
     names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
     if not names:
@@ -95,35 +97,38 @@ def main(arguments, flags) -> int:
 
         print_scores(results)
         print_tables(tables)
-        if flags.paper and not tables:
+        if flags["paper"].present and flags.paper and not tables:
             print("None of these scores is in tables 4 to 12 of the paper.")
     return 0
 
 
 def _asked(arguments, flags):
     """The run that answers, the config by which it is asked, and where results go."""
-    if len(arguments) == 1:
-        config = load(arguments[0], flags.set)
-        if config.stage == "evaluation":
-            (start,) = config.init_from
-            inside = to_path(flags.run_dir or "") / start.experiment  # of a chain's directory
-            there = flags.run_dir and inside.is_dir()
-            run_dir, trained = common.run_config(str(inside) if there else flags.run_dir)
-            if trained.name != start.experiment:
-                raise ValueError(
-                    f"{config.name} asks a run of {start.experiment}, and {run_dir} is one of "
-                    f"{trained.name}"
-                )
-            # Model and tokenizer are the run's, whatever it was trained with.
-            inputs = dataclasses.replace(config.inputs, tokenizer=trained.inputs.tokenizer)
-            config = dataclasses.replace(config, model=trained.model, inputs=inputs)
-            return run_dir, config, run_dir / config.name
-    run_dir, config = common.run_config(flags.run_dir)
-    if arguments and arguments != [config.name]:
-        raise ValueError(f"{run_dir} is a run of {config.name}, not of {' '.join(arguments)}")
-    config = apply_overrides(config, flags.set)
+    if not arguments:
+        run_dir, config = common.run_config(flags.run_dir)
+        return run_dir, _changed(config, flags.set), run_dir
+    named = load(common.one_experiment(arguments, "eval"))
+    asks = named.stage == "evaluation"
+    trained_as = named.init_from[0].experiment if asks else named.name
+    inside = to_path(flags.run_dir or "") / trained_as  # of a chain's directory
+    there = flags.run_dir and inside.is_dir()
+    run_dir, config = common.run_config(str(inside) if there else flags.run_dir)
+    if config.name != trained_as:
+        asked = f"{named.name} asks a run of {trained_as}, and " if asks else ""
+        raise ValueError(f"{asked}{run_dir} is a run of {config.name}, not of {trained_as}")
+    if not asks:
+        return run_dir, _changed(config, flags.set), run_dir
+    # Model and tokenizer are the run's, whatever it was trained with.
+    named = _changed(named, flags.set)
+    inputs = dataclasses.replace(named.inputs, tokenizer=config.inputs.tokenizer)
+    named = dataclasses.replace(named, model=config.model, inputs=inputs)
+    return run_dir, named, run_dir / named.name
+
+
+def _changed(config, assignments):
+    config = apply_overrides(config, assignments)
     validate(config)
-    return run_dir, config, run_dir
+    return config
 
 
 def print_benchmarks(as_json: bool) -> None:

@@ -31,18 +31,19 @@ def scored(monkeypatch, mm15, tmp_path):
 def test_scores_stand_in_the_papers_tables(scored, monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "160")
     written = tmp_path / "r" / "paper_tables.md"
-    assert "Table 6" not in scored("docvqa").out and not written.exists()
-    text = scored("docvqa", "--paper").out
+    assert "Table 6" not in scored("docvqa", "--nopaper").out and not written.exists()
+    assert "Table" not in scored("mini_word_qa").out and not written.exists()
+    text = scored("docvqa").out
     assert "Table 4: " in text and "Table 6: " in text and "Table 7: " not in text
     assert "MM1.5-30B" in text and "Cambrian" not in text
     assert "### Table 6: Text-rich" in written.read_text()
-    assert "Cambrian-34B" in scored("docvqa", "--paper", "--peers").out
+    assert "Cambrian-34B" in scored("docvqa", "--peers").out
     assert "Cambrian-34B" in written.read_text()
 
 
 def test_json_holds_the_papers_tables(scored):
-    assert "paper" not in json.loads(scored("docvqa", "--json").out)
-    tables = json.loads(scored("docvqa", "--json", "--paper").out)["paper"]
+    assert "paper" not in json.loads(scored("docvqa", "--json", "--nopaper").out)
+    tables = json.loads(scored("docvqa", "--json").out)["paper"]
     assert [table["table"] for table in tables] == [4, 6]
     ours = tables[1]["rows"][-1]
     assert ours["ours"] and ours["cells"]["docvqa"]["values"] == {"": 55.55}
@@ -56,4 +57,4 @@ def test_scores_of_the_miniature_are_in_no_table(scored):
 
 
 def test_peers_without_the_papers_tables_are_refused(scored, refused):
-    assert "--paper, which is not given" in refused(*EVAL, "--peers")
+    assert "which --nopaper leaves out" in refused(*EVAL, "--peers", "--nopaper")
