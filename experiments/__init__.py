@@ -8,7 +8,16 @@ import functools
 from collections.abc import Callable
 
 from mm15_jax.config import ExperimentConfig
-from mm15_jax.experiments import family, hardware, nano, open_corpus, text_only, ui, video
+from mm15_jax.experiments import (
+    ablations,
+    family,
+    hardware,
+    nano,
+    open_corpus,
+    text_only,
+    ui,
+    video,
+)
 
 _FUNCTIONS: dict[str, Callable[[], ExperimentConfig]] = {
     **family.EXPERIMENTS,
@@ -17,6 +26,7 @@ _FUNCTIONS: dict[str, Callable[[], ExperimentConfig]] = {
     **text_only.EXPERIMENTS,
     **ui.EXPERIMENTS,
     **video.EXPERIMENTS,
+    **ablations.EXPERIMENTS,
 }
 
 

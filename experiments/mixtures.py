@@ -4,16 +4,29 @@ Category weights are the paper's (figure 6, section 4.2.2 and the final recipe);
 sets are the paper's where it names them, else from public sources (BUILD_NOTES.md says which).
 """
 
+from collections.abc import Callable, Mapping
+
 from mm15_jax.config.mixtures import Group, Mixture
+from mm15_jax.experiments import nano_mixtures
 
 
-def caption_interleaved_text(captions: float, interleaved: float, text: float) -> Mixture:
+def caption_interleaved_text(
+    captions: float, interleaved: float, text: float, text_set: str = "hq_text"
+) -> Mixture:
     """Pre-training: image-caption pairs, interleaved documents, text only."""
     return (
         Group("captions", captions, ("image_text_pairs",)),
         Group("interleaved", interleaved, ("obelics", "mmc4")),
-        Group("text", text, ("hq_text",)),
+        Group("text", text, (text_set,)),
     )
+
+
+OCR = ("pdfa", "idl", "renderedtext", "docstruct4m")
+
+
+def equal_shares(*datasets: str) -> Mixture:
+    """Continual pre-training: as many examples of each data set (section 3.1)."""
+    return (Group("ocr", 1.0, datasets, (1 / len(datasets),) * len(datasets)),)
 
 
 GENERAL = (
@@ -80,37 +93,89 @@ TEXT_ONLY = (
 ALPHA = {"text_rich": 3.29, "science": 0.1, "math": 0.5, "code": 0.2, "refer_ground": 2.0}
 
 
-def single_image(share: float, *, refer_ground: bool = True) -> Mixture:
-    """The single-image categories at the paper's alphas, `share` of the whole."""
-    lists = {
-        "general": GENERAL,
-        "text_rich": TEXT_RICH,
-        "science": SCIENCE,
-        "math": MATH,
-        "code": CODE,
-    }
-    if refer_ground:
-        lists["refer_ground"] = REFER_GROUND
-    total = sum(ALPHA.get(category, 1.0) for category in lists)
-    return tuple(
-        Group(category, share * ALPHA.get(category, 1.0) / total, datasets)
-        for category, datasets in lists.items()
-    )
+SINGLE_IMAGE = {
+    "general": GENERAL,
+    "text_rich": TEXT_RICH,
+    "science": SCIENCE,
+    "math": MATH,
+    "code": CODE,
+    "refer_ground": REFER_GROUND,
+}
+BASE = {category: ALPHA[category] for category in ("text_rich", "science", "math", "code")}
+
+
+def single_image(alpha: Mapping[str, float], *, multi: float = 0.0, text: float = 0.0) -> Mixture:
+    """General data, other categories at `alpha` times its weight, and shares of the whole.
+
+    Args:
+      alpha: category of single-image data -> weight relative to `general`; 0 leaves it out.
+      multi: share of multi-image data in the whole.
+      text: share of text-only data in the whole.
+    """
+    weights = {"general": 1.0, **{name: weight for name, weight in alpha.items() if weight}}
+    scale = (1 - multi - text) / sum(weights.values())
+    groups = [Group(name, scale * weight, SINGLE_IMAGE[name]) for name, weight in weights.items()]
+    if multi:
+        groups.append(Group("multi_image", multi, MULTI_IMAGE))
+    if text:
+        groups.append(Group("text", text, TEXT_ONLY))
+    return tuple(groups)
+
+
+# Points of figures 6 and 7. The paper says which is chosen (0.1, 0.5, 0.2, 2.0; 0.1 and 0.1) and
+# that the share of text goes from 0 to 0.2; the others are ours.
+ALPHAS = {
+    "science": (0.0, 0.05, 0.1, 0.2, 0.5),
+    "math": (0.0, 0.1, 0.25, 0.5, 1.0),
+    "code": (0.0, 0.1, 0.2, 0.5, 1.0),
+    "refer_ground": (0.0, 0.5, 1.0, 2.0, 3.0),
+}
+SHARES = (0.0, 0.05, 0.1, 0.15, 0.2)
+
+
+def category_figures(
+    prefix: str, alpha: Mapping[str, float], make: Callable[..., Mixture], natural: bool
+) -> dict[str, Mixture]:
+    """The mixtures of figures 5 to 7.
+
+    Args:
+      prefix: of their names.
+      alpha: the chosen weights relative to `general`.
+      make: `single_image`, of this module or of the miniature's.
+      natural: figure 5 takes each data set at its own size; else categories weigh as chosen.
+    """
+    start = {"text_rich": alpha["text_rich"]}
+    found = {f"{prefix}fig5_general": make({})}
+    for category in alpha:
+        both = (*GENERAL, *SINGLE_IMAGE[category])
+        found[f"{prefix}fig5_{category}"] = (
+            (Group("single_image", 1.0, both),) if natural else make({category: alpha[category]})
+        )
+    for category, points in ALPHAS.items():
+        for x in points:
+            found[f"{prefix}fig6_{category}_{x:g}"] = make({**start, category: x})
+    for x in SHARES:
+        found[f"{prefix}fig7_text_{x:g}"] = make(start, text=x)
+        found[f"{prefix}fig7_multi_image_{x:g}"] = make(start, multi=x)
+    return found
 
 
 MIXTURES: dict[str, Mixture] = {
+    **nano_mixtures.MIXTURES,
+    **category_figures("", ALPHA, single_image, natural=True),
+    **category_figures("nano_", nano_mixtures.ALPHA, nano_mixtures.single_image, natural=False),
     "pretrain": caption_interleaved_text(0.5, 0.1, 0.4),
     "pretrain_mm1": caption_interleaved_text(0.45, 0.45, 0.1),
-    "continual_ocr": (
-        Group("ocr", 1.0, ("pdfa", "idl", "renderedtext", "docstruct4m"), (0.25,) * 4),
-    ),
-    "sft_base": single_image(1.0, refer_ground=False),
-    "sft_single_image": single_image(1.0),
-    "sft_all": (
-        *single_image(0.8),
-        Group("multi_image", 0.1, MULTI_IMAGE),
-        Group("text", 0.1, TEXT_ONLY),
-    ),
+    "pretrain_old_text": caption_interleaved_text(0.45, 0.45, 0.1, "old_text"),
+    "continual_ocr": equal_shares(*OCR),
+    # Figure 9b: synthetic captions instead, and beside.
+    "continual_recap": equal_shares("llava_recap"),
+    "continual_sharegpt4v": equal_shares("sharegpt4v_pretrain"),
+    "continual_ocr_recap": equal_shares(*OCR, "llava_recap"),
+    "continual_ocr_sharegpt4v": equal_shares(*OCR, "sharegpt4v_pretrain"),
+    "sft_base": single_image(BASE),
+    "sft_single_image": single_image(ALPHA),
+    "sft_all": single_image(ALPHA, multi=0.1, text=0.1),
     # Section 5, by the paper's numbers of examples, in thousands.
     "video_sft": (
         Group("sharegptvideo", 556 / 812.5, ("sharegptvideo",)),
@@ -120,36 +185,6 @@ MIXTURES: dict[str, Mixture] = {
     # Section 6: Ferret-UI's mixture, 801k in all, its parts at their natural sizes.
     "ui_sft": (
         Group("ui", 1.0, ("ferret_ui", "screen2words", "widget_captioning", "taperception")),
-    ),
-    # The miniature: generated, every capability of the paper.
-    "nano_encoder": (Group("encoder", 1.0, ("mini_glyphs",)),),
-    "nano_text": (Group("text", 1.0, ("mini_text", "mini_instructions"), (0.8, 0.2)),),
-    "nano_pretrain": (
-        Group("captions", 0.5, ("mini_captions",)),
-        Group("interleaved", 0.1, ("mini_interleaved",)),
-        Group("text", 0.4, ("mini_text",)),
-    ),
-    "nano_continual": (Group("ocr", 1.0, ("mini_ocr",)),),
-    "nano_sft_all": (
-        Group("general", 0.11, ("mini_scene_qa",)),
-        Group(
-            "text_rich",
-            0.40,
-            ("mini_word_qa", "mini_document_qa", "mini_chart_qa", "mini_table_qa"),
-            (0.15, 0.3, 0.25, 0.3),
-        ),
-        Group("knowledge", 0.14, ("mini_arithmetic_qa", "mini_diagram_qa"), (0.5, 0.5)),
-        Group("refer_ground", 0.16, ("mini_grounding", "mini_referring"), (0.7, 0.3)),
-        Group("multi_image", 0.16, ("mini_compare",)),
-        Group("text", 0.03, ("mini_instructions",)),
-    ),
-    "nano_video_sft": (
-        Group(
-            "video",
-            1.0,
-            tuple(f"mini_video_{kind}" for kind in ("direction", "order", "count", "collide")),
-            (0.25,) * 4,
-        ),
     ),
     # The open corpus at nano scale; whole pages and long texts are for larger models.
     "open_sft": (

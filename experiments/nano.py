@@ -38,7 +38,7 @@ ENCODER = EncoderConfig(
 )
 CONNECTOR = ConnectorConfig(tokens=16, hidden=96, depth=1)
 DECODER = DecoderConfig(
-    vocab_size=320,  # the tokenizer has 300 pieces
+    vocab_size=480,  # of the tokenizer's pieces, rounded up
     width=128,
     layers=3,
     ffn_width=352,
@@ -106,19 +106,33 @@ def pretrain() -> ExperimentConfig:
     return replace_nested(text(), changes)
 
 
-def continual() -> ExperimentConfig:
-    """Reading: a curriculum of words, then pages whose print needs the sub-images."""
+def words() -> ExperimentConfig:
+    """Words of one tile, from one letter to five: what CLIP has read before MM1.5 begins."""
     changes = {
-        "name": "mm15_nano_continual",
-        "stage": "continual",
+        "name": "mm15_nano_words",
         "inputs.tiles_per_row": 12,
-        "inputs.splitting": SplittingConfig(n_min=1, n_max=4),
-        "data.mixture": "nano_continual",
+        "data.mixture": "nano_words",
         "optimizer.peak_learning_rate": 0.01,
-        "train.steps": 1000,
+        "optimizer.end_ratio": 0.3,  # the next stage reads on
+        "train.steps": 650,
         "init_from": (InitFrom("mm15_nano_pretrain"),),
     }
     return replace_nested(pretrain(), changes)
+
+
+def continual() -> ExperimentConfig:
+    """Pages, strips, tables and charts whose print needs the sub-images."""
+    changes = {
+        "name": "mm15_nano_continual",
+        "stage": "continual",
+        "inputs.splitting": SplittingConfig(n_min=1, n_max=4),
+        "data.mixture": "nano_continual",
+        "optimizer.peak_learning_rate": 0.006,
+        "optimizer.end_ratio": 0.02,
+        "train.steps": 450,
+        "init_from": (InitFrom("mm15_nano_words"),),
+    }
+    return replace_nested(words(), changes)
 
 
 def sft() -> ExperimentConfig:
@@ -151,7 +165,7 @@ def _with_experts(stage: ExperimentConfig) -> ExperimentConfig:
         "family": "nano_moe",
         "model.decoder.moe": MOE,
     }
-    if stage.stage != "pretrain":
+    if stage.name != "mm15_nano_pretrain":
         before = stage.init_from[0].experiment
         changes["init_from"] = (InitFrom(before.replace("nano", "nano_moe")),)
     return replace_nested(stage, changes)
@@ -159,6 +173,10 @@ def _with_experts(stage: ExperimentConfig) -> ExperimentConfig:
 
 def moe_pretrain() -> ExperimentConfig:
     return _with_experts(pretrain())
+
+
+def moe_words() -> ExperimentConfig:
+    return _with_experts(words())
 
 
 def moe_continual() -> ExperimentConfig:
@@ -200,9 +218,11 @@ EXPERIMENTS = {
         encoder,
         text,
         pretrain,
+        words,
         continual,
         sft,
         moe_pretrain,
+        moe_words,
         moe_continual,
         moe_sft,
         video_sft,

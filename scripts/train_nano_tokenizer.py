@@ -10,7 +10,7 @@ from mm15_jax.data import miniature
 from mm15_jax.inputs.train_tokenizer import train_nano_tokenizer
 
 NANO_MODEL = pathlib.Path(mm15_jax.inputs.__file__).parent / "assets" / "nano.model"
-VOCAB_SIZE = 320  # at most; rows of nano's embedding
+VOCAB_SIZE = 480  # at most; rows of nano's embedding
 
 if __name__ == "__main__":
     tokenizer = train_nano_tokenizer(

@@ -30,6 +30,7 @@ def define_flags(flags) -> None:
     common.define_set(flags)
     common.define_data_dir(flags)
     common.define_string(flags, "run_dir", None, "the run to score")
+    common.define_string(flags, "out_dir", None, "where results go; into the run where not given")
     common.define_checkpoint(flags)
     common.define_string(flags, "benchmarks", None, "names, categories, suites or all; by comma")
     absl_flags.DEFINE_integer(
@@ -62,6 +63,8 @@ def main(arguments, flags) -> int:
     if flags.peers and not flags.paper:
         raise ValueError("--peers adds models to the paper's tables, which --nopaper leaves out")
     run_dir, config, out_dir = _asked(arguments, flags)
+    if flags.out_dir:
+        out_dir = to_path(flags.out_dir)
     names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
     if not names:
         raise ValueError(f"{config.name} names no benchmarks; choose some with --benchmarks")

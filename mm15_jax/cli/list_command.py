@@ -5,6 +5,7 @@ Experiments by family, with stage, parameters and mixture.
 
 from __future__ import annotations
 
+import importlib
 import json
 
 from mm15_jax.cli import common
@@ -23,7 +24,11 @@ def main(arguments, flags) -> int:
     from mm15_jax.model.mllm import count_parameters
 
     rows, counts = [], {}
+    # Rows of ablations are hundreds; mm15 ablate --list has them by table and figure.
+    rows_of_ablations = importlib.import_module("mm15_jax.experiments.ablations").EXPERIMENTS
     for name in experiments():
+        if name in rows_of_ablations:
+            continue
         config = load(name)
         if config.model not in counts:
             counts[config.model] = count_parameters(config.model)

@@ -25,6 +25,7 @@ COMMANDS = {
     "eval": "score a run on held-out benchmarks",
     "generate": "answer a question about a picture",
     "report": "write a run's report page anew",
+    "ablate": "run a table or figure of the paper, compare, judge its findings",
     "launch": "run a command on local processes, Slurm, TPU VMs, GKE",
     "plan": "compile for TPUs that are not here: memory, time bound, best mesh",
 }

@@ -14,9 +14,9 @@ import time
 from absl import flags as absl_flags
 
 from mm15_jax import config as config_lib
-from mm15_jax.cli import common
+from mm15_jax.cli import common, generated
 from mm15_jax.data.storage import to_path, write_atomically
-from mm15_jax.parallel.environment import COORDINATOR, DISTRIBUTED
+from mm15_jax.parallel import environment
 
 
 def define_flags(flags) -> None:
@@ -49,10 +49,10 @@ def define_flags(flags) -> None:
 def main(arguments, flags) -> int:
     """Trains, evaluates and reports as the flags ask; a stop by a signal exits with 128 + it."""
     config = asked(arguments, flags)
-    data_dir = _data_dir(flags.data_dir, stages(config) if flags.chain else [config])
+    data_dir = generated.data_dir(flags.data_dir, stages(config) if flags.chain else [config])
     run_dir = to_path(flags.run_dir or os.path.join(common.RUNS_DIR, config.name))
     began = time.monotonic()
-    if flags.report and _one_of_several():
+    if flags.report and environment.is_one_of_several():
         raise ValueError("--report is for one process; run mm15 eval and mm15 report afterwards")
     if flags.chain:
         if flags.init_from:
@@ -91,11 +91,6 @@ def stages(config) -> list:
             break
         chain = [config_lib.load(name) for name in names] + chain
     return chain
-
-
-def _one_of_several() -> bool:
-    """Whether this process is to be joined to others; see `parallel.startup.join_processes`."""
-    return bool(os.environ.get(COORDINATOR) or os.environ.get(DISTRIBUTED))
 
 
 def _join_metrics(run_dir: pathlib.Path, stages: list[str]) -> None:
@@ -157,46 +152,3 @@ def _check_inputs(config, data_dir) -> None:
     names = [name for name in dataset_names(config_lib.mixture(config)) if name not in streams]
     if names:
         dataset_counts(names, data_dir, allow_missing=config.data.allow_missing)
-
-
-def _data_dir(given: str | None, configs: list) -> pathlib.Path:
-    """Where the data is. In the default folder, missing generated data sets are made first."""
-    if given is not None:
-        return to_path(given)
-    data_dir = pathlib.Path(common.DATA_DIR)
-    from mm15_jax.config.mixtures import dataset_names
-    from mm15_jax.data.records import MANIFEST
-    from mm15_jax.data.registry import all_preparations
-
-    known = all_preparations()
-    names = dict.fromkeys(n for c in configs for n in dataset_names(config_lib.mixture(c)))
-    missing = [
-        name
-        for name in names
-        if name in known
-        and not known[name].requires_source
-        and not (data_dir / name / "test" / MANIFEST).is_file()
-    ]
-    if _one_of_several():
-        _prepare_once(missing, data_dir, configs[0].train.batch_rows)
-    else:
-        _prepare(missing, data_dir)
-    return data_dir
-
-
-def _prepare(missing: list[str], data_dir: pathlib.Path) -> None:
-    from mm15_jax.data.prepare import prepare_many
-
-    if missing:
-        print(f"generating {len(missing)} data sets in {data_dir}/", file=sys.stderr)
-        prepare_many(missing, data_dir)
-
-
-def _prepare_once(missing: list[str], data_dir: pathlib.Path, batch_rows: int) -> None:
-    """The first of several processes prepares, while the others wait."""
-    from mm15_jax.parallel import startup
-
-    startup.start_jax(batch_rows)
-    if startup.is_main():
-        _prepare(missing, data_dir)
-    startup.wait_for_main("data sets")

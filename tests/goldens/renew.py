@@ -6,6 +6,7 @@
 import pathlib
 
 from mm15_jax import config
+from mm15_jax.experiments import ablation_base, ablations
 from mm15_jax.model import mllm
 from mm15_jax.train import optimizer
 from tests.launch import rendered
@@ -18,13 +19,35 @@ def texts() -> dict[str, str]:
     found = rendered.texts()
     described = {}
     for name in config.experiments():
+        if name in ablations.EXPERIMENTS:
+            continue
         experiment = config.load(name)
         found[f"configs/{name}.txt"] = config.to_text(experiment) + "\n"
         key = (experiment.model, experiment.optimizer.name, experiment.optimizer.frozen)
         if key not in described:
             described[key] = _parameters(experiment)
         found[f"parameters/{name}.txt"] = described[key]
+    for scale in ablation_base.SCALES:
+        found[f"ablations/{scale}.txt"] = _rows(scale)
     return found
+
+
+def _rows(scale: str) -> str:
+    """Rows of ablations at a scale, each by what differs from the family's SFT."""
+    family = set(config.to_text(config.load(f"mm15_{scale}_sft")).splitlines())
+    names = [
+        name
+        for key, make in ablations.ABLATIONS.items()
+        if scale in ablations.scales_of(key)
+        for name in make(scale).experiments
+        if name in ablations.EXPERIMENTS
+    ]
+    text = ""
+    for name in names:
+        lines = config.to_text(config.load(name)).splitlines()
+        changed = [line for line in lines if line not in family and not line.startswith("name =")]
+        text += "".join(f"{line}\n" for line in [f"# {name}", *changed, ""])
+    return text
 
 
 def _parameters(experiment: config.ExperimentConfig) -> str:

@@ -53,5 +53,10 @@ PREPARATIONS = (
         "Documents for pre-training, of whatever open corpus you chose (MM1.5's own is private).",
         "see publisher",
     ),
+    preparation(
+        "old_text",
+        "An older crawl, for comparison with hq_text (figure 10; MM1's own is private).",
+        "see publisher",
+    ),
     preparation("jsonl_text", "Your own documents, a record each.", "yours"),
 )

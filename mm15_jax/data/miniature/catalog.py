@@ -10,6 +10,7 @@ from mm15_jax.data.miniature import (
     clips,
     glyphs,
     knowledge,
+    markup,
     multi,
     ocr,
     reading,
@@ -109,10 +110,31 @@ SETS: dict[str, GeneratedSet] = {
             16_000,
         ),
         GeneratedSet(
+            "mini_noisy_text",
+            "text",
+            "The same sentences with words out of order and letters wrong.",
+            text.noisy_text,
+            8_000,
+        ),
+        GeneratedSet(
             "mini_captions",
             "general",
             "Scenes of coloured shapes with a caption.",
             scenes.caption,
+            8_000,
+        ),
+        GeneratedSet(
+            "mini_dense_captions",
+            "general",
+            "Scenes with a caption of what stands where.",
+            scenes.dense_caption,
+            8_000,
+        ),
+        GeneratedSet(
+            "mini_relation_captions",
+            "general",
+            "Scenes with a caption of how shapes stand to each other.",
+            scenes.relation_caption,
             8_000,
         ),
         GeneratedSet(
@@ -123,12 +145,20 @@ SETS: dict[str, GeneratedSet] = {
             4_000,
         ),
         GeneratedSet(
+            "mini_words",
+            "text_rich",
+            "Words and their text, from one letter to five: a curriculum.",
+            ocr.words,
+            48_000,
+            ordered=True,
+        ),
+        GeneratedSet(
             "mini_ocr",
             "text_rich",
-            "Print and its text: words from one letter to five, then pages, tables and charts.",
+            "Print and its text: words, pages, strips, tables and charts.",
             ocr.transcribe,
-            64_000,
-            ordered=True,
+            24_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_scene_qa",
@@ -150,6 +180,20 @@ SETS: dict[str, GeneratedSet] = {
             "What does a line of the page say?",
             reading.document_question,
             10_000,
+        ),
+        GeneratedSet(
+            "mini_banner_qa",
+            "text_rich",
+            "What does a line of a high strip, or a word of a wide one, say?",
+            reading.banner_question,
+            8_000,
+        ),
+        GeneratedSet(
+            "mini_poster_qa",
+            "text_rich",
+            "What does a line of a large page say?",
+            reading.poster_question,
+            8_000,
         ),
         GeneratedSet(
             "mini_chart_qa",
@@ -180,11 +224,19 @@ SETS: dict[str, GeneratedSet] = {
             6_000,
         ),
         GeneratedSet(
+            "mini_code",
+            "code",
+            "A scene written as code.",
+            markup.code_question,
+            6_000,
+        ),
+        GeneratedSet(
             "mini_grounding",
             "refer_ground",
             "The box of a named shape.",
             scenes.grounding,
             12_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_referring",
@@ -192,6 +244,7 @@ SETS: dict[str, GeneratedSet] = {
             "What is in a box or at a point?",
             scenes.referring,
             6_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_compare",
@@ -240,3 +293,4 @@ def tokenizer_corpus() -> Iterator[str]:
             for segment in example.segments:
                 if isinstance(segment, Text):
                     yield from words.spaced_out(segment.text).splitlines()
+    yield " ".join(words.UI_WORDS)

@@ -1,40 +1,49 @@
-"""`mini_ocr`: print and its text, in the order of a curriculum.
+"""Print and its text, to learn to read from: `mini_words`, a curriculum, then `mini_ocr`.
 
-Words alone come first, from one letter to five, then numbers, pages, tables and charts as well:
-letters are learned many times sooner when nothing else is asked meanwhile.
+Words alone come first, from one letter to five, then pages, tables and charts as well: letters are
+learned many times sooner when nothing else is asked meanwhile.
 """
 
 from __future__ import annotations
 
 from mm15_jax.data.miniature import charts
 from mm15_jax.data.miniature.dialogue import Built, transcript
-from mm15_jax.data.miniature.reading import LONGEST_WORD, draw_alone, draw_page, draw_single_word
+from mm15_jax.data.miniature.reading import (
+    LONGEST_WORD,
+    draw_alone,
+    draw_banner,
+    draw_page,
+    draw_poster,
+    draw_single_word,
+)
 from mm15_jax.data.miniature.sampling import Sampler
 
-_WORDS_ONLY = 3 / 4  # share of the data set before the first page
-# The longest word, by the share of the words-only part that has gone by: one letter until 25%, two
-# until 38% ...
+# The longest word, by the share of the data set that has gone by: one letter until 25%, two until
+# 38% ...
 _CURRICULUM = (0.25, 0.38, 0.54, 0.75)
 assert len(_CURRICULUM) + 1 == LONGEST_WORD
 _NUMBERS = 0.2  # share of numbers among words of two letters and more
 
 
 def longest_word(progress: float) -> int:
-    """Letters of the longest word at a point of the words-only part."""
+    """Letters of the longest word at a point of the curriculum."""
     return 1 + sum(progress >= limit for limit in _CURRICULUM)
 
 
+def words(sampler: Sampler) -> Built:
+    """One word and its text, longer as training goes on; held-out words are of all lengths."""
+    high = LONGEST_WORD if sampler.held_out else longest_word(sampler.progress)
+    return word(sampler, min(3, max(1, high - 2)), high)
+
+
 def transcribe(sampler: Sampler) -> Built:
-    """A picture and what stands in it; held-out pictures are of all kinds."""
-    if not sampler.held_out and sampler.progress < _WORDS_ONLY:
-        high = longest_word(sampler.progress / _WORDS_ONLY)
-        return word(sampler, min(3, max(1, high - 2)), high)
+    """A word, page, table or chart and what stands in it."""
     kind = sampler.rng.random()
     if kind < 0.3:
         return word(sampler, 3, LONGEST_WORD)
-    if kind < 0.6:
+    if kind < 0.65:
         return page(sampler)
-    return table(sampler) if kind < 0.8 else chart(sampler)
+    return table(sampler) if kind < 0.83 else chart(sampler)
 
 
 def word(sampler: Sampler, low: int, high: int) -> Built:
@@ -47,8 +56,15 @@ def word(sampler: Sampler, low: int, high: int) -> Built:
 
 
 def page(sampler: Sampler) -> Built:
-    """A page and one of its lines, or all of a short one."""
-    drawn = draw_page(sampler)
+    """A page, strip or poster and one of its lines or words, or all of a short one."""
+    kind = sampler.rng.random()
+    if kind < 0.25:
+        drawn = draw_banner(sampler)
+        k = sampler.integer(0, len(drawn.lines) - 1)
+        unit = "line" if drawn.canvas.height > drawn.canvas.width else "word"
+        cue = f"{unit} {k + 1}:"
+        return transcript(drawn.canvas, cue, drawn.lines[k], metric="anls", kind="banner")
+    drawn = draw_poster(sampler) if kind < 0.4 else draw_page(sampler)
     if len(drawn.lines) <= 3 and sampler.chance(0.4):
         text = "\n".join(drawn.lines)
         return transcript(drawn.canvas, "", text, metric="anls", kind="page")

@@ -79,14 +79,48 @@ def page_size(sampler: Sampler) -> tuple[int, int]:
 
 
 def draw_page(sampler: Sampler) -> Page:
-    """A page of two to four printed lines of one or two short words.
+    """A page of two to four printed lines; its sub-images are two by two at most."""
+    height, width = page_size(sampler)
+    return print_page(sampler, height, width, lines=(2, 4), margin=16)
+
+
+def draw_poster(sampler: Sampler) -> Page:
+    """A page of four to six printed lines, of three by three sub-images: two by two blur it."""
+    height, width = sampler.integer(136, 144), sampler.integer(136, 144)
+    return print_page(sampler, height, width, lines=(4, 6), margin=80)
+
+
+def draw_banner(sampler: Sampler) -> Page:
+    """A strip of three or four sub-images, high or wide, with a word in each line or place."""
+    if sampler.chance(0.5):
+        height, width = sampler.integer(144, 192), sampler.integer(46, 48)
+        return print_page(sampler, height, width, lines=(3, 5), margin=16)
+    return _print_strip(sampler, sampler.integer(36, 48), sampler.integer(144, 192))
+
+
+def print_page(
+    sampler: Sampler, height: int, width: int, *, lines: tuple[int, int], margin: int
+) -> Page:
+    """A page of printed lines of one or two short words.
 
     Lines start at a common margin or each at its own indent, and may straddle sub-images, as real
     ones do. Training's pages are bare, or have a margin rule; the held-out ones are bare or framed.
+
+    Args:
+      sampler: of the example.
+      height: of the page in pixels.
+      width: of the page in pixels.
+      lines: fewest and most; fewer where no more fit.
+      margin: the largest common one, in pixels.
     """
-    height, width = page_size(sampler)
     font = sampler.font(*PRINT)
-    count = sampler.integer(2, min(4, (height - 4) // font.line_height))
+    count = sampler.integer(lines[0], min(lines[1], (height - 4) // font.line_height))
+    return _print_lines(sampler, height, width, font, count, margin)
+
+
+def _print_lines(
+    sampler: Sampler, height: int, width: int, font: Font, count: int, margin: int
+) -> Page:
     lines: dict[str, Ink] = {}
     while len(lines) < count:
         pair = width > 90 and sampler.chance(0.15)
@@ -97,7 +131,7 @@ def draw_page(sampler: Sampler) -> Page:
     pitch = (height - 4) / count
 
     def propose() -> Layout:
-        common = sampler.integer(4, 16)
+        common = sampler.integer(4, margin)
         ragged = sampler.chance(0.3)
         slack = max(0, int(pitch) - font.line_height)
         positions = []
@@ -121,9 +155,56 @@ def draw_page(sampler: Sampler) -> Page:
     return Page(canvas, tuple(lines), font)
 
 
+def _print_strip(sampler: Sampler, height: int, width: int) -> Page:
+    """Words side by side, each somewhere in a place of its own."""
+    font = sampler.font(*PRINT)
+    count = sampler.integer(3, width // 48)
+    place = width // count
+    found: dict[str, Ink] = {}
+    while len(found) < count:
+        word = sampler.word(3, 4)
+        ink = font.ink(word)
+        if ink.width <= place - 6:
+            found[word] = ink
+    inks = list(found.values())
+
+    def propose() -> Layout:
+        across = [
+            k * place + sampler.integer(3, place - 3 - ink.width) for k, ink in enumerate(inks)
+        ]
+        down = [sampler.integer(1, height - 1 - ink.height) for ink in inks]
+        return (height, width, *across, *down)
+
+    positions = sampler.layout(propose)[2:]
+    canvas = Canvas(sampler, height, width)
+    color = sampler.ink()
+    for k, ink in enumerate(inks):
+        canvas.text(positions[k], positions[count + k], ink, color)
+    return Page(canvas, tuple(found), font)
+
+
+def banner_question(sampler: Sampler) -> Built:
+    """The question what a line of a high strip, or a word of a wide one, says."""
+    page = draw_banner(sampler)
+    high = page.canvas.height > page.canvas.width
+    k = sampler.integer(0, len(page.lines) - 1)
+    forms = ("what does line {} say?", "read line {}.")
+    form = sampler.pick(forms if high else ("what does word {} say?", "read word {}."))
+    kind = "high" if high else "wide"
+    return chat([page.canvas], form.format(k + 1), page.lines[k], metric="anls", kind=kind)
+
+
 def document_question(sampler: Sampler) -> Built:
     """The question what a line of a page says."""
-    page = draw_page(sampler)
+    return _line_question(sampler, draw_page(sampler))
+
+
+def poster_question(sampler: Sampler) -> Built:
+    """The question what a line of a large page says."""
+    return _line_question(sampler, draw_poster(sampler))
+
+
+def _line_question(sampler: Sampler, page: Page) -> Built:
     k = sampler.integer(0, len(page.lines) - 1)
     form = sampler.pick(("what does line {} say?", "read line {}."))
     answer = page.lines[k]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mm15_jax.data.miniature.dialogue import Built, chat
 from mm15_jax.data.miniature.drawing import Box, Canvas
+from mm15_jax.data.miniature.places import box_text, point_text
 from mm15_jax.data.miniature.sampling import Layout, Sampler
 from mm15_jax.data.miniature.words import COLORS, NUMBERS, SHAPES
-from mm15_jax.inputs.coordinates import format_box, format_point
 from mm15_jax.inputs.example import Segment, Text
 
 _COLOR_NAMES = tuple(COLORS)
@@ -119,6 +120,32 @@ def caption(sampler: Sampler) -> Built:
     return segments, {"kind": f"{len(things)} shapes"}
 
 
+def dense_caption(sampler: Sampler) -> Built:
+    """A scene and what stands where in it, shape by shape, as LLaVA-Recap's captions are."""
+    canvas, things, _ = captioned_scene(sampler)
+    parts = [f"a {thing.name} {_quarter(canvas, thing)}" for thing in things]
+    count = NUMBERS[len(things)] + " shapes" if len(things) > 1 else "a shape"
+    segments = (canvas.image("document"), Text(f"{count}: {', '.join(parts)}.", loss=True))
+    return segments, {"kind": f"{len(things)} shapes"}
+
+
+def relation_caption(sampler: Sampler) -> Built:
+    """A scene and how each shape stands to the one named before, as ShareGPT4V's captions tell."""
+    canvas, things, _ = captioned_scene(sampler)
+    text = f"the picture has a {things[0].name}."
+    for before, thing in itertools.pairwise(things):
+        text += f" a {thing.name} is {relation(thing, before)} the {before.name}."
+    segments = (canvas.image("document"), Text(text, loss=True))
+    return segments, {"kind": f"{len(things)} shapes"}
+
+
+def _quarter(canvas: Canvas, thing: Thing) -> str:
+    """Where a thing is in its picture: "above left"."""
+    x, y = thing.center
+    rows = "above" if 2 * y < canvas.height else "below"
+    return f"{rows} {'left' if 2 * x < canvas.width else 'right'}"
+
+
 def interleaved(sampler: Sampler) -> Built:
     """Two or three pictures with text between them that refers to them by order."""
     count = sampler.integer(2, 3)
@@ -202,7 +229,7 @@ def grounding(sampler: Sampler) -> Built:
     """Where a named shape is: the answer is its box."""
     canvas, things = _large_scene(sampler)
     thing = things[0]
-    answer = format_box(thing.box, width=canvas.width, height=canvas.height)
+    answer = box_text(thing.box, width=canvas.width, height=canvas.height)
     form = sampler.pick(("where is the {}?", "find the {}."))
     return chat(
         [canvas],
@@ -221,11 +248,11 @@ def referring(sampler: Sampler) -> Built:
     thing = things[0]
     if sampler.chance(0.5):
         kind = "box"
-        place_text = format_box(thing.box, width=canvas.width, height=canvas.height)
+        place_text = box_text(thing.box, width=canvas.width, height=canvas.height)
     else:
         kind = "point"
         third = (thing.box[2] - thing.box[0]) // 6
         x, y = (int(v) + sampler.integer(-third, third) for v in thing.center)
-        place_text = format_point((x, y), width=canvas.width, height=canvas.height)
+        place_text = point_text((x, y), width=canvas.width, height=canvas.height)
     question = f"what is at {place_text}?"
     return chat([canvas], question, thing.name, metric="exact_match", kind=kind)

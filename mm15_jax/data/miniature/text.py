@@ -210,6 +210,19 @@ def instruction(sampler: Sampler) -> Built:
     return segments, {"answer": answer, "metric": "exact_match", "kind": kind}
 
 
+def noisy_text(sampler: Sampler) -> Built:
+    """Documents as a careless crawl has them: words out of order, many letters wrong."""
+    words: list[str] = []
+    for _ in range(sampler.integer(1, 3)):
+        context, question, answer = _EXERCISES[sampler.pick(_DRAWN)](sampler)
+        sentence = f"{context} {question} {answer}.".split()
+        if sampler.chance(0.5):
+            sampler.rng.shuffle(sentence)
+        words += sentence
+    damaged = (sampler.word(2, 6) if sampler.chance(0.3) else word for word in words)
+    return (Text(" ".join(damaged), loss=True),), {"kind": "noisy"}
+
+
 def plain_text(sampler: Sampler) -> Built:
     """Documents, with loss on all of it, and as many turns of chat."""
     if sampler.chance(0.5):

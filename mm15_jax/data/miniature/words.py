@@ -11,6 +11,8 @@ import re
 import zlib
 from collections.abc import Iterable
 
+from mm15_jax.data.miniature.places import COORDINATE_SYMBOLS
+
 COLORS: dict[str, tuple[int, int, int]] = {
     "red": (218, 42, 40),
     "green": (38, 162, 62),
@@ -64,19 +66,33 @@ SYMBOLS = (
 # fmt: off
 OTHER_WORDS = (
     *NUMBERS.values(),
-    "a", "above", "and", "are", "as", "at", "backwards", "bar", "below", "comes", "copy", "corners",
-    "does", "find", "full", "half", "has", "here", "highest", "how", "in", "is",
+    "a", "above", "and", "are", "as", "at", "backwards", "bar", "below", "code", "comes", "copy",
+    "corners", "does", "find", "full", "half", "has", "here", "highest", "how", "in", "is",
     "it", "larger", "last", "left", "letters", "lowest", "many", "more", "next", "no", "of", "or",
     "pie", "point", "read", "result", "right", "row", "say", "smaller", "solve", "sort", "spell",
     "the", "there", "to", "value", "word", "words", "write",
 )
 # fmt: on
 
-TEMPLATE_WORDS = frozenset(SYMBOLS) | frozenset(OTHER_WORDS)
+# What screens and the questions on them are written in.
+# fmt: off
+UI_WORDS = (
+    "back", "bell", "book", "button", "camera", "cart", "checkbox", "clock", "close", "cloud",
+    "flag", "gift", "heart", "home", "icon", "image", "input", "label", "list", "lock", "mail",
+    "menu", "moon", "music", "open", "phone", "play", "press", "screen", "search", "settings",
+    "share", "slider", "switch", "text", "title", "trash", "type", "user", "widget", "with",
+)
+# fmt: on
 
-# What to hand to the training of the nano tokenizer as symbols: the dense labels, and the words
-# too short for the pieces that it makes by itself: `red` as an answer is one token then.
-TOKENIZER_SYMBOLS = (*LABEL_SYMBOLS, *(word for word in SYMBOLS if len(word) < 4))
+TEMPLATE_WORDS = frozenset((*SYMBOLS, *OTHER_WORDS, *UI_WORDS))
+
+# What to hand to the training of the nano tokenizer as symbols: the dense labels, coordinates, and
+# the words too short for the pieces that it makes by itself: `red` as an answer is one token then.
+TOKENIZER_SYMBOLS = (
+    *LABEL_SYMBOLS,
+    *COORDINATE_SYMBOLS,
+    *(word for word in SYMBOLS if len(word) < 4),
+)
 
 CHOICE_LETTERS = ("A", "B", "C")
 

@@ -15,6 +15,8 @@ BENCHMARKS = (
     Benchmark("mini_scene_qa", "general", "mini", *_EXACT),
     Benchmark("mini_word_qa", "text_rich", "mini", *_EXACT),
     Benchmark("mini_document_qa", "text_rich", "mini", *_ANLS),
+    Benchmark("mini_banner_qa", "text_rich", "mini", *_ANLS),
+    Benchmark("mini_poster_qa", "text_rich", "mini", *_ANLS),
     Benchmark("mini_chart_qa", "text_rich", "mini", *_RELAXED),
     Benchmark("mini_table_qa", "text_rich", "mini", *_EXACT),
     Benchmark("mini_arithmetic_qa", "knowledge", "mini", *_EXACT),

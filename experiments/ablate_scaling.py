@@ -1,0 +1,34 @@
+"""The rows of tables 4 to 12 that compare MM1.5 with itself: sizes, experts, video, UI."""
+
+from mm15_jax.config.ablation import Ablation, AblationRow
+from mm15_jax.experiments import family, nano
+from mm15_jax.experiments.ablation_base import row, sft
+
+_CATEGORIES = ("general", "text_rich", "knowledge", "refer_ground", "multi_image")
+_TITLES = {"1b": "1B", "3b": "3B", "7b": "7B", "30b": "30B"}
+
+
+def scaling(scale: str) -> Ablation:
+    """Dense models of all sizes: tables 4 to 9."""
+    del scale  # its rows are the scales
+    rows = tuple(AblationRow(f"mm15_{s}", t, family.sft(s)) for s, t in _TITLES.items())
+    title = "Size of the decoder"
+    return Ablation("scaling", title, "3b", "tables 4 to 9", rows, (*_CATEGORIES, "mmbase"))
+
+
+def moe(scale: str) -> Ablation:
+    """64 experts in place of every second FFN against the dense model: tables 4 to 9."""
+    if scale == "nano":  # the dense run's reading, its FFNs copied into experts
+        dense = row("moe", "dense", scale, "dense", sft(scale), {})
+        changes = {"model.decoder.moe": nano.MOE}
+        experts = row("moe", "experts", scale, f"{nano.MOE.experts} experts", sft(scale), changes)
+    else:
+        dense = AblationRow("dense", "dense", family.sft(scale))
+        experts = AblationRow("experts", "64 experts", family.sft(f"{scale}_moe"))
+    rows = (dense, experts)
+    measures = (*_CATEGORIES, "mmbase")
+    title = "Experts against the dense model at the same active size"
+    return Ablation("moe", title, scale, "tables 4 to 9", rows, measures, "bars", held="all else")
+
+
+ABLATIONS = {function.__name__: function for function in (scaling, moe)}

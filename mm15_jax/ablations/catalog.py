@@ -1,0 +1,35 @@
+"""Ablations by name and scale, as `experiments/ablations.py` has them."""
+
+from __future__ import annotations
+
+import importlib
+
+from mm15_jax.config.ablation import Ablation
+from mm15_jax.config.names import unknown
+
+PAPER_SCALE = "3b"
+
+
+def names() -> tuple[str, ...]:
+    """Every ablation, in the paper's order."""
+    return tuple(_module().ABLATIONS)
+
+
+def scales_of(name: str) -> tuple[str, ...]:
+    """The scales that an ablation has; ValueError for an unknown name."""
+    if name not in names():
+        raise unknown("ablation", name, names())
+    return _module().scales_of(name)
+
+
+def find(name: str, scale: str) -> Ablation:
+    """An ablation at a scale; ValueError with the nearest names where there is none."""
+    known = scales_of(name)
+    if scale not in known:
+        raise ValueError(f"{name} has no scale {scale!r}; it has {', '.join(known)}")
+    return _module().ABLATIONS[name](scale)
+
+
+def _module():
+    # Late: experiments import the config types, and making all rows takes a moment.
+    return importlib.import_module("mm15_jax.experiments.ablations")

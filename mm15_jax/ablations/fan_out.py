@@ -1,0 +1,82 @@
+"""An ablation as jobs for a launcher: stages that rows share, then a job a row, then the table."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from mm15_jax.ablations import catalog
+from mm15_jax.ablations.runs import plan
+from mm15_jax.ablations.tasks import Task, tasks_of
+from mm15_jax.config.jobs import Job
+
+_LONGEST = 40  # a job's name becomes that of a JobSet or a queued resource
+
+
+def jobs(
+    name: str,
+    scale: str,
+    *,
+    run_dir: str,
+    data_dir: str | None = None,
+    rows: Sequence[str] = (),
+    seeds: int = 1,
+    overrides: Sequence[str] = (),
+) -> list[Job]:
+    """Jobs of an ablation, each behind those it waits for; a job may be started again and goes on.
+
+    Args:
+      name: of the ablation.
+      scale: of the ablation.
+      run_dir: as of `mm15 ablate --run_dir`, a folder that all jobs see, or gs://.
+      data_dir: as of `mm15 train --data_dir`; None for the default.
+      rows: keys of rows; all without.
+      seeds: how often each row is trained.
+      overrides: of --set, for every run.
+
+    Raises:
+      ValueError: an unknown ablation, scale or row, or an override that cannot be.
+    """
+    work = plan(catalog.find(name, scale), seeds=seeds, rows=rows, overrides=overrides)
+    tasks = {task.name: task for task in tasks_of(work, run_dir, data_dir)}
+    uses = Counter(run.folder for asked in work.asked for run in asked.run.chain)
+    owner: dict[str, str] = {}  # task -> job that runs it
+    made: list[Job] = []
+
+    def add(title: str, parts: Sequence[Task]) -> None:
+        job = _name(f"{name}_{scale}_{title}")
+        for part in parts:
+            owner[part.name] = job
+        after = {owner[before] for part in parts for before in part.after} - {job}
+        made.append(Job(job, tuple(part.command for part in parts), tuple(sorted(after))))
+
+    for asked in work.asked:
+        own = []
+        for run in asked.run.chain:
+            if uses[run.folder] == 1:
+                own.append(tasks[run.folder])
+            elif run.folder not in owner:
+                add(run.folder.removeprefix(f"{name}_"), [tasks[run.folder]])
+        seed = f"_seed{asked.seed}" if asked.seed else ""
+        add(f"row_{asked.row.key}{seed}", [*own, tasks[f"{asked.folder} scores"]])
+    made.append(_table(name, scale, run_dir, data_dir, rows, seeds, overrides, made))
+    return made
+
+
+def _table(name, scale, run_dir, data_dir, rows, seeds, overrides, before: Sequence[Job]) -> Job:
+    """Reads what the rows have given, draws and judges; trains nothing."""
+    command = ["ablate", name, "--scale", scale, "--run_dir", run_dir, "--seeds", str(seeds)]
+    command += ["--data_dir", data_dir] if data_dir else []
+    command += ["--rows", ",".join(rows)] if rows else []
+    command += ["--collect"]
+    command += ["--set", *overrides] if overrides else []
+    after = tuple(job.name for job in before)
+    return Job(_name(f"{name}_{scale}_table"), (tuple(command),), after, alone=True)
+
+
+def _name(text: str) -> str:
+    """Lower-case letters, digits and underscores; the scale is not said twice."""
+    words = re.sub(r"[^a-z0-9]+", "_", text.lower())
+    assert len(words) <= _LONGEST, words
+    return words

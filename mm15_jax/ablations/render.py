@@ -1,0 +1,149 @@
+"""An ablation's result as Markdown and CSV: the paper's table, ours beside it, the verdicts."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from mm15_jax.ablations.findings import FINDINGS, HOLDS, NOT_RUN, Verdict, judge
+from mm15_jax.ablations.measures import title
+from mm15_jax.ablations.paper_values import paper_value, trust
+from mm15_jax.ablations.results import Interval, Result
+from mm15_jax.config.ablation import Ablation
+
+DASH = "–"
+
+
+def markdown(ablation: Ablation, result: Result, figure: str = "") -> str:
+    """A page: what is varied, the command, the table, the figure, each finding.
+
+    Args:
+      ablation: whose result it is.
+      result: with the rows that have run.
+      figure: path of a picture to show, from the page; "" for none.
+    """
+    lines = [f"# {ablation.title}", ""]
+    lines += [_about(ablation, result), "", "```sh", result.command, "```", ""]
+    lines += _table(ablation, result)
+    if figure:
+        lines += ["", f"![{ablation.title}]({figure})"]
+    verdicts = judge(result)
+    if verdicts:
+        lines += ["", *_verdicts(verdicts)]
+    return "\n".join(lines) + "\n"
+
+
+def _about(ablation: Ablation, result: Result) -> str:
+    seeds = sorted({seed for row in result.rows for seed in row.seeds})
+    text = f"{ablation.source[0].upper()}{ablation.source[1:]} at scale `{result.scale}`"
+    text += f", {len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
+    text += f", {result.examples} questions of each benchmark."
+    if ablation.held:
+        text += f" Rows have {ablation.held}."
+    known = trust(ablation.name)
+    text += f" In brackets the paper ({known}). " if known else " "
+    return text + "± is one standard error, over seeds and questions."
+
+
+def _table(ablation: Ablation, result: Result) -> list[str]:
+    head = ["row", "", *(title(measure) for measure in result.measures)]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * 2 + "---:|" * len(result.measures)]
+    for row in ablation.rows:
+        cells = [_cell(ablation, result, row.key, measure) for measure in result.measures]
+        if any(cell != DASH for cell in cells):
+            lines.append(f"| {row.key} | {row.title} | {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(ablation: Ablation, result: Result, key: str, measure: str) -> str:
+    theirs = paper_value(ablation.name, key, measure)
+    ours = result.score(key, measure) if result.has(key) else None
+    if ours is None:
+        return DASH if theirs is None else f"{DASH} ({theirs:g})"
+    error = result.error(key, measure)
+    text = f"{ours:.1f}" + (f" ± {error:.1f}" if error is not None else "")
+    return text + (f" ({theirs:g})" if theirs is not None else "")
+
+
+def _verdicts(verdicts: tuple[Verdict, ...]) -> list[str]:
+    lines = ["| finding | | difference here, 95% interval | in the paper |", "|---|---|---|---|"]
+    for verdict in verdicts:
+        finding = verdict.finding
+        lines.append(f"| **{finding.name}** {finding.statement} | **{verdict.verdict}** | | |")
+        for check in verdict.checks:
+            paper = DASH if check.paper is None else f"{check.paper:+.1f}"
+            lines.append(f"| {check.text} | {check.verdict} | {interval(check.ours)} | {paper} |")
+    return lines
+
+
+def interval(found: Interval | None) -> str:
+    """`+3.1 [+1.0, +5.2]`."""
+    if found is None:
+        return DASH
+    return f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
+
+
+def comma_separated(ablation: Ablation, result: Result) -> str:
+    """CSV: a line for each row, seed and measure; seed "mean" is that over seeds."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("row", "title", "seed", "measure", "score", "error", "paper"))
+    for row in result.rows:
+        for measure in result.measures:
+            theirs = paper_value(ablation.name, row.key, measure)
+            for seed in (*row.seeds, None):
+                score = result.score(row.key, measure, seed)
+                if score is None:
+                    continue
+                error = result.error(row.key, measure) if seed is None else None
+                name = "mean" if seed is None else seed
+                shown = "" if error is None else f"{error:.3f}"
+                paper = "" if theirs is None or seed is not None else f"{theirs:g}"
+                cells = (row.key, row.title, name, measure, f"{score:.3f}", shown, paper)
+                writer.writerow(cells)
+    return text.getvalue()
+
+
+def scoreboard(results: Sequence[Result]) -> str:
+    """`docs/findings.md`: every finding of the paper, and what our runs say of it.
+
+    Args:
+      results: of all ablations that have run, at any scale.
+    """
+    by_name: dict[str, list[tuple[Result, Verdict]]] = {}
+    for result in results:
+        for verdict in judge(result):
+            by_name.setdefault(verdict.finding.name, []).append((result, verdict))
+    lines = [_SCOREBOARD_HEAD]
+    counts: dict[str, int] = {}
+    for finding in FINDINGS:
+        found = [pair for pair in by_name.get(finding.name, []) if pair[1].verdict != NOT_RUN]
+        if not found:
+            counts[NOT_RUN] = counts.get(NOT_RUN, 0) + 1
+            cells = (finding.name, finding.statement, finding.ablation, DASH, NOT_RUN, DASH)
+            lines.append(f"| {' | '.join(cells)} |")
+        for result, verdict in found:
+            counts[verdict.verdict] = counts.get(verdict.verdict, 0) + 1
+            shown = f"**{verdict.verdict}**" if verdict.verdict == HOLDS else verdict.verdict
+            differences = "; ".join(
+                interval(c.ours) + ("" if c.paper is None else f" ({c.paper:+.1f})")
+                for c in verdict.checks
+            )
+            place = f"[{finding.ablation}](ablations/{result.name}_{result.scale}.md)"
+            cells = (finding.name, finding.statement, place, result.scale, shown, differences)
+            lines.append(f"| {' | '.join(cells)} |")
+    total = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return "\n".join([*lines, "", f"In all: {total}."]) + "\n"
+
+
+_SCOREBOARD_HEAD = """# What the paper found, and what our runs say
+
+Made by `mm15 ablate --findings` from the results in docs/ablations/. A finding holds where the
+paired difference of all its comparisons lies on the paper's side of zero with 95% certainty, does
+not hold where one lies on the other side, and is undecided else
+([ablations](ablations.md#verdicts)). In brackets the same differences in the paper, where it
+prints them.
+
+| | finding | rows of | scale | here | differences |
+|---|---|---|---|---|---|"""

@@ -1,0 +1,339 @@
+"""What an ablation gave: scores of each row and seed, kept question by question.
+
+Two rows answer the same questions, so their difference is known better than either score: it is
+judged by a paired bootstrap over seeds and questions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mm15_jax.ablations.measures import Lookup, value
+from mm15_jax.ablations.runs import Plan
+from mm15_jax.ablations.tasks import Task
+from mm15_jax.config.names import unknown
+from mm15_jax.data.storage import to_path, write_atomically
+from mm15_jax.evaluation.benchmarks import find as find_benchmark
+from mm15_jax.evaluation.results import read_scores
+from mm15_jax.evaluation.runner import ANSWERS
+from mm15_jax.train.metrics import read_rows
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One benchmark of one row with one seed.
+
+    Attributes:
+      score: in the benchmark's own 0-100.
+      error: standard error of it.
+      parts: as the field prints it.
+      questions: float32[n], the score of each question, where the benchmark's is their mean; else
+        empty, and `error` says how sure it is.
+    """
+
+    score: float
+    error: float
+    parts: Mapping[str, float]
+    questions: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class RowResult:
+    """One row: seed -> benchmark -> cell; seeds that have not run are absent."""
+
+    key: str
+    title: str
+    x: float
+    series: str
+    seeds: Mapping[int, Mapping[str, Cell]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A difference, and where it lies with 95% certainty."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """An ablation's result.
+
+    Attributes:
+      name, scale: of the ablation.
+      command: that made it.
+      measures: what is scored.
+      rows: those that have run, with at least one seed.
+      examples: of each benchmark.
+      versions: of what made it.
+    """
+
+    name: str
+    scale: str
+    command: str
+    measures: tuple[str, ...]
+    rows: tuple[RowResult, ...]
+    examples: int
+    versions: Mapping[str, str]
+
+    def row(self, key: str) -> RowResult:
+        """A row that has run; ValueError names the nearest."""
+        for found in self.rows:
+            if found.key == key:
+                return found
+        raise unknown(f"row of {self.name} that has run", key, [row.key for row in self.rows])
+
+    def has(self, *keys: str) -> bool:
+        """Whether these rows have run."""
+        return set(keys) <= {row.key for row in self.rows}
+
+    def score(self, key: str, measure: str, seed: int | None = None) -> float | None:
+        """Of one seed, or the mean over all; None where something is missing."""
+        row = self.row(key)
+        seeds = [seed] if seed is not None else list(row.seeds)
+        values = [self._value(row.seeds[s], measure) for s in seeds]
+        known = [v for v in values if v is not None]
+        return float(np.mean(known)) if len(known) == len(values) else None
+
+    def error(self, key: str, measure: str) -> float | None:
+        """Standard error of a row's score over seeds and questions, by bootstrap."""
+        samples = _samples(self, (key,), measure)
+        return None if samples is None else float(np.std(samples[0]))
+
+    def difference(self, key: str, over: str, measure: str) -> Interval | None:
+        """`key` minus `over`, paired over seeds that both have and over questions."""
+        common = sorted(set(self.row(key).seeds) & set(self.row(over).seeds))
+        if not common:
+            return None
+        each = [
+            (self.score(key, measure, seed), self.score(over, measure, seed)) for seed in common
+        ]
+        samples = _samples(self, (key, over), measure)
+        if samples is None or any(a is None or b is None for a, b in each):
+            return None
+        edges = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
+        low, high = np.percentile(samples[0] - samples[1], edges)
+        mean = float(np.mean([a - b for a, b in each if a is not None and b is not None]))
+        return Interval(mean, float(low), float(high))
+
+    def _value(self, cells: Mapping[str, Cell], measure: str) -> float | None:
+        def lookup(benchmark: str, part: str) -> float | None:
+            cell = cells.get(benchmark)
+            if cell is None:
+                return None
+            return cell.parts.get(part) if part else cell.score
+
+        return value(measure, self.scale, lookup)
+
+
+def _samples(result: Result, keys: Sequence[str], measure: str) -> np.ndarray | None:
+    """float[rows, RESAMPLES] of a measure: seeds and questions drawn anew, alike for all rows."""
+    rows = [result.row(key) for key in keys]
+    seeds = sorted(set.intersection(*(set(row.seeds) for row in rows)))
+    rng = np.random.default_rng(0)
+    drawn_seeds = rng.integers(len(seeds), size=(RESAMPLES, len(seeds)))
+    means: list[dict[str, np.ndarray]] = [{} for _ in rows]
+    for name in rows[0].seeds[seeds[0]]:
+        if not all(name in row.seeds[seed] for row in rows for seed in seeds):
+            continue
+        cells = [[row.seeds[seed][name] for seed in seeds] for row in rows]
+        for found, sample in zip(means, _resampled(cells, drawn_seeds, rng), strict=True):
+            found[name] = sample
+
+    def of(found: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        values = [value(measure, result.scale, _at(found, k)) for k in range(RESAMPLES)]
+        return None if None in values else np.array(values)
+
+    sampled = [of(found) for found in means]
+    return (
+        None if any(s is None for s in sampled) else np.stack([s for s in sampled if s is not None])
+    )
+
+
+def _at(found: Mapping[str, np.ndarray], k: int) -> Lookup:
+    """Looks up sample k."""
+
+    def lookup(benchmark: str, part: str) -> float | None:
+        return None if part or benchmark not in found else float(found[benchmark][k])
+
+    return lookup
+
+
+def _resampled(
+    cells: Sequence[Sequence[Cell]], drawn_seeds: np.ndarray, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """For each row float[RESAMPLES]: its mean over drawn seeds and drawn questions."""
+    count = len(cells[0][0].questions)
+    if not count or any(len(cell.questions) != count for row in cells for cell in row):
+        # Not a mean of questions: the score's own error, each row by itself.
+        samples = []
+        for row in cells:
+            scores = np.array([cell.score for cell in row])
+            errors = np.array([cell.error for cell in row])
+            noise = rng.normal(size=drawn_seeds.shape) * errors[drawn_seeds]
+            samples.append((scores[drawn_seeds] + noise).mean(axis=1))
+        return samples
+    # How often each question is drawn, a row a resample.
+    draws = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    samples = []
+    for row in cells:
+        questions = np.stack([cell.questions for cell in row])  # [seeds, n]
+        by_seed = draws @ questions.T / count  # [RESAMPLES, seeds]
+        samples.append(100 * np.take_along_axis(by_seed, drawn_seeds, axis=1).mean(axis=1))
+    return samples
+
+
+def collect(work: Plan, tasks: Sequence[Task], command: str, versions: Mapping[str, str]) -> Result:
+    """The result of what has run of an ablation."""
+    folders = {task.asked: task.folder for task in tasks if task.asked and task.is_done()}
+    rows = []
+    for row in work.ablation.rows:
+        seeds = {
+            asked.seed: _cells(folders[asked], asked.benchmarks)
+            for asked in work.asked
+            if asked.row.key == row.key and asked in folders
+        }
+        if seeds:
+            rows.append(RowResult(row.key, row.title, row.x, row.series, seeds))
+    return Result(
+        name=work.ablation.name,
+        scale=work.ablation.scale,
+        command=command,
+        measures=work.ablation.measures,
+        rows=tuple(rows),
+        examples=max(asked.examples for asked in work.asked),
+        versions=dict(versions),
+    )
+
+
+def _cells(folder: pathlib.Path, benchmarks: Sequence[str]) -> dict[str, Cell]:
+    scores = {row.name: row for row in read_scores(folder).benchmarks}
+    cells = {}
+    for name in benchmarks:
+        found = scores.get(name)
+        if found is None or found.score is None:
+            continue
+        questions = np.zeros(0, np.float32)
+        if find_benchmark(name).aggregate == "mean":
+            rows = read_rows(folder / ANSWERS / f"{name}.jsonl")[: found.count]
+            questions = np.array([row["score"] for row in rows], np.float32)
+        cells[name] = Cell(found.score, found.error, dict(found.parts), questions)
+    return cells
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """All but the questions, for people and programs."""
+    rows = [
+        {
+            "key": row.key,
+            "title": row.title,
+            "x": row.x,
+            "series": row.series,
+            "measures": {
+                measure: {
+                    "mean": _rounded(result.score(row.key, measure)),
+                    "error": _rounded(result.error(row.key, measure)),
+                    "seeds": {s: _rounded(result.score(row.key, measure, s)) for s in row.seeds},
+                }
+                for measure in result.measures
+            },
+            "benchmarks": {
+                str(seed): {
+                    name: {
+                        "score": round(cell.score, 3),
+                        "error": round(cell.error, 3),
+                        "parts": dict(cell.parts),
+                    }
+                    for name, cell in cells.items()
+                }
+                for seed, cells in row.seeds.items()
+            },
+        }
+        for row in result.rows
+    ]
+    return {
+        "name": result.name,
+        "scale": result.scale,
+        "command": result.command,
+        "examples": result.examples,
+        "versions": dict(result.versions),
+        "measures": list(result.measures),
+        "rows": rows,
+    }
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 2)
+
+
+def save(result: Result, folder: pathlib.Path) -> None:
+    """Writes NAME_SCALE.json, for readers, and NAME_SCALE.npz with the score of every question."""
+    stem = f"{result.name}_{result.scale}"
+    text = json.dumps(to_json(result), indent=1) + "\n"
+    write_atomically(folder / f"{stem}.json", text.encode())
+    arrays: dict[str, Any] = {
+        f"{row.key}/{seed}/{name}": np.round(255 * cell.questions).astype(np.uint8)
+        for row in result.rows
+        for seed, cells in row.seeds.items()
+        for name, cell in cells.items()
+        if len(cell.questions)
+    }
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    write_atomically(folder / f"{stem}.npz", packed.getvalue())
+
+
+def read(folder: pathlib.Path | str, name: str, scale: str) -> Result:
+    """What `save` wrote; ValueError where there is nothing."""
+    stem = to_path(folder) / f"{name}_{scale}"
+    path = stem.with_suffix(".json")
+    if not path.is_file():
+        raise ValueError(f"{folder} has no result of {name} at scale {scale}")
+    facts = json.loads(path.read_text())
+    packed = stem.with_suffix(".npz")
+    with np.load(packed) if packed.is_file() else np.load(_empty()) as arrays:
+        questions = {key: arrays[key].astype(np.float32) / 255 for key in arrays.files}
+    rows = tuple(
+        RowResult(
+            row["key"],
+            row["title"],
+            row["x"],
+            row["series"],
+            {
+                int(seed): {
+                    benchmark: Cell(
+                        cell["score"],
+                        cell["error"],
+                        cell["parts"],
+                        questions.get(f"{row['key']}/{seed}/{benchmark}", np.zeros(0, np.float32)),
+                    )
+                    for benchmark, cell in cells.items()
+                }
+                for seed, cells in row["benchmarks"].items()
+            },
+        )
+        for row in facts["rows"]
+    )
+    return Result(
+        name, scale, facts["command"], tuple(facts["measures"]), rows, facts["examples"],
+        facts["versions"],
+    )  # fmt: skip
+
+
+def _empty() -> io.BytesIO:
+    packed = io.BytesIO()
+    np.savez(packed)
+    packed.seek(0)
+    return packed

@@ -1,0 +1,213 @@
+"""From an ablation to what has to be trained and asked, each thing once.
+
+Rows share what they start from, and rows of different tables are often the same run: what counts is
+the content of an experiment and of all that it starts from, not its name. A run's folder is named
+after the first experiment with its content.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mm15_jax.ablations import catalog
+from mm15_jax.ablations.measures import benchmarks_of
+from mm15_jax.checkpoint.shipped import is_shipped
+from mm15_jax.config import (
+    CheckpointConfig,
+    EvalConfig,
+    ExperimentConfig,
+    MeshConfig,
+    experiments,
+    load,
+)
+from mm15_jax.config.ablation import Ablation, AblationRow
+
+# What neither changes a run's parameters nor which run it starts from.
+_FREE: dict[str, Any] = {
+    "name": "",
+    "family": "",
+    "eval": EvalConfig(),
+    "checkpoint": CheckpointConfig(),
+    "init_from": (),
+    "mesh": MeshConfig(),
+    "meshes": (),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run.
+
+    Attributes:
+      folder: its name below the ablations' directory.
+      experiment: that trains it.
+      overrides: as for --set.
+      config: resolved, with the overrides.
+      start: the run that it takes parameters from; None for shipped parts or random ones.
+    """
+
+    folder: str
+    experiment: str
+    overrides: tuple[str, ...]
+    config: ExperimentConfig
+    start: Run | None
+
+    @property
+    def chain(self) -> tuple[Run, ...]:
+        """What has to be trained for it, first to last, itself included."""
+        return (*(self.start.chain if self.start else ()), self)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One row with one seed: a run, and how it is asked.
+
+    Attributes:
+      row: of the ablation.
+      seed: of the stages that belong to the row.
+      run: that answers.
+      folder: of the results, below the ablations' directory.
+      overrides: of the run's own config, for `mm15 eval --set`.
+      benchmarks: that are asked.
+      examples: of each.
+    """
+
+    row: AblationRow
+    seed: int
+    run: Run
+    folder: str
+    overrides: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    examples: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of an ablation, in an order in which it can be done: by seed, then by row."""
+
+    ablation: Ablation
+    asked: tuple[Asked, ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run once, each behind what it starts from."""
+        return tuple({run.folder: run for asked in self.asked for run in asked.run.chain}.values())
+
+
+def plan(
+    ablation: Ablation,
+    *,
+    seeds: int = 1,
+    rows: Sequence[str] = (),
+    overrides: Iterable[str] = (),
+) -> Plan:
+    """What an ablation takes.
+
+    Args:
+      ablation: of `catalog.find`.
+      seeds: 0 to so many less one, of the stages that belong to a row; what rows share has seed 0.
+      rows: keys of rows to run; all without.
+      overrides: --set for every run, shared ones too.
+
+    Raises:
+      ValueError: an unknown row, or an override that cannot be.
+    """
+    if seeds < 1:
+        raise ValueError(f"--seeds is {seeds}; expected 1 or more")
+    chosen = [ablation.row(key) for key in rows] if rows else list(ablation.rows)
+    given = tuple(overrides)
+    benchmarks = benchmarks_of(ablation.measures, ablation.scale)
+    asked = [
+        _asked(ablation, row, seed, given, benchmarks) for seed in range(seeds) for row in chosen
+    ]
+    return Plan(ablation, tuple(asked))
+
+
+def _asked(
+    ablation: Ablation,
+    row: AblationRow,
+    seed: int,
+    overrides: tuple[str, ...],
+    benchmarks: tuple[str, ...],
+) -> Asked:
+    config = load(row.config.name, overrides)
+    if config.stage != "evaluation":
+        run = _run(row.config.name, seed, overrides, ablation)
+        return Asked(row, seed, run, run.folder, (), benchmarks, config.eval.examples)
+    (start,) = config.init_from
+    run = _run(start.experiment, seed, overrides, ablation)
+    changed = _changes(run.config, config)
+    folder = f"{run.folder}/{row.config.name}"
+    return Asked(row, seed, run, folder, changed, benchmarks, config.eval.examples)
+
+
+def _changes(trained: ExperimentConfig, asked: ExperimentConfig) -> tuple[str, ...]:
+    """`--set` that makes a run's config ask as another does: fields of eval and of splitting."""
+    changes = []
+    for prefix in ("eval", "inputs.splitting", "inputs.video"):
+        before, after = trained, asked
+        for part in prefix.split("."):
+            before, after = getattr(before, part), getattr(after, part)
+        for field, value in vars(after).items():
+            if isinstance(value, (int, float, str)) and getattr(before, field) != value:
+                changes.append(f"{prefix}.{field}={value}")
+    return tuple(changes)
+
+
+def _run(experiment: str, seed: int, overrides: tuple[str, ...], ablation: Ablation) -> Run:
+    """The run of an experiment, with all that it starts from."""
+    own = ablation.experiments
+    mine = (f"train.seed={seed}",) if experiment in own and seed else ()
+    config = load(experiment, (*overrides, *mine))
+    starts = [s.experiment for s in config.init_from if not is_shipped(s.experiment)]
+    if len(starts) > 1:
+        raise ValueError(f"{experiment} starts from several runs: {', '.join(starts)}")
+    start = _run(starts[0], seed, overrides, ablation) if starts else None
+    name = _first_names(ablation.scale).get(_key(experiment), experiment)
+    folder = f"{name}_seed{seed}" if seed and _is_seeded(experiment, own) else name
+    return Run(folder, experiment, (*overrides, *mine), config, start)
+
+
+def _is_seeded(experiment: str, own: dict[str, ExperimentConfig]) -> bool:
+    """Whether it, or anything that it starts from, belongs to the ablation's rows."""
+    if experiment in own:
+        return True
+    return any(_is_seeded(s.experiment, own) for s in load(experiment).init_from)
+
+
+@functools.cache
+def _key(experiment: str) -> str:
+    """Of an experiment's content and of what it starts from."""
+    config = experiments()[experiment]()
+    starts = [(_key(s.experiment), s.parts) for s in config.init_from]
+    content = dataclasses.replace(config, **_FREE)
+    return hashlib.sha256(repr((content, starts)).encode()).hexdigest()
+
+
+@functools.cache
+def _first_names(scale: str) -> dict[str, str]:
+    """Content -> the first experiment that has it: the family's, then the ablations' in order."""
+    rows: list[str] = []
+    for name in catalog.names():
+        if scale in catalog.scales_of(name):
+            rows += catalog.find(name, scale).experiments
+    known, bases = experiments(), []
+    for name in rows:
+        for start in known[name]().init_from:
+            bases += _line(start.experiment)
+    found: dict[str, str] = {}
+    for name in (*bases, *rows):
+        if not (name in bases and name in rows):
+            found.setdefault(_key(name), name)
+    return found
+
+
+def _line(experiment: str) -> list[str]:
+    """An experiment and all that it starts from."""
+    starts = experiments()[experiment]().init_from
+    return [experiment, *(name for start in starts for name in _line(start.experiment))]

@@ -1,0 +1,151 @@
+"""The commands that an ablation takes, and which of them are done: what `mm15` would be told."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mm15_jax.ablations import catalog
+from mm15_jax.ablations.runs import Asked, Plan, Run, plan
+from mm15_jax.checkpoint import run as run_lib
+from mm15_jax.data.storage import to_path, write_atomically
+from mm15_jax.plan import arithmetic
+
+ASKED = "asked.json"  # written beside scores.json when all questions are answered
+
+# Of one core at nano scale: what an ablation's hours are reckoned with before anything has run.
+_FLOPS_PER_SECOND = 2.5e10
+_SECONDS_TO_START = 20.0
+_ANSWERS_PER_SECOND = 25.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One command.
+
+    Attributes:
+      name: unique among an ablation's tasks.
+      title: what it does, for people.
+      command: words after `mm15`.
+      after: names of tasks that must have ended well before it.
+      seconds: reckoned, on one core at nano scale.
+      folder: that it writes into.
+      asked: what it asks, of a task that evaluates.
+      run: what it trains, of a task that trains.
+    """
+
+    name: str
+    title: str
+    command: tuple[str, ...]
+    after: tuple[str, ...]
+    seconds: float
+    folder: pathlib.Path
+    run: Run | None = None
+    asked: Asked | None = None
+
+    def is_done(self) -> bool:
+        """Whether its result is there, of this very task."""
+        if self.run:
+            return run_lib.is_complete(self.folder) and _steps(self.folder) == _wanted_steps(self)
+        assert self.asked
+        path = self.folder / ASKED
+        return path.is_file() and json.loads(path.read_text()) == _note(self.asked)
+
+    def mark_done(self) -> None:
+        """Notes what was asked, so that it is known not to ask again."""
+        if self.asked:
+            write_atomically(self.folder / ASKED, (json.dumps(_note(self.asked)) + "\n").encode())
+
+
+def tasks_of(
+    work: Plan, run_dir: str | pathlib.Path, data_dir: str | None = None
+) -> tuple[Task, ...]:
+    """Every command of an ablation, each behind those it waits for; shared stages come first.
+
+    Args:
+      work: of `runs.plan`.
+      run_dir: the ablations' directory, a folder or gs://.
+      data_dir: as for `mm15 train`; None for the default.
+    """
+    data = ("--data_dir", data_dir) if data_dir else ()
+    found: dict[str, Task] = {}
+    for asked in work.asked:
+        for run in asked.run.chain:
+            found.setdefault(run.folder, _train(run, str(run_dir), data))
+        found.setdefault(f"{asked.folder} scores", _ask(asked, str(run_dir), data))
+    return tuple(found.values())
+
+
+def commands_of(
+    name: str,
+    scale: str,
+    *,
+    run_dir: str,
+    data_dir: str | None = None,
+    rows: Sequence[str] = (),
+    seeds: int = 1,
+    overrides: Sequence[str] = (),
+) -> tuple[Task, ...]:
+    """`tasks_of` an ablation by name; ValueError for an unknown name, scale or row."""
+    work = plan(catalog.find(name, scale), seeds=seeds, rows=rows, overrides=overrides)
+    return tasks_of(work, run_dir, data_dir)
+
+
+def train_seconds(run: Run) -> float:
+    """Reckoned for one core at nano scale."""
+    step = arithmetic.forward_flops(run.config).step
+    return _SECONDS_TO_START + run.config.train.steps * step / _FLOPS_PER_SECOND
+
+
+def _train(run: Run, run_dir: str, data: tuple[str, ...]) -> Task:
+    folder = f"{run_dir}/{run.folder}"
+    start = ("--init_from", f"{run_dir}/{run.start.folder}") if run.start else ()
+    changes = ("--set", *run.overrides) if run.overrides else ()
+    return Task(
+        name=run.folder,
+        title=f"train {run.folder}",
+        command=("train", run.experiment, "--run_dir", folder, *data, *start, *changes),
+        after=(run.start.folder,) if run.start else (),
+        seconds=train_seconds(run),
+        folder=to_path(folder),
+        run=run,
+    )
+
+
+def _ask(asked: Asked, run_dir: str, data: tuple[str, ...]) -> Task:
+    answers = asked.examples * len(asked.benchmarks)
+    changes = ("--set", *asked.overrides) if asked.overrides else ()
+    command = (
+        "eval", "--run_dir", f"{run_dir}/{asked.run.folder}",
+        "--out_dir", f"{run_dir}/{asked.folder}", *data,
+        "--benchmarks", ",".join(asked.benchmarks), "--limit", str(asked.examples), *changes,
+    )  # fmt: skip
+    return Task(
+        name=f"{asked.folder} scores",
+        title=f"score {asked.folder}",
+        command=command,
+        after=(asked.run.folder,),
+        seconds=_SECONDS_TO_START + answers / _ANSWERS_PER_SECOND,
+        folder=to_path(f"{run_dir}/{asked.folder}"),
+        asked=asked,
+    )
+
+
+def _note(asked: Asked) -> dict[str, object]:
+    return {
+        "benchmarks": list(asked.benchmarks),
+        "examples": asked.examples,
+        "overrides": list(asked.overrides),
+        "steps": asked.run.config.train.steps,
+    }
+
+
+def _steps(folder: pathlib.Path) -> int:
+    return run_lib.read_config(folder).train.steps
+
+
+def _wanted_steps(task: Task) -> int:
+    assert task.run
+    return task.run.config.train.steps

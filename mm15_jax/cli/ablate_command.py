@@ -1,0 +1,351 @@
+"""mm15 ablate NAME [--scale nano] [--seeds 2] [--rows 1,3] [--run_dir DIR] [--plan_only] [--set]
+
+Runs a table or figure of the paper at a scale: says what will run, trains what is not there yet,
+each shared stage once, asks all rows, and writes table, figure and verdicts into run_dir/NAME.
+Started again it goes on. --list names all; --findings renews docs/findings.md from docs/ablations.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shlex
+import sys
+import time
+
+from absl import flags as absl_flags
+
+from mm15_jax.cli import common
+
+RUN_DIR = f"{common.RUNS_DIR}/ablations"
+PAGES = pathlib.Path("docs/ablations")
+SCOREBOARD = pathlib.Path("docs/findings.md")
+
+
+def define_flags(flags) -> None:
+    """What is run, at which scale, how often, and where it lies."""
+    common.define_json(flags)
+    common.define_set(flags)
+    common.define_data_dir(flags)
+    common.define_string(flags, "scale", "nano", "nano, or a size of the family: 1b, 3b, 7b, 30b")
+    common.define_string(
+        flags, "run_dir", None, f"where all runs of all ablations are; {RUN_DIR} where not given"
+    )
+    define = {"flag_values": flags}
+    absl_flags.DEFINE_list("rows", [], "keys of rows to run; all without", **define)
+    absl_flags.DEFINE_integer("seeds", 1, "how often each row is trained", **define)
+    absl_flags.DEFINE_integer("workers", 0, "runs at once; 0: one a core at nano scale", **define)
+    absl_flags.DEFINE_boolean("plan_only", False, "say what would run and what it costs", **define)
+    absl_flags.DEFINE_boolean(
+        "collect", False, "run nothing: table and figure of what is there", **define
+    )
+    absl_flags.DEFINE_boolean("list", False, "print all ablations", **define)
+    absl_flags.DEFINE_boolean(
+        "publish", False, f"also write the result into {PAGES}, and renew {SCOREBOARD}", **define
+    )
+    absl_flags.DEFINE_boolean("findings", False, f"renew {SCOREBOARD} from {PAGES}", **define)
+    common.define_string(
+        flags, "topology", None, "hardware that chip-hours are reckoned for, such as v5p:4x4x4"
+    )
+
+
+def main(arguments, flags) -> int:
+    """Prints the plan, then the result; exits with 1 where a run failed."""
+    from mm15_jax.ablations import catalog
+
+    if flags.list:
+        _print_list(flags.json)
+        return 0
+    if flags.findings:
+        print(_renew_scoreboard())
+        return 0
+    if len(arguments) != 1:
+        given = f"{len(arguments)} ({' '.join(arguments)})" if arguments else "none"
+        known = ", ".join(catalog.names())
+        raise ValueError(
+            f"mm15 ablate takes one table or figure, was given {given}; one of {known}"
+        )
+    from mm15_jax.ablations.runs import plan
+
+    ablation = catalog.find(arguments[0], flags.scale)
+    work = plan(ablation, seeds=flags.seeds, rows=flags.rows, overrides=flags.set)
+    if flags.publish and not PAGES.parent.is_dir():
+        raise ValueError(f"{PAGES.parent}/ is not here: --publish is for the repository")
+    return _Call(work, flags).go()
+
+
+class _Call:
+    """One call of the command."""
+
+    def __init__(self, work, flags):
+        from mm15_jax.ablations.tasks import tasks_of
+        from mm15_jax.data.storage import to_path
+
+        self.work, self.flags = work, flags
+        self.ablation = work.ablation
+        self.nano = self.ablation.scale == "nano"
+        self.run_dir = to_path(flags.run_dir or RUN_DIR)
+        if self.run_dir.exists() and not self.run_dir.is_dir():
+            raise ValueError(f"--run_dir {self.run_dir} is a file; expected a directory")
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        self.workers = flags.workers or (cores if self.nano else 1)
+        self.data_dir = flags.data_dir or common.DATA_DIR
+        self.tasks = tasks_of(work, self.run_dir, self.data_dir)
+        self.left = [task for task in self.tasks if not task.is_done()]
+
+    def go(self) -> int:
+        """Plan, run, result."""
+        if self.flags.plan_only:
+            self._print_plan()
+            return 0
+        if self.flags.collect:
+            self._write_result()
+            return 0
+        if not self.nano and self.left and not _has_accelerator():
+            raise ValueError(
+                f"scale {self.ablation.scale} needs accelerators, and there are none here: "
+                "--plan_only says what it takes, mm15 launch TARGET -- ablate ... runs it on a pod"
+            )
+        self._print_plan(to=sys.stderr)
+        failed = self._run() if self.left else []
+        self._write_result()
+        return 1 if failed else 0
+
+    def _run(self) -> list:
+        from mm15_jax.ablations import workers
+        from mm15_jax.cli import generated
+
+        configs = [run.config for run in self.work.runs]
+        benchmarks = [name for asked in self.work.asked for name in asked.benchmarks]
+        generated.data_dir(self.flags.data_dir, configs, benchmarks)
+        progress = _Progress(self.left, self.workers)
+        try:
+            failed = workers.run_all(
+                self.left,
+                workers=self.workers,
+                log_dir=self.run_dir / workers.LOGS,
+                started=progress.started,
+                ended=progress.ended,
+            )
+        except workers.Stopped as stopped:
+            print("stopped; runs under way are saved, the same command continues", file=sys.stderr)
+            raise SystemExit(128 + stopped.number) from None
+        for end in failed:
+            if end.code >= 0 or end.seconds:
+                said = workers.log_tail(end.log)
+                print(f"{end.task.title} failed ({end.code}): {said}: {end.log}", file=sys.stderr)
+            else:
+                print(f"{end.task.title} left out: what it starts from failed", file=sys.stderr)
+        return failed
+
+    def _write_result(self) -> None:
+        """Table, figure and verdicts of what has run, in the run directory and where asked."""
+        from mm15_jax.ablations import results
+
+        found = results.collect(self.work, self.tasks, self._command(), _versions())
+        if not found.rows:
+            print("no row has a score yet", file=sys.stderr)
+            return
+        text = _write(self.ablation, found, self.run_dir / self.ablation.name)
+        if self.flags.publish:
+            _write(self.ablation, found, PAGES)
+            print(_renew_scoreboard(), file=sys.stderr)
+        if self.flags.json:
+            from mm15_jax.ablations.findings import judge
+
+            verdicts = {v.finding.name: v.verdict for v in judge(found)}
+            print(json.dumps(results.to_json(found) | {"findings": verdicts}, indent=1))
+        else:
+            print(text)
+
+    def _command(self) -> str:
+        """The command that gives this result, without what does not change it."""
+        words = ["mm15", "ablate", self.ablation.name, "--scale", self.ablation.scale]
+        words += ["--seeds", str(self.flags.seeds)]
+        if self.flags.rows:
+            words += ["--rows", ",".join(self.flags.rows)]
+        if self.flags.set:
+            words += ["--set", *self.flags.set]
+        return shlex.join(words)
+
+    def _print_plan(self, to=None) -> None:
+        from mm15_jax.ablations import cost
+        from mm15_jax.data.progress import duration
+
+        left = {task.name for task in self.left}
+        topology = None
+        if not self.nano:
+            topology = self.flags.topology or cost.TOPOLOGIES[self.ablation.scale]
+        rows, chip_hours = [], 0.0
+        for task in self.tasks:
+            if task.run is None:
+                continue
+            row = {
+                "run": task.name,
+                "state": "to train" if task.name in left else "there",
+                "steps": task.run.config.train.steps,
+                "starts_from": task.run.start.folder if task.run.start else "",
+                "command": shlex.join(("mm15", *task.command)),
+            }
+            if topology is None:
+                row["core_minutes"] = round(task.seconds / 60, 1)
+            else:
+                hours = cost.chip_hours(task.run, topology)
+                row |= {"hours": round(hours.hours, 1), "chip_hours": round(hours.total)}
+                chip_hours += hours.total if task.name in left else 0
+            rows.append(row)
+        total: dict[str, object] = {
+            "ablation": self.ablation.name,
+            "scale": self.ablation.scale,
+            "rows": len(self.work.asked),
+            "to_train": sum(task.run is not None for task in self.left),
+            "to_score": sum(task.run is None for task in self.left),
+        }
+        if topology is None:
+            seconds = cost.wall_seconds(self.left, self.workers) if self.left else 0.0
+            total["hours_here"] = round(seconds / 3600, 2)
+            price = f"about {duration(seconds)} here, {self.workers} at once"
+        else:
+            total |= {"topology": topology, "chip_hours": round(chip_hours)}
+            price = f"{chip_hours:,.0f} chip-hours on {topology} at best, by arithmetic"
+        if self.flags.json and to is None:
+            print(json.dumps(total | {"runs": rows}, indent=1))
+            return
+        _print_runs(rows, to)
+        sentence = (
+            f"{self.ablation.name} at {self.ablation.scale}: {total['to_train']} runs to train, "
+            f"{total['to_score']} to score; {price}"
+        )
+        print(sentence, file=to or sys.stdout)
+
+
+class _Progress:
+    """A line as each command begins and ends, with the time left by the pace so far."""
+
+    def __init__(self, tasks, workers: int):
+        self._began = time.monotonic()
+        self._whole = sum(task.seconds for task in tasks)
+        self._count, self._workers = len(tasks), workers
+        self._done = 0.0
+        self._ended = 0
+
+    def started(self, task) -> None:
+        from mm15_jax.data.progress import duration
+
+        print(f"{task.title} ... (about {duration(task.seconds)})", file=sys.stderr, flush=True)
+
+    def ended(self, end) -> None:
+        from mm15_jax.data.progress import duration
+
+        self._ended += 1
+        self._done += end.task.seconds
+        spent = time.monotonic() - self._began
+        left = spent / self._done * (self._whole - self._done)
+        word = "done" if not end.code else f"FAILED ({end.code})"
+        print(
+            f"[{self._ended}/{self._count}] {end.task.title}: {word} in {duration(end.seconds)}  "
+            f"eta {duration(left)}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _write(ablation, found, folder) -> str:
+    """All files of a result; returns its page."""
+    from mm15_jax.ablations import plot, render, results
+    from mm15_jax.data.storage import write_atomically
+
+    stem = f"{found.name}_{found.scale}"
+    results.save(found, folder)
+    plot.draw(ablation, found, folder / f"{stem}.png")
+    text = render.markdown(ablation, found, f"{stem}.png")
+    write_atomically(folder / f"{stem}.md", text.encode())
+    table = render.comma_separated(ablation, found)
+    write_atomically(folder / f"{stem}.csv", table.encode())
+    return text
+
+
+def _renew_scoreboard() -> str:
+    from mm15_jax.ablations import catalog, render, results
+    from mm15_jax.data.storage import write_atomically
+
+    if not PAGES.is_dir():
+        raise ValueError(f"{PAGES}/ is not here: run this in the repository, after --publish")
+    found = [
+        results.read(PAGES, name, scale)
+        for name in catalog.names()
+        for scale in catalog.scales_of(name)
+        if (PAGES / f"{name}_{scale}.json").is_file()
+    ]
+    write_atomically(SCOREBOARD, render.scoreboard(found).encode())
+    return f"{SCOREBOARD}: from {len(found)} results"
+
+
+def _print_list(as_json: bool) -> None:
+    from mm15_jax.ablations import catalog
+    from mm15_jax.ablations.findings import findings_of
+
+    rows = []
+    for name in catalog.names():
+        scales = catalog.scales_of(name)
+        ablation = catalog.find(name, "3b" if "3b" in scales else scales[0])
+        rows.append(
+            {
+                "id": name,
+                "title": ablation.title,
+                "source": ablation.source,
+                "rows": [row.key for row in ablation.rows],
+                "measures": list(ablation.measures),
+                "scales": list(scales),
+                "findings": [finding.name for finding in findings_of(name)],
+            }
+        )
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    import rich.box
+    import rich.console
+    import rich.table
+
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    for head in ("ablation", "source", "what is varied", "rows", "findings", "scales"):
+        table.add_column(head, no_wrap=head != "what is varied")
+    for row in rows:
+        cells = (str(len(row["rows"])), " ".join(row["findings"]), " ".join(row["scales"]))
+        table.add_row(row["id"], row["source"], row["title"], *cells)
+    console = rich.console.Console()
+    rich.console.Console(width=max(console.width, 120)).print(table)
+
+
+def _print_runs(rows, to) -> None:
+    import rich.box
+    import rich.console
+    import rich.table
+
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    names = [name for name in rows[0] if name != "command"]
+    for name in names:
+        numeric = not isinstance(rows[0][name], str)
+        table.add_column(
+            name.replace("_", " "), justify="right" if numeric else "left", no_wrap=True
+        )
+    for row in rows:
+        table.add_row(*(f"{v:,}" if isinstance(v := row[n], int) else str(v) for n in names))
+    console = rich.console.Console(file=to)
+    rich.console.Console(file=to, width=max(console.width, 140)).print(table)
+
+
+def _has_accelerator() -> bool:
+    from mm15_jax.parallel.startup import start_jax
+
+    start_jax()
+    import jax
+
+    return jax.default_backend() != "cpu"
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("mm15_jax", "jax", "flax", "optax")}

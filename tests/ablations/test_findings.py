@@ -1,0 +1,88 @@
+"""What the paper found, held to results."""
+
+import pytest
+
+from mm15_jax.ablations import catalog, findings
+from mm15_jax.ablations.findings import FAILS, FINDINGS, HOLDS, NOT_RUN, UNDECIDED, Gain
+from mm15_jax.ablations.results import Interval
+from tests.ablations.results_made_up import result
+
+
+def checks():
+    return [(finding, check) for finding in FINDINGS for check in finding.checks]
+
+
+def rows_of(check):
+    return [getattr(check, f) for f in ("row", "over", "row_b", "over_b") if hasattr(check, f)]
+
+
+@pytest.mark.parametrize("finding", FINDINGS, ids=lambda f: f.name)
+def test_findings_are_of_rows_and_measures_that_exist(finding):
+    for check in finding.checks:
+        for scale in check.only or catalog.scales_of(finding.ablation):
+            ablation = catalog.find(finding.ablation, scale)
+            for row in rows_of(check):
+                ablation.row(row)
+            assert check.measure in ablation.measures
+
+
+def test_the_papers_own_numbers_hold_to_its_findings():
+    """Every difference that the paper prints has the sign of the comparison that it stands for.
+
+    But for one, in which the paper disagrees with its own sentence.
+    """
+    empty = {a: result(a, {}, ()) for a in {f.ablation for f in FINDINGS}}
+    contrary = []
+    for finding, check in checks():
+        found = findings._check(check, empty[finding.ablation]).paper
+        if found is None:
+            continue
+        relation = ">" if isinstance(check, Gain) else check.relation
+        wrong = {">": found <= 0, "<": found >= 0, "~": abs(found) > findings.ABOUT}[relation]
+        if wrong:
+            contrary.append((finding.name, check.row, check.over, check.measure))
+    assert contrary == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "relation", "verdict"),
+    [
+        (1, 5, ">", HOLDS),
+        (-5, -1, ">", FAILS),
+        (-1, 5, ">", UNDECIDED),
+        (-5, -1, "<", HOLDS),
+        (1, 5, "<", FAILS),
+        (-1, 1, "~", HOLDS),
+        (3, 5, "~", FAILS),
+        (-9, -3, "~", FAILS),
+        (1, 5, "~", UNDECIDED),
+    ],
+)
+def test_an_interval_decides(low, high, relation, verdict):
+    assert findings.verdict_of(Interval((low + high) / 2, low, high), relation) == verdict
+
+
+def text_rich(share):
+    names = ("word", "document", "banner", "poster", "chart", "table")
+    return {f"mini_{name}_qa": share for name in names}
+
+
+def verdicts(shares):
+    rows = {key: text_rich(share) for key, share in shares.items()}
+    found = findings.judge(result("table1", rows, ("text_rich",)))
+    return {one.finding.name: one.verdict for one in found}
+
+
+def test_a_finding_holds_where_all_of_its_comparisons_do():
+    assert verdicts({"1": 0.2, "2": 0.5, "3": 0.6})["F1"] == HOLDS
+    assert verdicts({"1": 0.5, "2": 0.5, "3": 0.6})["F1"] == UNDECIDED
+    assert verdicts({"1": 0.5, "2": 0.2, "3": 0.6})["F1"] == FAILS
+
+
+def test_a_finding_of_rows_that_have_not_run_is_left_open():
+    found = verdicts({"1": 0.2, "2": 0.5})
+    assert found["F1"] == found["F5"] == NOT_RUN
+
+
+def test_every_finding_of_the_recipe_has_a_name():
+    assert [finding.name for finding in FINDINGS] == [f"F{n}" for n in range(1, len(FINDINGS) + 1)]

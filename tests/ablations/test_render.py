@@ -1,0 +1,57 @@
+"""Pages, tables and figures of results."""
+
+import csv
+import io
+
+import cv2
+import pytest
+
+from mm15_jax.ablations import catalog, plot, render
+from tests.ablations.results_made_up import result
+
+
+@pytest.fixture
+def table3():
+    ablation = catalog.find("table3", "nano")
+    names = ("scene", "word", "document", "banner", "poster", "chart", "table", "arithmetic")
+    sets = (*(f"mini_{n}_qa" for n in names), "mini_diagram_qa", "mini_grounding", "mini_referring")
+    rows = {"1": dict.fromkeys(sets, 0.5), "4": dict.fromkeys(sets, 0.6)}
+    return ablation, result("table3", rows, ablation.measures)
+
+
+def test_a_page_has_the_papers_numbers_the_command_and_the_verdict(table3):
+    text = render.markdown(*table3, "table3_nano.png")
+    assert "mm15 ablate table3" in text and "![" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("| 4 |")]
+    assert line.count("±") == 7 and "(73.3)" in line and "(62.8)" in line
+    assert "**F11**" in text and "| **holds** |" in text and "| **not run** |" in text
+
+
+def test_a_row_that_has_not_run_shows_the_paper_alone(table3):
+    text = render.markdown(*table3)
+    (line,) = [line for line in text.splitlines() if line.startswith("| 2 |")]
+    assert "– (74.3)" in line
+
+
+def test_csv_has_a_line_for_each_seed(table3):
+    rows = list(csv.DictReader(io.StringIO(render.comma_separated(*table3))))
+    found = [r for r in rows if r["row"] == "4" and r["measure"] == "average"]
+    assert [r["seed"] for r in found] == ["0", "1", "mean"]
+    assert found[-1]["paper"] == "62.8" and float(found[-1]["error"]) > 0
+
+
+@pytest.mark.parametrize("name", ["table3", "fig7"])
+def test_figures_are_drawn(table3, name, tmp_path):
+    ablation, found = table3
+    if name == "fig7":
+        ablation = catalog.find("fig7", "nano")
+        rows = {row.key: {"mini_compare": 0.5, "mini_scene_qa": 0.5} for row in ablation.rows}
+        found = result("fig7", rows, ablation.measures)
+    plot.draw(ablation, found, tmp_path / "figure.png")
+    assert cv2.imread(str(tmp_path / "figure.png")).std() > 5
+
+
+def test_the_scoreboard_has_every_finding(table3):
+    text = render.scoreboard([table3[1]])
+    assert text.count("\n| F") == 23 and "[table3](ablations/table3_nano.md)" in text
+    assert "1 holds" in text

@@ -1,0 +1,85 @@
+"""Scores of rows, and how sure a difference is."""
+
+import numpy as np
+import pytest
+
+from mm15_jax.ablations import results
+from mm15_jax.ablations.results import Cell, Result, RowResult
+from tests.ablations.results_made_up import result
+
+MEASURES = ("general", "multi_image", "average_of_five")
+
+
+def pair(first, second, seeds=(0, 1)):
+    return result(
+        "fig8", {"a": {"mini_scene_qa": first}, "b": {"mini_scene_qa": second}}, MEASURES, seeds
+    )
+
+
+def test_a_score_is_the_mean_over_seeds():
+    found = pair(0.5, 0.7)
+    each = [found.score("a", "general", seed) for seed in (0, 1)]
+    assert found.score("a", "general") == pytest.approx(np.mean(each))
+    assert 40 < found.score("a", "general") < 60
+    assert found.score("a", "multi_image") is None
+
+
+def test_a_paired_difference_is_surer_than_two_scores():
+    found = pair(0.5, 0.55)
+    difference = found.difference("b", "a", "general")
+    assert difference.low < difference.value < difference.high
+    alone = np.hypot(found.error("a", "general"), found.error("b", "general"))
+    assert difference.high - difference.low < 2 * 1.96 * alone
+    assert difference.low > 0
+
+
+def test_rows_that_are_the_same_do_not_differ():
+    found = pair(0.6, 0.6)
+    difference = found.difference("a", "b", "general")
+    assert difference.value == difference.low == difference.high == 0
+
+
+def test_the_bootstrap_of_one_seed_has_the_binomial_error():
+    found = pair(0.5, 0.5, seeds=(0,))
+    assert found.error("a", "general") == pytest.approx(100 * 0.5 / 400**0.5, rel=0.1)
+
+
+def test_a_benchmark_that_is_no_mean_has_its_own_error():
+    cells = {"widget_captioning": Cell(50.0, 3.0, {}, np.zeros(0, np.float32))}
+    rows = tuple(RowResult(key, key, 0.0, "", {0: cells}) for key in "ab")
+    found = Result("x", "3b", "", ("widget_captioning",), rows, 10, {})
+    assert found.error("a", "widget_captioning") == pytest.approx(3.0, rel=0.1)
+    difference = found.difference("a", "b", "widget_captioning")
+    assert difference.high - difference.low == pytest.approx(2 * 1.96 * 3 * 2**0.5, rel=0.1)
+
+
+def test_only_seeds_that_both_rows_have_are_compared():
+    found = pair(0.5, 0.7)
+    first, second = found.rows
+    cut = RowResult("b", "", 0.0, "", {1: second.seeds[1]})
+    found = Result("fig8", "nano", "", MEASURES, (first, cut), 400, {})
+    difference = found.difference("b", "a", "general")
+    assert difference.value == pytest.approx(
+        found.score("b", "general", 1) - found.score("a", "general", 1)
+    )
+
+
+def test_what_is_saved_is_read_again(tmp_path):
+    found = pair(0.5, 0.7)
+    results.save(found, tmp_path)
+    read = results.read(tmp_path, "fig8", "nano")
+    assert read.score("b", "general") == pytest.approx(found.score("b", "general"), abs=1e-3)
+    before, after = (r.difference("b", "a", "general") for r in (found, read))
+    assert (after.low, after.high) == pytest.approx((before.low, before.high), abs=0.01)
+    assert (read.command, read.versions, read.measures) == (
+        found.command,
+        found.versions,
+        found.measures,
+    )
+    with pytest.raises(ValueError, match="no result of fig7"):
+        results.read(tmp_path, "fig7", "nano")
+
+
+def test_an_unknown_row_is_told():
+    with pytest.raises(ValueError, match="did you mean 'a'"):
+        pair(0.5, 0.5).score("aa", "general")

@@ -1,0 +1,86 @@
+"""What an ablation takes: each thing once."""
+
+import pytest
+
+from mm15_jax.ablations import catalog
+from mm15_jax.ablations.measures import benchmarks_of
+from mm15_jax.ablations.runs import plan
+from mm15_jax.config import load
+
+ALL = [(name, scale) for name in catalog.names() for scale in catalog.scales_of(name)]
+
+
+@pytest.mark.parametrize(("name", "scale"), ALL)
+def test_every_row_of_every_ablation_is_an_experiment(name, scale):
+    ablation = catalog.find(name, scale)
+    for experiment in ablation.experiments:
+        assert load(experiment).name == experiment
+    assert benchmarks_of(ablation.measures, scale)
+    assert plan(ablation).asked
+
+
+def test_a_row_differs_from_the_others_of_its_table():
+    for name, scale in ALL:
+        runs = plan(catalog.find(name, scale)).asked
+        assert len({(asked.run.folder, asked.overrides) for asked in runs}) == len(runs), name
+
+
+def folders(name, scale="nano", **more):
+    return [run.folder for run in plan(catalog.find(name, scale), **more).runs]
+
+
+def test_rows_share_what_they_start_from():
+    found = folders("table1")
+    assert found[:2] == ["mm15_nano_pretrain", "mm15_nano_words"] and len(found) == 9
+
+
+def test_rows_of_different_tables_are_one_run_where_they_are_the_same():
+    shared = set(folders("table1")) & set(folders("table2")) & set(folders("table3"))
+    assert "table1_row3_nano" in shared
+    assert "fig8_base_nano" in folders("fig9a")
+
+
+def test_a_row_that_trains_nothing_asks_another_rows_run():
+    asked = {a.row.key: a for a in plan(catalog.find("table2", "nano")).asked}
+    assert asked["7"].run == asked["1"].run
+    assert asked["7"].overrides == ("eval.n_min=1", "eval.n_max=9")
+    assert asked["7"].folder == "table1_row3_nano/table2_row7_nano"
+
+
+def test_stages_of_a_row_are_its_own_and_have_its_seed():
+    work = plan(catalog.find("fig9a", "nano"), seeds=2, rows=["378"])
+    names = [(run.folder, run.overrides) for run in work.runs]
+    assert names == [
+        ("mm15_nano_pretrain", ()),
+        ("mm15_nano_words", ()),
+        ("fig9a_378_nano_continual", ()),
+        ("fig9a_378_nano", ()),
+        ("fig9a_378_nano_continual_seed1", ("train.seed=1",)),
+        ("fig9a_378_nano_seed1", ("train.seed=1",)),
+    ]
+    assert work.runs[-1].start == work.runs[-2]
+
+
+def test_overrides_are_those_of_every_run():
+    work = plan(catalog.find("fig8", "nano"), overrides=["train.steps=7"])
+    assert {run.config.train.steps for run in work.runs} == {7}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"rows": ["bsae"]}, "unknown row of fig8 'bsae'; did you mean 'base'"),
+        ({"seeds": 0}, "--seeds is 0"),
+        ({"overrides": ["train.stepz=1"]}, "train.steps"),
+    ],
+)
+def test_mistakes_are_told(more, message):
+    with pytest.raises(ValueError, match=message):
+        plan(catalog.find("fig8", "nano"), **more)
+
+
+def test_unknown_names_and_scales():
+    with pytest.raises(ValueError, match="did you mean 'table1'"):
+        catalog.find("tabel1", "nano")
+    with pytest.raises(ValueError, match="moe has no scale '7b'; it has nano, 1b, 3b"):
+        catalog.find("moe", "7b")

@@ -1,0 +1,123 @@
+"""The commands of an ablation, and running them."""
+
+import importlib
+import json
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import pytest
+from absl import flags as absl_flags
+
+from mm15_jax.ablations import workers
+from mm15_jax.ablations.tasks import ASKED, Task, commands_of
+from mm15_jax.cli import main
+
+
+def test_commands_are_such_as_the_command_line_takes():
+    for task in commands_of("table2", "nano", run_dir="D", seeds=2, overrides=["train.steps=3"]):
+        name, *words = task.command
+        module = importlib.import_module(f"mm15_jax.cli.{name}_command")
+        flags = absl_flags.FlagValues()
+        module.define_flags(flags)
+        arguments = flags([name, *main.gather_set(words)])[1:]
+        assert flags.run_dir.startswith("D/")
+        assert (len(arguments) == 1) == (name == "train")
+        assert "train.steps=3" in flags.set or name == "eval"
+
+
+def test_a_command_stands_behind_those_it_waits_for():
+    seen = set()
+    for task in commands_of("fig10", "3b", run_dir="gs://bucket/ablations"):
+        assert set(task.after) <= seen
+        seen.add(task.name)
+    assert len(seen) == 12
+
+
+def test_a_task_is_done_when_it_was_asked_the_same(tmp_path):
+    *_, task = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
+    assert not task.is_done()
+    task.mark_done()
+    assert task.is_done() and (task.folder / ASKED).is_file()
+    *_, other = commands_of(
+        "fig8", "nano", run_dir=str(tmp_path), rows=["base"], overrides=["eval.examples=9"]
+    )
+    assert not other.is_done()
+
+
+def task(folder, name, command, after=()):
+    return Task(name, name, tuple(command), tuple(after), 1.0, folder / name)
+
+
+@pytest.fixture
+def quick(tmp_path, monkeypatch):
+    """Tasks whose "commands" are scripts of this test's."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, time, pathlib, signal\n"
+        "if sys.argv[1] == 'sleep':\n"
+        "    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "    pathlib.Path(sys.argv[2]).touch()\n"
+        "    time.sleep(60)\n"
+        "print(sys.argv[1])\n"
+        "sys.exit(3 if sys.argv[1] == 'fail' else 0)\n"
+    )
+    monkeypatch.setattr(workers, "COMMAND", (str(script),))
+    monkeypatch.setattr(Task, "mark_done", lambda self: None)
+    return tmp_path
+
+
+def run(folder, tasks, count=2):
+    order = []
+    failed = workers.run_all(
+        tasks,
+        workers=count,
+        log_dir=folder / "logs",
+        started=lambda t: order.append(t.name),
+        ended=lambda end: order.append(f"{end.task.name} {end.code}"),
+    )
+    return order, failed
+
+
+def test_what_waits_for_a_failure_is_left_out_and_the_rest_is_run(quick):
+    tasks = [
+        task(quick, "a", ["fail"]),
+        task(quick, "b", ["well"], ["a"]),
+        task(quick, "c", ["well"], ["b"]),
+        task(quick, "d", ["well"], ["not among them: done before"]),
+    ]
+    order, failed = run(quick, tasks, count=1)
+    assert order == ["a", "a 3", "d", "d 0"]
+    assert [(end.task.name, end.code) for end in failed] == [("a", 3), ("b", -1), ("c", -1)]
+    assert workers.log_tail(failed[0].log) == "fail"
+
+
+def test_a_task_begins_when_what_it_waits_for_has_ended(quick):
+    tasks = [task(quick, "a", ["x"]), task(quick, "b", ["x"], ["a"]), task(quick, "c", ["x"])]
+    order, failed = run(quick, tasks)
+    assert not failed and order.index("a 0") < order.index("b")
+    assert order.index("c") < order.index("a 0")
+
+
+def test_a_signal_ends_all_that_runs(quick):
+    there = quick / "there"
+    tasks = [task(quick, "a", ["sleep", str(there)]), task(quick, "b", ["well"], ["a"])]
+
+    def interrupt():
+        while not there.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(workers.Stopped) as stopped:
+        run(quick, tasks)
+    assert stopped.value.number == signal.SIGTERM
+
+
+def test_notes_are_json(tmp_path):
+    *_, last = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["all"])
+    last.mark_done()
+    note = json.loads(pathlib.Path(last.folder / ASKED).read_text())
+    assert note["examples"] == 512 and "mini_compare" in note["benchmarks"]

@@ -1,0 +1,58 @@
+"""mm15 ablate: what it says before anything runs."""
+
+import json
+
+import pytest
+
+from mm15_jax.cli import main
+
+
+def run(capsys, *words):
+    code = main.main(["ablate", *words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_list_has_every_table_and_figure(capsys):
+    code, out, _ = run(capsys, "--list", "--json")
+    rows = {row["id"]: row for row in json.loads(out)}
+    assert code == 0 and {"table1", "fig9b", "moe", "scaling"} <= set(rows)
+    assert len(rows["table2"]["rows"]) == 10 and rows["table2"]["findings"] == [
+        "F6",
+        "F7",
+        "F8",
+        "F9",
+    ]
+
+
+def test_a_plan_for_pods_has_chip_hours(capsys, tmp_path):
+    words = ("table2", "--scale", "3b", "--plan_only", "--json", "--run_dir", str(tmp_path))
+    code, out, _ = run(capsys, *words)
+    plan = json.loads(out)
+    assert code == 0 and plan["topology"] == "v5p:4x4x4"
+    assert plan["to_train"] == 9 and plan["to_score"] == 10
+    assert sum(r["chip_hours"] for r in plan["runs"]) == pytest.approx(plan["chip_hours"], rel=0.01)
+    assert all(r["command"].startswith("mm15 train ") for r in plan["runs"])
+
+
+def test_a_plan_of_the_miniature_has_minutes(capsys, tmp_path):
+    words = ("fig9a", "--plan_only", "--seeds", "2", "--run_dir", str(tmp_path))
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and "15 runs to train, 8 to score" in out and "fig9a_378_nano_seed1" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "takes one table or figure, was given none; one of table1"),
+        (("table11",), "unknown ablation 'table11'; did you mean 'table1'"),
+        (("table1", "--scale", "70b"), "table1 has no scale '70b'; it has nano, 1b"),
+        (("table1", "--rows", "9"), "unknown row of table1 '9'"),
+        (("fig8", "--scale", "3b"), "needs accelerators, and there are none here"),
+        (("fig8", "--publish"), "--publish is for the repository"),
+    ],
+)
+def test_mistakes_are_one_sentence(capsys, words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, *words)
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1
