@@ -1,10 +1,29 @@
 """The rows of tables 4 to 12 that compare MM1.5 with itself: sizes, experts, video, UI."""
 
+import functools
+
 from mm15_jax.config.ablation import Ablation, AblationRow
 from mm15_jax.experiments import family, nano
+from mm15_jax.experiments import video as v
 from mm15_jax.experiments.ablation_base import row, sft
 
 _CATEGORIES = ("general", "text_rich", "knowledge", "refer_ground", "multi_image")
+# Columns of tables 10 and 11.
+VIDEO = (
+    "activitynet_qa",
+    "videomme",
+    "egoschema",
+    "nextqa",
+    "intentqa",
+    "vcgbench",
+    "llava_hound_activitynet",
+    "llava_hound_vidal",
+    "llava_hound_webvid",
+    "llava_hound_msvd",
+    "llava_hound_msrvtt",
+    "llava_hound_tgif",
+    "llava_hound_ssv2",
+)
 _TITLES = {"1b": "1B", "3b": "3B", "7b": "7B", "30b": "30B"}
 
 
@@ -31,4 +50,20 @@ def moe(scale: str) -> Ablation:
     return Ablation("moe", title, scale, "tables 4 to 9", rows, measures, "bars", held="all else")
 
 
-ABLATIONS = {function.__name__: function for function in (scaling, moe)}
+def video(scale: str) -> Ablation:
+    """The image model asked about clips as it is, and fine-tuned on clips: tables 10 and 11."""
+    if scale == "nano":
+        makers = (nano.video_training_free, nano.video_sft)
+        measures = tuple(
+            f"mini_video_{kind}" for kind in ("direction", "order", "count", "collide")
+        )
+    else:
+        makers = tuple(functools.partial(make, scale) for make in (v.training_free, v.sft))
+        measures = VIDEO
+    keys = (("training_free", "training-free"), ("sft", "SFT"))
+    rows = tuple(AblationRow(key, t, make()) for (key, t), make in zip(keys, makers, strict=True))
+    title = "Clips: the image model as it is, and fine-tuned"
+    return Ablation("video", title, scale, "tables 10 and 11", rows, measures, "bars")
+
+
+ABLATIONS = {function.__name__: function for function in (scaling, moe, video)}

@@ -71,6 +71,14 @@ def _against(row: str, others: Sequence[str], measure: str, relation: str = ">")
     return tuple(Comparison(row, other, measure, relation) for other in others)
 
 
+_VIDEO = (
+    "activitynet_qa", "videomme", "egoschema", "nextqa", "intentqa", "vcgbench",
+    *(
+        f"llava_hound_{name}"
+        for name in ("activitynet", "vidal", "webvid", "msvd", "msrvtt", "tgif", "ssv2")
+    ),
+)  # fmt: skip
+
 FINDINGS: tuple[Finding, ...] = (
     Finding(
         "F1", "Splitting beats none on text-rich", "table1",
@@ -181,6 +189,16 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "F23", "Experts beat the dense model at the same active size", "moe",
         _against("experts", ["dense"], "mmbase"),
+    ),
+    Finding(
+        "F24", "Fine-tuning on clips beats asking the image model on every benchmark", "video",
+        tuple(
+            Comparison("sft", "training_free", f"mini_video_{kind}", ">", ("nano",))
+            for kind in ("direction", "order", "count", "collide")
+        )
+        + tuple(
+            Comparison("sft", "training_free", name, ">", ("1b", "3b", "7b")) for name in _VIDEO
+        ),
     ),
 )  # fmt: skip
 

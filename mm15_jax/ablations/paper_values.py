@@ -14,13 +14,19 @@ def paper_value(ablation: str, row: str, measure: str) -> float | None:
         return _of_table(int(ablation.removeprefix("table")), row, measure)
     if ablation.startswith("fig"):
         return _of_figure(ablation.removeprefix("fig"), row, measure)
+    if ablation == "video":
+        return _of_model(f"mm15_video_3b_{row}", measure)
     if ablation in ("scaling", "moe"):
         model = _MODELS.get(row, row)
-        lookup = paper.lookup_of_model(model)
-        if measure in paper.averages():
-            return paper.evaluate(measure, lookup).value
-        return lookup(measure, "")
+        return _of_model(model, measure)
     return None
+
+
+def _of_model(model: str, measure: str) -> float | None:
+    lookup = paper.lookup_of_model(model)
+    if measure in paper.averages():
+        return paper.evaluate(measure, lookup).value
+    return lookup(measure, "")
 
 
 def _of_table(number: int, row: str, measure: str) -> float | None:
@@ -44,6 +50,8 @@ def trust(ablation: str) -> str:
     if ablation in ("fig9a", "fig9b", "fig10"):
         figure = ablation.removeprefix("fig")
         return f"figure {figure}, numbers that another publication prints for its bars"
+    if ablation == "video":
+        return "tables 10 and 11, 3B"
     if ablation in ("scaling", "moe"):
         return "tables 5 to 9, averaged as section 3.1 defines"
     return ""

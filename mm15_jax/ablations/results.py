@@ -15,18 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from mm15_jax.ablations.measures import Lookup, value
+from mm15_jax.ablations.measures import value
 from mm15_jax.ablations.runs import Plan
 from mm15_jax.ablations.tasks import Task
 from mm15_jax.config.names import unknown
 from mm15_jax.data.storage import to_path, write_atomically
 from mm15_jax.evaluation.benchmarks import find as find_benchmark
+from mm15_jax.evaluation.paper_tables import lookup_of_scores
 from mm15_jax.evaluation.results import read_scores
 from mm15_jax.evaluation.runner import ANSWERS
 from mm15_jax.train.metrics import read_rows
 
 RESAMPLES = 2000
 LEVEL = 0.95
+_NONE = np.zeros(0, np.float32)  # no questions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,13 +131,7 @@ class Result:
         return Interval(mean, float(low), float(high))
 
     def _value(self, cells: Mapping[str, Cell], measure: str) -> float | None:
-        def lookup(benchmark: str, part: str) -> float | None:
-            cell = cells.get(benchmark)
-            if cell is None:
-                return None
-            return cell.parts.get(part) if part else cell.score
-
-        return value(measure, self.scale, lookup)
+        return value(measure, self.scale, lookup_of_scores(cells))
 
 
 def _samples(result: Result, keys: Sequence[str], measure: str) -> np.ndarray | None:
@@ -145,6 +141,7 @@ def _samples(result: Result, keys: Sequence[str], measure: str) -> np.ndarray | 
     rng = np.random.default_rng(0)
     drawn_seeds = rng.integers(len(seeds), size=(RESAMPLES, len(seeds)))
     means: list[dict[str, np.ndarray]] = [{} for _ in rows]
+    whole = [row.seeds[seeds[0]] for row in rows]
     for name in rows[0].seeds[seeds[0]]:
         if not all(name in row.seeds[seed] for row in rows for seed in seeds):
             continue
@@ -152,23 +149,23 @@ def _samples(result: Result, keys: Sequence[str], measure: str) -> np.ndarray | 
         for found, sample in zip(means, _resampled(cells, drawn_seeds, rng), strict=True):
             found[name] = sample
 
-    def of(found: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        values = [value(measure, result.scale, _at(found, k)) for k in range(RESAMPLES)]
-        return None if None in values else np.array(values)
+    def of(row: int, k: int) -> float | None:
+        cells = {name: _moved(whole[row][name], float(s[k])) for name, s in means[row].items()}
+        return value(measure, result.scale, lookup_of_scores(cells))
 
-    sampled = [of(found) for found in means]
+    sampled: list[np.ndarray | None] = []
+    for row in range(len(rows)):
+        values = [of(row, k) for k in range(RESAMPLES)]
+        sampled.append(None if None in values else np.array(values))
     return (
         None if any(s is None for s in sampled) else np.stack([s for s in sampled if s is not None])
     )
 
 
-def _at(found: Mapping[str, np.ndarray], k: int) -> Lookup:
-    """Looks up sample k."""
-
-    def lookup(benchmark: str, part: str) -> float | None:
-        return None if part or benchmark not in found else float(found[benchmark][k])
-
-    return lookup
+def _moved(cell: Cell, score: float) -> Cell:
+    """The cell with another score; its parts move with the whole."""
+    share = score / cell.score if cell.score else 1.0
+    return Cell(score, cell.error, {name: share * part for name, part in cell.parts.items()}, _NONE)
 
 
 def _resampled(
@@ -225,7 +222,7 @@ def _cells(folder: pathlib.Path, benchmarks: Sequence[str]) -> dict[str, Cell]:
         found = scores.get(name)
         if found is None or found.score is None:
             continue
-        questions = np.zeros(0, np.float32)
+        questions = _NONE
         if find_benchmark(name).aggregate == "mean":
             rows = read_rows(folder / ANSWERS / f"{name}.jsonl")[: found.count]
             questions = np.array([row["score"] for row in rows], np.float32)
@@ -317,7 +314,7 @@ def read(folder: pathlib.Path | str, name: str, scale: str) -> Result:
                         cell["score"],
                         cell["error"],
                         cell["parts"],
-                        questions.get(f"{row['key']}/{seed}/{benchmark}", np.zeros(0, np.float32)),
+                        questions.get(f"{row['key']}/{seed}/{benchmark}", _NONE),
                     )
                     for benchmark, cell in cells.items()
                 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from mm15_jax import paper
 from mm15_jax.evaluation.benchmarks import TABLE
@@ -107,13 +108,29 @@ def paper_tables(
 
 
 def lookup_of_results(results: Results) -> paper.Lookup:
-    """A run's numbers by benchmark and part in the paper's units, for `paper.evaluate`.
+    """A run's numbers by benchmark and part in the paper's units, for `paper.evaluate`."""
+    return lookup_of_scores({row.name: row for row in results.benchmarks})
+
+
+class Scored(Protocol):
+    """What a benchmark gave: its score from 0 to 100, and parts of it."""
+
+    @property
+    def score(self) -> float | None:
+        """None where it has none."""
+
+    @property
+    def parts(self) -> Mapping[str, float]:
+        """As the field prints them."""
+
+
+def lookup_of_scores(by_name: Mapping[str, Scored]) -> paper.Lookup:
+    """Numbers of benchmarks by their names and parts in the paper's units, for `paper.evaluate`.
 
     A part is one of the benchmark's result ("refcoco" with part "testA"), or a benchmark by itself
     ("refcoco_testA"), or so called in the result of a benchmark over several; a single split
     likewise ("refcocog", or "refcocog_test").
     """
-    by_name = {row.name: row for row in results.benchmarks}
 
     def lookup(benchmark: str, part: str) -> float | None:
         split = f"{benchmark}_{part or 'test'}"

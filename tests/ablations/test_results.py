@@ -53,6 +53,17 @@ def test_a_benchmark_that_is_no_mean_has_its_own_error():
     assert difference.high - difference.low == pytest.approx(2 * 1.96 * 3 * 2**0.5, rel=0.1)
 
 
+def test_the_papers_averages_are_taken_in_its_units():
+    """MME's parts make General, and an error of the whole is one of the average."""
+    scores = {"seed_img": 70.0, "pope": 80.0, "llava_w": 60.0, "mm_vet": 40.0, "realworldqa": 50.0}
+    cells = {name: Cell(score, 0.0, {}, np.zeros(0, np.float32)) for name, score in scores.items()}
+    parts = {"perception": 1400.0, "cognition": 280.0}
+    cells["mme"] = Cell(60.0, 3.0, parts, np.zeros(0, np.float32))
+    found = Result("fig5", "3b", "", ("general",), (RowResult("a", "a", 0, "", {0: cells}),), 1, {})
+    assert found.score("a", "general") == pytest.approx(60.0)
+    assert found.error("a", "general") == pytest.approx(3.0 / 6, rel=0.1)
+
+
 def test_only_seeds_that_both_rows_have_are_compared():
     found = pair(0.5, 0.7)
     first, second = found.rows
