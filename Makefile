@@ -38,10 +38,12 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Renews requirements.lock from setup.py.
+# Renews requirements.lock, and docker/gpu.lock with it, from setup.py.
 lock: setup
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
 	  --extra test --extra dev --extra hf --extra open --extra tpu setup.py --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
+	  --constraint requirements.lock --extra gpu --extra gcs setup.py --output-file docker/gpu.lock
 
 # Renews the golden texts of configs, initialisation, optimizer decisions and launches.
 goldens: setup

@@ -77,7 +77,7 @@ EXTRAS = {
     ],
 }
 
-ASSETS = ["assets/*", "assets/**/*", "templates/*", "py.typed"]
+ASSETS = ["assets/*", "assets/**/*", "templates/*", "*.sh", "py.typed"]
 
 setuptools.setup(
     name="mm15_jax",

@@ -9,5 +9,6 @@ the planner.
 from mm15_jax.launch.gke import Gke
 from mm15_jax.launch.local import Local
 from mm15_jax.launch.slurm import Slurm
+from mm15_jax.launch.tpu_vm import TpuVm
 
-TARGETS = {"local": Local, "slurm": Slurm, "gke": Gke}
+TARGETS = {"local": Local, "slurm": Slurm, "tpu-vm": TpuVm, "gke": Gke}

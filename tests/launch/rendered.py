@@ -28,6 +28,13 @@ LAUNCHES = {
     "--mounts /data:/data --mounts /runs:/runs -- train mm15_nano_sft",
     "slurm_apptainer": "slurm --gpus_per_node 8 --container mm15.sif --mounts /data "
     "--container_runtime apptainer -- eval --run_dir runs/mm15_nano_sft",
+    "tpu_vm": f"tpu-vm --accelerator v5p-128 --spot {ESTIMATE} --project us --zone us-east5-a -- "
+    + TRAIN,
+    "tpu_vm_slices": f"tpu-vm --topology v5e:4x4 --slices 2 --reserved {ESTIMATE} --valid_until 6h "
+    "--network pods --subnetwork pods-1 --internal_ips --bundle gs://bucket/bundles/ "
+    "--service_account trainer@us.iam.gserviceaccount.com --env A='b c' -- "
+    "train mm15_nano_sft --run_dir gs://bucket/runs/nano --data_dir gs://bucket/datasets "
+    "--set train.batch_rows=32",
     "gke": f"gke --topology v5p:8x8x8 {ESTIMATE} --image registry.example/mm15:1 -- "
     + TRAIN.replace("3b", "30b"),
     "gke_slices": f"gke --topology v5p:4x4x8 --slices 2 {ESTIMATE} --image registry.example/mm15:1 "
@@ -67,6 +74,7 @@ ROWS = (
 )
 FAN_OUTS = {
     "slurm_ablation": "slurm --nodes 2 --at_once 2",
+    "tpu_vm_ablation": "tpu-vm --topology v5e:2x2",
     "gke_ablation": "gke --topology v5e:2x2 --image registry.example/mm15:1",
 }
 

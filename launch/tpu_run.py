@@ -1,0 +1,276 @@
+"""A job on TPU VMs, from asking for machines until they are given back.
+
+The machines run the job by themselves (`worker.sh`); this program watches, has a job begin anew
+that crashed, and asks for other machines when these were taken back. It may be ended and begun
+again: the same command goes on with what is there.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import re
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mm15_jax.config.jobs import Job
+from mm15_jax.data.progress import duration
+from mm15_jax.launch import bundle, gcloud, hardware, names, programs
+from mm15_jax.launch.fan_out import FOLDER
+from mm15_jax.launch.stopping import Stop
+
+if TYPE_CHECKING:
+    from mm15_jax.launch.tpu_vm import TpuVm
+
+POLL_SECONDS = 30.0
+_SILENT_POLLS = 20  # hosts that cannot be reached for so long, while their machines are there
+_LOGS_AT_ONCE = 8
+_TRIES = 10  # of reaching machines that have just come up
+OTHER_JOB = 3  # exit code of worker.sh where it runs another job already
+
+
+def job_script(job: Job, variables: Mapping[str, str]) -> str:
+    """What every host runs, in the source tree, with the environment that was set up."""
+    root = bundle.source_root()
+    lines = [f"export {key}={shlex.quote(value)}" for key, value in variables.items()]
+    commands = [[bundle.relative(word, root) for word in command] for command in job.commands]
+    steps = [shlex.join(["../venv/bin/mm15", *command]) for command in commands]
+    return "\n".join([*lines, "cd source", " &&\n".join(steps)]) + "\n"
+
+
+def send_commands(place: gcloud.Place, name: str, file: str, bucket: str) -> list[list[str]]:
+    """Brings the archive to every host; the last one sets up the environment there."""
+    folder, archive = remote_folder(name), Path(file).name
+    unpack = f"mkdir -p {folder} && tar xzf {archive} -C {folder}"
+    unpack += f" && {worker_command(name, 'setup')}"
+    if not bucket:
+        return [place.scp(file, name), place.ssh(name, unpack)]
+    address = f"{bucket.rstrip('/')}/{archive}"
+    fetch = f"gcloud storage cp --quiet {shlex.quote(address)} {archive}"
+    copy = ["gcloud", "storage", "cp", file, address, "--quiet"]
+    return [copy, place.ssh(name, f"{fetch} && {unpack}")]
+
+
+def remote_folder(name: str) -> str:
+    """Of a job, in the home directory of a host."""
+    return f"mm15-{name}"
+
+
+def archive_name(name: str) -> str:
+    """Of what is sent to a host."""
+    return f"mm15-{name}.tar.gz"
+
+
+def worker_log(name: str) -> str:
+    """Path of a job's log on a host."""
+    return f"{remote_folder(name)}/log"
+
+
+def worker_command(name: str, words: str) -> str:
+    """A command for `worker.sh` on a host."""
+    return f"bash {remote_folder(name)}/worker.sh {words}"
+
+
+class Run:
+    """One job, until it has ended."""
+
+    def __init__(self, options: TpuVm, job: Job, launch: str, stop: Stop):
+        self._options, self._job, self._launch, self._stop = options, job, launch, stop
+        self._name, self._place = names.job_name(job.name), options.place()
+        self._crashes = 0
+
+    def to_the_end(self) -> int:
+        """The exit code of the job, or 128 + the signal by which this program was asked to stop."""
+        while True:
+            code = self._on_machines()
+            if code is None:  # the machines were taken back
+                self._tell("the machines were taken back; asking for others")
+                self._delete()
+                continue
+            if self._stop.signal and code == self._stop.exit_code:
+                self._tell(f"the same command watches it again; {self._paid_for()}")
+                return code
+            self._collect_logs()
+            if self._options.keep:
+                self._tell(self._paid_for())
+            else:
+                self._delete()
+            return code
+
+    def _on_machines(self) -> int | None:
+        """From asking for machines to the job's end; None if they were taken back."""
+        if not self._machines():
+            return self._stop.exit_code
+        return self._watch() if self._begin() else None
+
+    def _taken_back(self) -> bool:
+        """Whether the machines were preempted; ValueError if somebody deleted them."""
+        state = self._place.state(self._name)
+        if state in (gcloud.GONE, gcloud.DELETING):
+            raise ValueError(f"the machines of {self._name} were deleted from outside")
+        return state in gcloud.TAKEN
+
+    def _machines(self) -> bool:
+        """Asks for machines if there are none, and waits for them; False if asked to stop."""
+        began, state = time.monotonic(), self._place.state(self._name)
+        while state == gcloud.DELETING:  # of an earlier launch
+            if self._stop.wait(POLL_SECONDS):
+                return False
+            state = self._place.state(self._name)
+        if state in gcloud.TAKEN:
+            self._delete()
+            state = gcloud.GONE
+        if state == gcloud.GONE:
+            self._tell(f"asking for {self._options.parsed_topology()}")
+            programs.output_of(self._options.create_command(self._name, self._launch))
+        while (state := self._place.state(self._name)) != gcloud.ACTIVE:
+            if state not in gcloud.WAITING:
+                field = "state.failedData.error.message"
+                why = programs.output_of(self._place.describe(self._name, field)).strip()
+                if state == gcloud.FAILED:
+                    self._delete()
+                raise ValueError(f"no machines for {self._name}: {state} {why}".rstrip())
+            self._tell(f"{state.lower().replace('_', ' ')}, {duration(time.monotonic() - began)}")
+            if self._stop.wait(POLL_SECONDS):
+                return False
+        return True
+
+    def _begin(self) -> bool:
+        """Has every host run the job; False if the machines were taken back meanwhile."""
+        for attempt in range(_TRIES):
+            try:
+                self._send()
+                self._tell_workers("start")
+                return True
+            except programs.ProgramError as error:
+                if self._taken_back():
+                    return False
+                # A new machine may not take connections yet; another job does not go away.
+                final = error.code == OTHER_JOB or attempt == _TRIES - 1
+                if final or self._stop.signal:
+                    raise ValueError(f"{_last_line(error.said)}; {self._paid_for()}") from None
+                self._tell(f"not yet: {_last_line(error.said)}")
+                self._stop.wait(POLL_SECONDS)
+        raise AssertionError("unreachable")
+
+    def _send(self) -> None:
+        self._tell("sending the working tree, setting up the environment")
+        worker = (Path(__file__).parent / "worker.sh").read_text()
+        files = {"job.sh": job_script(self._job, self._options.variables()), "worker.sh": worker}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / archive_name(self._name)
+            path.write_bytes(bundle.archive(bundle.source_root(), files))
+            *send, set_up = send_commands(self._place, self._name, str(path), self._options.bundle)
+            for command in send:
+                programs.output_of(command)
+            self._of_all_hosts(set_up)
+
+    def _watch(self) -> int | None:
+        """Until every host has ended, or one of them for good; None if the machines are gone."""
+        silent = 0
+        while True:
+            try:
+                code = self._look()
+                silent = 0
+            except programs.ProgramError as error:
+                if self._taken_back():
+                    return None
+                code, silent = None, silent + 1
+                if silent > _SILENT_POLLS:
+                    since = duration(silent * POLL_SECONDS)
+                    raise ValueError(
+                        f"hosts of {self._name} have not answered for {since}; {self._paid_for()}"
+                    ) from None
+                self._tell(f"a host does not answer: {_last_line(error.said)}")
+            if code is not None:
+                return code
+            if self._stop.wait(POLL_SECONDS):
+                return self._stop.exit_code
+
+    def _look(self) -> int | None:
+        """The job's exit code once it has ended for good; has it begin anew after a crash."""
+        text = self._tell_workers("state")
+        states = _states(text)
+        self._tell(_progress(text) or f"{states.count('running')} hosts run")
+        if "stopped" in states:
+            self._tell("was stopped")
+            return 143
+        codes = [int(state.split()[1]) for state in states if state.startswith("ended")]
+        if "running" in states and not any(codes):
+            return None
+        code = _verdict(codes)
+        if code < 127 or self._crashes >= self._options.max_restarts:
+            return code
+        self._crashes += 1
+        self._tell(f"ended with {code}; begins anew, number {self._crashes}")
+        self._tell_workers(f"clear {self._options.grace:.0f}")
+        self._tell_workers("restart")
+        return None
+
+    def _paid_for(self) -> str:
+        return f"its machines are paid for until mm15 launch tpu-vm stop {self._name}"
+
+    def _tell_workers(self, words: str) -> str:
+        return self._of_all_hosts(self._place.ssh(self._name, worker_command(self._name, words)))
+
+    def _of_all_hosts(self, words: Sequence[str]) -> str:
+        """What hosts print; ProgramError unless all did, for gcloud leaves out silently some."""
+        text = programs.output_of(words)
+        topology = self._options.parsed_topology()
+        wanted, found = hardware.hosts(topology) * topology.slices, len(_states(text))
+        if found != wanted:
+            said = f"{found} of {wanted} hosts answered"
+            raise programs.ProgramError(said, 0, said)
+        return text
+
+    def _collect_logs(self) -> None:
+        """Every host's log, into the launch's folder."""
+        topology = self._options.parsed_topology()
+        per_slice = hardware.hosts(topology)
+        folder = FOLDER / self._name
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def collect(worker: int) -> None:
+            node, index = divmod(worker, per_slice)
+            command = f"cat {worker_log(self._name)}"
+            words = self._place.ssh(self._name, command, node=str(node), worker=str(index))
+            try:
+                text = programs.output_of(words)
+            except programs.ProgramError as error:
+                text = f"not collected: {error}\n"
+            (folder / f"worker_{worker}.log").write_text(text)
+
+        with concurrent.futures.ThreadPoolExecutor(_LOGS_AT_ONCE) as pool:
+            list(pool.map(collect, range(per_slice * topology.slices)))
+        self._tell(f"logs are in {folder}/")
+
+    def _delete(self) -> None:
+        programs.output_of(self._place.delete(self._name))
+
+    def _tell(self, text: str) -> None:
+        print(f"{self._name}: {text}", file=sys.stderr, flush=True)
+
+
+def _states(text: str) -> list[str]:
+    """What hosts say of themselves: "absent", "running", "stopped" or "ended CODE"."""
+    return re.findall(r"^mm15-host \S+ (\w+(?: \d+)?)$", text, re.MULTILINE)
+
+
+def _verdict(codes: Sequence[int]) -> int:
+    """Of all hosts: what would come again goes before what would not, a failure before success."""
+    final = [code for code in codes if 0 < code < 127]
+    return final[0] if final else max(codes, default=0)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no message"])[-1]
+
+
+def _progress(text: str) -> str:
+    """The last line of a log that tells how far the training is."""
+    found = re.findall(r"^mm15-log (.*eta.*)$", text, re.MULTILINE)
+    return found[0].strip() if found else ""

@@ -1,0 +1,190 @@
+"""Cloud TPU VMs by queued resources: the options, the command lines, and what is known of a launch.
+
+`tpu_run.py` drives a job.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mm15_jax.config.jobs import Job
+from mm15_jax.launch import bundle, fan_out, gcloud, hardware, names, programs
+from mm15_jax.launch.fan_out import FOLDER
+from mm15_jax.launch.hardware import Hardware
+from mm15_jax.launch.options import (
+    AT_ONCE,
+    CHECK,
+    ENVIRONMENT,
+    GRACE,
+    MAX_RESTARTS,
+    PRICE,
+    PROJECT,
+    SLICES,
+    SPOT,
+    TOPOLOGY,
+    ZONE,
+    option,
+)
+from mm15_jax.launch.stopping import Stop
+from mm15_jax.launch.tpu_run import (
+    Run,
+    archive_name,
+    job_script,
+    remote_folder,
+    send_commands,
+    worker_command,
+    worker_log,
+)
+from mm15_jax.parallel.environment import DISTRIBUTED
+from mm15_jax.plan.topology import Topology
+
+
+@dataclass(frozen=True)
+class TpuVm:
+    """Machines of one launch."""
+
+    topology: str = TOPOLOGY
+    accelerator: str = option("", "the same as --topology, by Google's name, such as v5p-128")
+    slices: int = SLICES
+    check: str = CHECK
+    price: float = PRICE
+    project: str = PROJECT
+    zone: str = ZONE
+    spot: bool = SPOT
+    reserved: bool = option(False, "machines of your reservation")
+    runtime_version: str = option("", "software of the machines; by the chip where not given")
+    valid_until: str = option("", "how long to wait for machines, such as 6h; else without end")
+    network: str = option("", "of the machines")
+    subnetwork: str = option("", "of the machines")
+    internal_ips: bool = option(False, "no addresses outside; reached through IAP")
+    service_account: str = option("", "that the machines have; docs/cloud.md has its roles")
+    bundle: str = option("", "gs:// folder by which the tree is sent; over SSH where not given")
+    keep: bool = option(False, "leave the machines when the job has ended, and pay for them")
+    grace: float = GRACE
+    max_restarts: int = MAX_RESTARTS
+    at_once: int = AT_ONCE
+    env: tuple[str, ...] = ENVIRONMENT
+
+    def __post_init__(self):
+        if self.topology and self.accelerator:
+            raise ValueError("--topology and --accelerator say the same: give one of them")
+        if self.bundle and not self.bundle.startswith("gs://"):
+            raise ValueError(f"--bundle is {self.bundle!r}; expected gs://BUCKET/FOLDER")
+        if self.spot and self.reserved:
+            raise ValueError("--spot and --reserved exclude one another")
+
+    def hardware(self) -> Hardware:
+        """Hosts of slices, which share no disk."""
+        return Hardware(self.parsed_topology(), self.check, self.price, shared_disk=False)
+
+    def parsed_topology(self) -> Topology:
+        """Of the slices; ValueError for an unknown name."""
+        return hardware.parse(self.topology or self.accelerator, self.slices)
+
+    def missing(self) -> tuple[str, ...]:
+        """Nothing has to be given."""
+        return ()
+
+    def start(self, name: str, jobs: Sequence[Job], *, dry_run: bool) -> int:
+        """Runs the jobs to their end, each on machines of its own; the first failure's code."""
+        launch = names.job_name(name)
+        if dry_run:
+            for job in jobs:
+                print("\n".join(self._rendered(job, launch)))
+            return 0
+        bundle.source_root()
+        programs.check_installed("gcloud")
+
+        def run(job: Job, stop: Stop) -> int:
+            return Run(self, job, launch, stop).to_the_end()
+
+        return fan_out.run(name, jobs, run, at_once=self.at_once)
+
+    def status(self, name: str) -> int:
+        """Prints the resources of a launch, or of all, and of one launch its hosts."""
+        place = self.place()
+        print(programs.output_of(place.listing(name)), end="")
+        if name and place.state(name) == gcloud.ACTIVE:
+            print(programs.output_of(place.ssh(name, worker_command(name, "state"))), end="")
+        return 0
+
+    def logs(self, name: str, *, worker: int, follow: bool) -> int:
+        """Prints the log of one host: live while the machines are there, else what was kept."""
+        per_slice = None if not (self.topology or self.accelerator) else self.parsed_topology()
+        node, index = divmod(worker, hardware.hosts(per_slice)) if per_slice else (0, worker)
+        kept = FOLDER / name / f"worker_{worker}.log"
+        place = self.place()
+        if place.state(name) != gcloud.ACTIVE:
+            if not kept.exists():
+                raise ValueError(f"{name} has no machines now, and {kept} does not exist")
+            print(kept.read_text(errors="replace"), end="")
+            return 0
+        command = f"tail -n +1 {'-F ' if follow else ''}{remote_folder(name)}/log"
+        return programs.show(place.ssh(name, command, node=str(node), worker=str(index)))
+
+    def stop(self, name: str) -> int:
+        """Asks the job to save and end, collects nothing, and gives the machines back."""
+        place = self.place()
+        state = place.state(name)
+        if state == gcloud.GONE:
+            print(f"{name} has no machines")
+            return 0
+        if state == gcloud.ACTIVE:
+            try:
+                programs.output_of(place.ssh(name, worker_command(name, f"stop {self.grace:.0f}")))
+            except programs.ProgramError as error:
+                print(f"warning: hosts were not told to save: {error}", file=sys.stderr)
+        programs.output_of(place.delete(name))
+        print(f"{name} ended; its machines are given back")
+        return 0
+
+    def place(self) -> gcloud.Place:
+        """Where the machines are."""
+        return gcloud.Place(self.project, self.zone, self.internal_ips)
+
+    def create_command(self, name: str, launch: str) -> list[str]:
+        """Asks for the machines."""
+        topology = self.parsed_topology()
+        machine = hardware.MACHINES[topology.chip.name]
+        options: dict[str, str | bool] = {
+            "runtime-version": self.runtime_version or machine.runtime,
+            "spot": self.spot,
+            "reserved": self.reserved,
+            "valid-until-duration": self.valid_until,
+            "network": self.network,
+            "subnetwork": self.subnetwork,
+            "service-account": self.service_account,
+        }
+        return self.place().create(name, launch, topology, options)
+
+    def variables(self) -> dict[str, str]:
+        """Of the environment of every host."""
+        topology = self.parsed_topology()
+        several = hardware.hosts(topology) * topology.slices > 1
+        own = {"PYTHONUNBUFFERED": "1", **({DISTRIBUTED: "auto"} if several else {})}
+        return own | names.variables(self.env)
+
+    def _rendered(self, job: Job, launch: str) -> list[str]:
+        name, place = names.job_name(job.name), self.place()
+        if job.alone:
+            here = [shlex.join(fan_out.here(command)) for command in job.commands]
+            return [f"# on this machine: {command}" for command in here]
+        log = worker_log(name)
+        commands = [
+            self.create_command(name, launch),
+            place.describe(name, "state.state"),
+            *send_commands(place, name, archive_name(name), self.bundle),
+            place.ssh(name, worker_command(name, "start")),
+            place.ssh(name, worker_command(name, "state")),
+            place.ssh(name, f"cat {log}", node="0", worker="0"),
+            place.delete(name),
+        ]
+        script = job_script(job, self.variables()).rstrip().replace("\n", "\n#   ")
+        return [
+            f"# {name}: the tree goes to ~/{remote_folder(name)}/source, beside it job.sh:",
+            f"#   {script}",
+            *map(shlex.join, commands),
+        ]

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# One host of a TPU VM, told over SSH by `mm15 launch tpu-vm`. Whatever it was told, it ends with the
+# line "mm15-host NAME absent | running | stopped | ended CODE", by which the launcher counts hosts.
+#   worker.sh setup      the environment, from the lock file; again only for another bundle
+#   worker.sh start      begins job.sh in the background; nothing if it was begun already
+#   worker.sh state      prints the last line of the log too
+#   worker.sh clear N    ends what runs: told to save, and killed after N seconds
+#   worker.sh restart    begins job.sh anew, after a crash
+#   worker.sh stop N     as clear, and the job is not to begin again
+set -euo pipefail
+cd "$(dirname "$0")"
+
+setup() {
+  local digest
+  digest=$(cat source.sha256)
+  if [[ -f ready && $(cat ready) == "$digest" ]]; then return; fi
+  rm -f ready
+  python3 -m pip install --quiet --upgrade --target tools uv
+  # The lock file says which versions; extras what a worker needs.
+  tools/bin/uv venv --quiet --clear --python 3.11 venv
+  tools/bin/uv pip install --quiet --python venv/bin/python \
+    --constraint source/requirements.lock 'mm15_jax[tpu,gcs] @ ./source'
+  echo "$digest" > ready
+}
+
+running() { [[ -f pid ]] && kill -0 -- "-$(cat pid)" 2> /dev/null; }
+
+start() {
+  if running && ! cmp --quiet job.sh begun.sh; then
+    echo "another job runs on $(hostname); mm15 launch tpu-vm stop ends it" >&2
+    exit 3
+  fi
+  if [[ -f begun.sh ]] && cmp --quiet job.sh begun.sh; then return; fi
+  begin
+}
+
+begin() {
+  rm -f exit_code stopped
+  cp job.sh begun.sh
+  # A session of its own: it lives on when SSH ends, and its processes are told together.
+  setsid bash -c 'bash begun.sh >> log 2>&1; echo $? > exit_code' < /dev/null > /dev/null 2>&1 &
+  echo $! > pid
+}
+
+state() {
+  local what=absent
+  if [[ -f stopped ]]; then
+    what=stopped
+  elif [[ -f exit_code ]]; then
+    what="ended $(cat exit_code)"
+  elif running; then
+    what=running
+  elif [[ -f pid ]]; then
+    what="ended 137" # the host was started anew, or something killed all of it
+  fi
+  echo "mm15-host $(hostname) $what"
+}
+
+last_line() {
+  if [[ -f log ]]; then echo "mm15-log $(tail -c 400 log | tr '\r' '\n' | tail -n 1)"; fi
+}
+
+clear() {
+  if ! running; then return; fi
+  # The shells end by it too, and leave no exit code; the training saves.
+  kill -TERM -- "-$(cat pid)"
+  for ((i = 0; i < $1; i++)); do
+    if ! running; then break; fi
+    sleep 1
+  done
+  if running; then kill -KILL -- "-$(cat pid)"; fi
+  if [[ ! -f exit_code ]]; then echo 143 > exit_code; fi
+}
+
+case ${1:-} in
+  setup | start) "$1" ;;
+  state) last_line ;;
+  restart) begin ;;
+  clear) clear "$2" ;;
+  stop)
+    touch stopped
+    clear "$2"
+    ;;
+  *)
+    echo "worker.sh: expected setup, start, restart, state, clear or stop, not '${1:-}'" >&2
+    exit 2
+    ;;
+esac
+state

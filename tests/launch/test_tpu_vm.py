@@ -1,0 +1,314 @@
+"""The driver of TPU VMs: against a cloud that a test plays, and with gcloud itself."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from mm15_jax.cli import main
+from mm15_jax.launch import gcloud, programs, tpu_run
+from mm15_jax.plan import topology
+from tests.launch import tpu_api, tpu_hosts
+
+TRAIN = "train mm15_nano_sft --run_dir gs://b/run --data_dir gs://b/data --set train.batch_rows=32"
+ONE_HOST = "--topology v5e:2x2 --check=estimate"
+TWO_HOSTS = "--topology v5e:2x2 --slices 2 --check=estimate"
+
+
+class Cloud:
+    """Answers gcloud's commands: resources with states that a test lists, hosts as folders.
+
+    Attributes:
+        states: Of each resource that is made, one list after the other; the last state stays.
+        codes: With which the runs of a host end, one after the other.
+        silent: How often a command to the hosts reaches none, as gcloud does without an error.
+        verbs: What was asked for.
+    """
+
+    def __init__(self, folder):
+        self.states = [["WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"]]
+        self.codes: list = [0]
+        self.silent = 0
+        self.verbs: list[str] = []
+        self.folder = folder
+        self.environment = {**os.environ, **tpu_hosts.programs(folder / "programs")}
+        self.left: list[str] | None = None
+        self.hosts: list[pathlib.Path] = []
+        self.made = 0
+
+    def answer(self, words, *, text=None):
+        assert words[:4] == ["gcloud", "compute", "tpus", "queued-resources"], words
+        verb, *rest = words[4:]
+        self.verbs.append(verb)
+        flags = dict(re.findall(r"--([-\w]+)=(.*)", "\n".join(rest), re.MULTILINE))
+        return getattr(self, verb)(rest, flags)
+
+    def create(self, rest, flags):
+        assert self.left is None, "made twice"
+        self.left = list(self.states.pop(0))
+        count = int(flags.get("node-count", 1))
+        self.hosts = [self.folder / f"machines{self.made}" / f"host{i}" for i in range(count)]
+        self.made += 1
+        for host in self.hosts:
+            tpu_hosts.prepare(host, self.codes)
+        return ""
+
+    def describe(self, rest, flags):
+        if self.left is None:
+            raise programs.ProgramError("no", 1, "NOT_FOUND: job was not found")
+        if "error" in rest[1]:
+            return "no capacity\n"
+        if len(self.left) > 1:
+            return self.left.pop(0) + "\n"
+        return self.left[0] + "\n"
+
+    def delete(self, rest, flags):
+        self.left = None
+        return ""
+
+    def scp(self, rest, flags):
+        for host in self.hosts:
+            shutil.copy(rest[0], host)
+        return ""
+
+    def ssh(self, rest, flags):
+        if self.left is None or self.left[0] != "ACTIVE":
+            raise programs.ProgramError("down", 255, "connection refused")
+        if self.silent:
+            self.silent -= 1
+            return ""
+        hosts = self.hosts if flags["worker"] == "all" else [self.hosts[int(flags["node"])]]
+        command = next(w for w in rest if w.startswith("--command=")).removeprefix("--command=")
+        out = ""
+        for host in hosts:
+            environment = {**self.environment, "HOME": str(host)}
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=host,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            out += done.stdout
+            if done.returncode:
+                said = done.stderr.strip()
+                raise programs.ProgramError(said, done.returncode, said)
+        return out
+
+
+@pytest.fixture
+def cloud(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    played = Cloud(tmp_path)
+    monkeypatch.setattr(programs, "output_of", played.answer)
+    monkeypatch.setattr(programs, "check_installed", lambda program: None)
+    monkeypatch.setattr(tpu_run, "POLL_SECONDS", 0.1)
+    yield played
+    for pid in tmp_path.glob("machines*/*/*/pid"):
+        kill = ["kill", "-KILL", "--", f"-{pid.read_text().strip()}"]
+        subprocess.run(kill, check=False, stderr=subprocess.DEVNULL)
+
+
+def launch(words, *, name="job") -> int:
+    return main.main(["launch", "tpu-vm", "--name", name, *words.split(), "--", *TRAIN.split()])
+
+
+def log(folder, worker=0) -> str:
+    return (folder / "runs" / "launches" / "job" / f"worker_{worker}.log").read_text()
+
+
+def test_machines_are_asked_for_set_up_run_and_given_back(cloud, tmp_path, capsys):
+    assert launch(f"{TWO_HOSTS} --env A=b") == 0
+    verbs = [v for v in cloud.verbs if v != "describe"]
+    assert verbs[:4] == ["create", "scp", "ssh", "ssh"] and verbs[-1] == "delete"
+    for worker in range(2):
+        ran = log(tmp_path, worker)
+        assert "ran train mm15_nano_sft --run_dir gs://b/run" in ran and "with A=b in source" in ran
+    assert "mesh.slice=2" in log(tmp_path)
+    assert "job: asking for 2 slices of v5e:2x2" in capsys.readouterr().err
+
+
+def test_a_job_that_fails_for_good_ends_the_launch_and_the_machines(cloud, tmp_path):
+    cloud.codes = [2]
+    assert launch(ONE_HOST) == 2
+    assert cloud.left is None and "ran train" in log(tmp_path)
+
+
+def test_machines_stay_where_they_are_to_be_kept(cloud, capsys):
+    assert launch(f"{ONE_HOST} --keep") == 0
+    assert cloud.left == ["ACTIVE"]
+    assert "paid for until mm15 launch tpu-vm stop job" in capsys.readouterr().err
+
+
+def test_after_a_crash_every_host_begins_anew(cloud, tmp_path, capsys):
+    cloud.codes = [134, 0]
+    assert launch(TWO_HOSTS) == 0
+    assert log(tmp_path, 0).count("ran train") == log(tmp_path, 1).count("ran train") == 2
+    assert "ended with 134; begins anew, number 1" in capsys.readouterr().err
+    assert cloud.made == 1
+
+
+def test_crashes_have_a_limit(cloud, tmp_path):
+    cloud.codes = [139] * 9
+    assert launch(f"{ONE_HOST} --max_restarts 2") == 139
+    assert log(tmp_path).count("ran train") == 3 and cloud.left is None
+
+
+def test_machines_that_were_taken_back_are_asked_for_again(cloud, tmp_path, capsys):
+    cloud.states = [["ACTIVE"] * 2, ["WAITING_FOR_RESOURCES", "ACTIVE"]]
+    cloud.codes = ["wait"]
+
+    def take_back():
+        while "eta" not in "".join(p.read_text() for p in tmp_path.glob("machines0/*/*/log")):
+            time.sleep(0.02)
+        cloud.codes = [0]
+        cloud.left = ["SUSPENDED"]
+
+    threading.Thread(target=take_back, daemon=True).start()
+    assert launch(f"{ONE_HOST} --spot") == 0
+    assert cloud.made == 2 and cloud.verbs.count("delete") == 2
+    assert "taken back; asking for others" in capsys.readouterr().err
+
+
+def test_hosts_that_gcloud_left_out_are_waited_for(cloud, capsys):
+    cloud.silent = 2
+    assert launch(TWO_HOSTS) == 0
+    assert "not yet: 0 of 2 hosts answered" in capsys.readouterr().err
+
+
+def test_a_request_that_fails_is_told_and_given_back(cloud, capsys):
+    cloud.states = [["WAITING_FOR_RESOURCES", "FAILED"]]
+    assert launch(f"{ONE_HOST} --valid_until 1h") == main.USER_ERROR
+    assert "no machines for job: FAILED no capacity" in capsys.readouterr().err
+    assert cloud.left is None
+
+
+def test_machines_that_somebody_deleted_are_not_asked_for_again(cloud, capsys):
+    cloud.codes = ["wait"]
+
+    def delete():
+        while not list(cloud.folder.glob("machines0/*/*/log")):
+            time.sleep(0.02)
+        cloud.left = None
+
+    threading.Thread(target=delete, daemon=True).start()
+    assert launch(ONE_HOST) == main.USER_ERROR
+    assert "deleted from outside" in capsys.readouterr().err
+    assert cloud.made == 1
+
+
+def interrupted(cloud, words) -> int:
+    """Launches, and is interrupted when the job runs."""
+
+    def interrupt():
+        while "eta" not in "".join(p.read_text() for p in cloud.folder.glob("machines0/*/*/log")):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    return launch(words)
+
+
+def test_the_same_launch_goes_on_watching_after_an_interruption(cloud, tmp_path, capsys):
+    cloud.codes = ["wait"]
+    assert interrupted(cloud, ONE_HOST) == 130
+    assert "the same command watches it again" in capsys.readouterr().err
+    assert cloud.left == ["ACTIVE"]
+    (pid,) = cloud.folder.glob("machines0/*/*/pid")
+    threading.Timer(1.0, stop_training, [pid]).start()
+    assert launch(f"{ONE_HOST} --max_restarts 0") == 143
+    assert log(tmp_path).count("ran train") == 1 and cloud.made == 1
+
+
+def stop_training(pid: pathlib.Path) -> None:
+    """Asks the training alone, as the preemption of a host would."""
+    group = pid.read_text().strip()
+    subprocess.run(["pkill", "-TERM", "-g", group, "-f", "mm15 train"], check=True)
+
+
+def test_a_launch_is_stopped_from_elsewhere(cloud, tmp_path, capsys):
+    cloud.codes = ["wait"]
+    assert interrupted(cloud, ONE_HOST) == 130
+    assert main.main(["launch", "tpu-vm", "stop", "job"]) == 0
+    assert cloud.left is None
+    (kept,) = cloud.folder.glob("machines0/*/*/log")
+    assert kept.read_text().endswith("saved\n")
+    assert main.main(["launch", "tpu-vm", "stop", "job"]) == 0
+    assert "job has no machines" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--topology v5p-8 --accelerator v5p-8", "give one of them"),
+        ("--accelerator v5p-9", "did you mean"),
+        ("--accelerator v5p-8 --bundle bucket", "gs://BUCKET/FOLDER"),
+        ("--accelerator v5p-8 --spot --reserved", "exclude one another"),
+        ("--accelerator v5p-8 --image a", "--image is no option of tpu-vm"),
+        ("", "--topology"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_sentence(words, said, capsys):
+    assert launch(words) == main.USER_ERROR
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.skipif(not shutil.which("gcloud"), reason="gcloud is not installed")
+class TestWithGcloud:
+    """The real gcloud, a stand-in of the API on loopback, stand-ins of ssh and of the hosts."""
+
+    @pytest.fixture
+    def api(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(tpu_run, "POLL_SECONDS", 0.5)
+        with tpu_api.running(tmp_path) as (api, environment):
+            for key, value in environment.items():
+                monkeypatch.setenv(key, value)
+            hosts = tpu_hosts.programs(tmp_path / "host_programs")
+            monkeypatch.setenv("MM15_TEST_PROGRAMS", hosts["MM15_TEST_PROGRAMS"])
+            yield api
+
+    def test_two_slices_of_four_hosts_run_to_the_end(self, api, tmp_path, capsys):
+        api.hosts = 4
+        api.prepare = lambda home: tpu_hosts.prepare(home, [0])
+        words = "--topology v5e:4x4 --slices 2 --spot --check=estimate --valid_until 6h"
+        assert launch(words) == 0, capsys.readouterr().err
+        (made,) = api.made()
+        (spec,) = made["tpu"]["nodeSpec"]
+        assert spec["multisliceParams"] == {"nodeCount": 2, "nodeIdPrefix": "job"}
+        assert spec["node"]["acceleratorType"] == "v5litepod-16"
+        assert spec["node"]["labels"] == {"mm15": "job"}
+        assert made["spot"] == {} and made["queueingPolicy"] == {"validUntilDuration": "21600s"}
+        assert len(api.deleted()) == 1 and "force=True" in api.deleted()[0]
+        logs = sorted((tmp_path / "runs" / "launches" / "job").glob("worker_*.log"))
+        assert len(logs) == 8 and all("ran train" in path.read_text() for path in logs)
+
+    def test_spot_machines_are_asked_for_again(self, api, tmp_path, capsys):
+        api.prepare = lambda home: tpu_hosts.prepare(home, ["wait"])
+
+        def take_back():
+            while "eta" not in "".join(p.read_text() for p in tmp_path.glob("hosts/*/*/log")):
+                time.sleep(0.1)
+            api.prepare = lambda home: tpu_hosts.prepare(home, [0])
+            api.resources["job"]["left"] = ["SUSPENDED"]
+            (tmp_path / "hosts" / "127.0.0.2" / "down").touch()
+
+        threading.Thread(target=take_back, daemon=True).start()
+        assert launch(f"{ONE_HOST} --spot") == 0, capsys.readouterr().err
+        assert len(api.made()) == len(api.deleted()) == 2
+
+    def test_status_tells_what_is_there(self, api, capsys):
+        place = gcloud.Place()
+        there = topology.parse("v5e:2x2")
+        programs.output_of(place.create("job", "job", there, {"runtime-version": "a"}))
+        assert main.main(["launch", "tpu-vm", "status"]) == 0
+        assert re.search(r"^job .*v5litepod-4", capsys.readouterr().out, re.MULTILINE)
