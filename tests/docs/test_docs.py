@@ -1,5 +1,6 @@
 """The documentation holds: commands parse, experiments load, examples run, links lead somewhere."""
 
+import dataclasses
 import importlib
 import pathlib
 import re
@@ -9,10 +10,12 @@ import pytest
 from absl import flags as absl_flags
 
 from mm15_jax import config as config_lib
-from mm15_jax.cli import main, prepare_command
+from mm15_jax import launch
+from mm15_jax.cli import launch_command, launch_jobs, main, prepare_command
 from mm15_jax.data import registry
 from mm15_jax.data.miniature import SETS
 from mm15_jax.evaluation import benchmarks
+from mm15_jax.launch import options
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -64,6 +67,8 @@ def test_a_documented_command_is_understood(page, line, tmp_path, monkeypatch):
     write_files_of(page, tmp_path)
     name, *words = shlex.split(line)
     assert name in main.COMMANDS
+    if "--help" in words:
+        return  # it is run, below
     module = importlib.import_module(f"mm15_jax.cli.{name}_command")
     flags = absl_flags.FlagValues()
     module.define_flags(flags)
@@ -75,10 +80,22 @@ def test_a_documented_command_is_understood(page, line, tmp_path, monkeypatch):
         names, options = prepare_command.divide(arguments)
         assert not options or flags.runner == "beam"
         assert registry.expand(set(names) - {"NAME"}) or flags.list or names == ["NAME"]
+    elif name == "launch":
+        check_launch(arguments, flags)
     elif name == "eval":
         config_lib.load("mm15_nano_sft", flags.set)
         if flags.benchmarks:
             benchmarks.resolve(flags.benchmarks.split(","))
+
+
+def check_launch(arguments, flags):
+    """A launch's target takes its flags, and what it runs loads and fits by arithmetic."""
+    target, *words = arguments or ["local"]
+    options_ = options.read(flags, target, launch.TARGETS)
+    if words and words[0] not in launch_command.VERBS:
+        limits = dataclasses.replace(options_.hardware(), check="estimate")
+        missing = launch_jobs.expand(words, limits, flags.name).missing
+        assert flags.dry_run or not missing
 
 
 QUICK = {
@@ -142,7 +159,8 @@ def test_links_lead_to_files_and_headings_that_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_files_that_are_named_exist(page):
-    for path in re.findall(r"`((?:mm15_jax|experiments|tests|scripts)/[\w/.]+)`", page.read_text()):
+    folders = "mm15_jax|experiments|launch|docker|tests|scripts"
+    for path in re.findall(rf"`((?:{folders})/[\w/.]+)`", page.read_text()):
         assert (ROOT / path).exists(), path
 
 
