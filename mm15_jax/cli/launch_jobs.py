@@ -10,13 +10,13 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from mm15_jax.cli import common, main, train_command
+from mm15_jax.cli import main, train_command
 from mm15_jax.config.jobs import Job
 from mm15_jax.config.names import unknown
 from mm15_jax.launch import names
 from mm15_jax.launch.hardware import Hardware, settle
 
-COMMANDS = tuple(name for name in ("train", "eval", "ablate") if name in main.COMMANDS)
+COMMANDS = ("train", "eval", "ablate")
 _HOW = "write the command after --, as in: mm15 launch local -- train mm15_nano_sft"
 
 
@@ -58,7 +58,9 @@ def expand(words: Sequence[str], hardware: Hardware, name: str = "") -> Launch:
         title = f"eval_{arguments[0]}" if arguments else "eval"
         jobs = [Job(name or title, (tuple(words),))]
     jobs = [
-        dataclasses.replace(job, commands=tuple(planner.planned(c) for c in job.commands))
+        job
+        if job.alone
+        else dataclasses.replace(job, commands=tuple(planner.planned(c) for c in job.commands))
         for job in jobs
     ]
     return Launch(
@@ -78,15 +80,24 @@ def _parsed(command: str, words: Sequence[str]) -> tuple[Any, list[str]]:
 
 
 def _ablation(arguments: list[str], flags: Any) -> tuple[str, list[Job]]:
-    ablations = importlib.import_module("mm15_jax.ablations")
+    """The ablation's name with its scale, and its jobs."""
+    from mm15_jax import ablations
+    from mm15_jax.cli.ablate_command import RUN_DIR
+
     if len(arguments) != 1:
-        raise ValueError(f"mm15 ablate takes one table or figure, was given {len(arguments)}")
+        given = " ".join(arguments) or "none"
+        raise ValueError(f"mm15 launch takes one table or figure to ablate, was given {given}")
     (table,) = arguments
-    run_dir = flags.run_dir or f"{common.RUNS_DIR}/{table}_{flags.scale}"
     jobs = ablations.jobs(
-        table, flags.scale, run_dir=run_dir, data_dir=flags.data_dir, overrides=tuple(flags.set)
+        table,
+        flags.scale,
+        run_dir=flags.run_dir or RUN_DIR,
+        data_dir=flags.data_dir,
+        rows=flags.rows,
+        seeds=flags.seeds,
+        overrides=flags.set,
     )
-    return f"{table}_{flags.scale}", list(jobs)
+    return f"{table}_{flags.scale}", jobs
 
 
 class _Planner:
