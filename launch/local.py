@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mm15_jax.config.jobs import Job
 from mm15_jax.launch import fan_out, names
@@ -41,7 +42,7 @@ class Local:
     env: tuple[str, ...] = ENVIRONMENT
 
     def __post_init__(self):
-        for name in ("processes", "devices", "at_once"):
+        for name in ("processes", "devices"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} is {getattr(self, name)}; expected 1 or more")
 
@@ -113,13 +114,14 @@ class Local:
         logs = [folder / f"process_{i}.log" for i in range(self.processes)]
         for log in logs:
             log.write_bytes(b"")
-        state = {"launcher": os.getpid(), "began": _start_time(os.getpid()), "pids": []}
-        state |= {"commands": [list(c) for c in job.commands], "exit_code": None}
+        state: dict[str, Any] = {"launcher": os.getpid(), "began": _start_time(os.getpid())}
+        state |= {"commands": [list(c) for c in job.commands], "pids": [], "exit_code": None}
         code = 0
         for command in job.commands:
             group = Group(logs, self.grace, stop)
             group.start(self._commands(command), self._environments(_free_port()))
-            _write(folder, state | {"pids": group.pids})
+            state["pids"] = group.pids
+            _write(folder, state)
             code = group.wait() or stop.exit_code
             if code:
                 break

@@ -73,6 +73,9 @@ def read(flags: absl_flags.FlagValues, target: str, targets: dict[str, type[T]])
                 f"--{name} is no option of {target}; did you mean --{nearest(name, own)[0]}?"
             )
     values = {name: getattr(flags, name) for name in own}
+    for name, least in (("at_once", 1), ("max_restarts", 0)):
+        if values.get(name, least) < least:
+            raise ValueError(f"--{name} is {values[name]}; expected {least} or more")
     return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
 
 

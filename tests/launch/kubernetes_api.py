@@ -5,17 +5,14 @@ strict field validation refuses it.
 """
 
 import contextlib
-import http.server
-import json
 import pathlib
 import re
-import threading
 from urllib.parse import parse_qs, urlparse
 
 import jsonschema
 import yaml
 
-from tests.launch import kubernetes
+from tests.launch import kubernetes, loopback
 
 GROUP, VERSION = "jobset.x-k8s.io", "v1alpha2"
 _JOBSETS = {"name": "jobsets", "singularName": "jobset", "kind": "JobSet", "namespaced": True}
@@ -158,33 +155,15 @@ def _status(code: int, reason: str, message: str) -> tuple[int, dict]:
 def running(folder: pathlib.Path):
     """Serves a `KubernetesApi`; it, and a configuration of kubectl that leads there."""
     api = KubernetesApi()
+    with loopback.serving(api.answer) as address:
+        config = _config(address)
+        (folder / "kubeconfig").write_text(yaml.safe_dump(config))
+        yield api, folder / "kubeconfig"
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def _handle(self):
-            text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, content = api.answer(self.command, self.path, json.loads(text or "{}"))
-            plain = isinstance(content, str)
-            data = content.encode() if plain else json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain" if plain else "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = _handle  # noqa: N815
-
-        def log_message(self, *unused):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
+def _config(address: str) -> dict:
     named = [{"name": "test", "cluster": {"server": address}}]
     context = [{"name": "test", "context": {"cluster": "test", "user": "nobody"}}]
     config = {"apiVersion": "v1", "kind": "Config", "current-context": "test", "clusters": named}
     config |= {"contexts": context, "users": [{"name": "nobody", "user": {}}]}
-    (folder / "kubeconfig").write_text(yaml.safe_dump(config))
-    try:
-        yield api, folder / "kubeconfig"
-    finally:
-        server.shutdown()
+    return config

@@ -31,6 +31,7 @@ def mistake(capsys, *words):
 
 def test_a_mistake_is_answered_in_one_sentence(capsys):
     assert "0; expected 1 or more" in mistake(capsys, "--processes", "0", "--", "train", "x")
+    assert "0; expected 1 or more" in mistake(capsys, "--at_once", "0", "--", "train", "x")
     assert "nothing to launch" in mistake(capsys)
     assert "no launch 'x' was made here" in mistake(capsys, "logs", "x")
     assert "stop of which launch" in mistake(capsys, "stop")
@@ -87,6 +88,7 @@ def test_a_launch_that_is_stopped_saves_and_ends_with_143(folder, data_dir, by):
     assert state["exit_code"] == 143
     (saved,) = [p for p in (folder / "run" / "checkpoints").iterdir() if p.name.isdigit()]
     assert int(saved.name) == read_rows(rows)[-1]["step"]
+    assert len(state["pids"]) == 2
     for pid in state["pids"]:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)

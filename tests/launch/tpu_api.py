@@ -5,15 +5,14 @@ time it is asked for; its hosts are folders, in which a stand-in of ssh runs the
 """
 
 import contextlib
-import http.server
-import json
 import os
 import pathlib
 import re
 import shutil
 import stat
-import threading
 from urllib.parse import parse_qs, urlparse
+
+from tests.launch import loopback
 
 PROJECT, ZONE = "test-project", "us-east5-a"
 _SSH = """#!/usr/bin/env python3
@@ -172,28 +171,5 @@ class TpuApi:
 def running(folder: pathlib.Path):
     """Serves a `TpuApi`; it, and the environment that leads gcloud to it."""
     api = TpuApi(folder)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def _handle(self):
-            length = int(self.headers.get("Content-Length") or 0)
-            text = self.rfile.read(length)
-            status, content = api.answer(self.command, self.path, json.loads(text or "{}"))
-            data = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_DELETE = do_PATCH = _handle  # noqa: N815
-
-        def log_message(self, *unused):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield api, api.environment(f"http://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
+    with loopback.serving(api.answer) as address:
+        yield api, api.environment(address)
