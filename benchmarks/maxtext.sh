@@ -3,7 +3,8 @@
 #
 # usage: benchmarks/maxtext.sh FOLDER setup | aot CASE... | cpu CASE...
 #
-# FOLDER takes the environment (Python 3.12, 6 GB), logs, and one JSON row a program in aot.jsonl.
+# FOLDER takes the environment (6 GB), logs, and of each program its text and one JSON row in
+# aot.jsonl. The environment needs Python 3.12: PYTHON312 names it where it is not on the PATH.
 # Cases of aot: dense_full, dense_minimal, moe64_ragged, moe64_capacity, moe64_dropless; with _L1 or
 # _L3 behind, one or three layers, unrolled. Cases of cpu: full, none, moe.
 set -euo pipefail
@@ -17,7 +18,10 @@ shift 2
 setup() {
   python3 -m venv "$FOLDER/uv"
   "$FOLDER/uv/bin/pip" install --quiet uv
-  "$FOLDER/uv/bin/uv" venv --quiet --python "${PYTHON312:-3.12}" "$FOLDER/venv"
+  "$FOLDER/uv/bin/uv" venv --quiet --clear --python "${PYTHON312:-3.12}" "$FOLDER/venv" || {
+    echo "MaxText 0.2.5 needs Python 3.12: PYTHON312=/path/to/python3.12 $0 $FOLDER setup" >&2
+    exit 1
+  }
   "$FOLDER/uv/bin/uv" pip install --quiet --python "$PYTHON" \
     'maxtext[tpu]==0.2.5' 'jax==0.12.0.1' 'libtpu==0.0.52'
 }

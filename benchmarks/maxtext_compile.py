@@ -35,10 +35,8 @@ def main(argv: list[str]) -> None:
         options = max_utils.parse_libtpu_flags_to_dict(config.compile_xla_flags)
         compiled = lowered.compile(compiler_options=options)
         cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
-        text = compiled.as_text()
-        if os.environ.get("DUMP"):
-            with open(os.environ["DUMP"], "w") as file:
-                file.write(text)
+        with open(os.path.join(os.path.dirname(out), f"{name}.hlo"), "w") as file:
+            file.write(compiled.as_text())
         row = {
             "name": name,
             "jax": jax.__version__,

@@ -63,4 +63,4 @@ def _prepare_once(missing: list[str], folder: pathlib.Path, batch_rows: int) -> 
     startup.start_jax(batch_rows)
     if startup.is_main():
         _prepare(missing, folder)
-    startup.wait_for_main("data sets")
+    startup.wait_for_all("data sets")

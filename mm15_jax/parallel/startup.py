@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 import multiprocessing
 import os
 import pathlib
 
 import jax
 from jax._src import distributed
-from jax.experimental import multihost_utils
 
 from mm15_jax.parallel.environment import (
     COORDINATOR,
@@ -24,7 +24,7 @@ CACHE_DIR = "MM15_COMPILE_CACHE"  # environment: folder of compiled programs
 # A process that is lost ends the others after so long: JAX's default of 100 s is paid in chips.
 _HEARTBEAT_SECONDS = 30
 _SHUTDOWN_SECONDS = 60  # how long the last to finish may be behind the first
-_LONG_WORK_SECONDS = 6 * 3600  # how long process 0 may keep the others waiting
+_LONG_WORK_SECONDS = 6 * 3600  # how long one process may keep the others waiting
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
@@ -132,17 +132,19 @@ def is_main() -> bool:
     return jax.process_index() == 0
 
 
-def wait_for_main(what: str) -> None:
-    """Until process 0, which may work for hours before it calls this too, is here.
-
-    By the coordination service: a collective over CPUs gives up after half a minute.
-    """
-    if jax.process_count() > 1:
-        client = distributed.global_state.client
-        client.wait_at_barrier(what, timeout_in_ms=_LONG_WORK_SECONDS * 1000)
+_places = itertools.count()  # that processes have met at
 
 
 def wait_for_all(what: str) -> None:
-    """Until every process is here; `what` names the place in messages."""
+    """Until every process is here; one of them may work for hours before.
+
+    By the coordination service: a collective over CPUs gives up after half a minute, which is less
+    than compiling may take longer on one host than on another.
+
+    Args:
+        what: Names the place in messages.
+    """
     if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(what)
+        place = f"{what}, {next(_places)}"  # a barrier's name serves once
+        client = distributed.global_state.client
+        client.wait_at_barrier(place, timeout_in_ms=_LONG_WORK_SECONDS * 1000)

@@ -101,6 +101,11 @@ def train(
             _write_data_log(run_dir, data_state)
         categories = pipeline.categories
         step_fn = build_step(config, mesh, len(categories))
+        if jax.process_count() > 1:
+            # By all before any runs it: the first to be ready would wait in a collective, which
+            # over CPUs gives up after half a minute.
+            step_fn = step_fn.lower(state, abstract_batch(config, mesh)).compile()
+            wait_for_all("compiled step")
         schedule = learning_rate(config.optimizer, config.train.steps)
         writer = None
         if main:

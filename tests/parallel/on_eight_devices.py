@@ -4,6 +4,7 @@ A program of its own, as the number of devices is decided before JAX starts.
 Usage: JAX_NUM_CPU_DEVICES=8 python -m tests.parallel.on_eight_devices CASE ...
 """
 
+import dataclasses
 import functools
 import json
 import re
@@ -17,7 +18,7 @@ from mm15_jax.data.batch import BatchShape, empty_batch
 from mm15_jax.model import mllm
 from mm15_jax.parallel.feeding import process_rows, to_devices
 from mm15_jax.parallel.mesh import make_mesh
-from mm15_jax.parallel.rules import RULES, use_rules
+from mm15_jax.parallel.rules import RULES, LogicalRules, use_rules
 from mm15_jax.train.state import abstract_batch, abstract_params, abstract_state, optimizer_of
 from mm15_jax.train.step import TrainState, build_step
 from tests import tiny
@@ -127,13 +128,13 @@ def _specs(state) -> dict[str, str]:
     }
 
 
-def embedding_collectives() -> int:
+def embedding_collectives(rules: LogicalRules) -> int:
     """Collectives between tiles and tokens and the decoder's input, parameters being whole."""
     config = experiment(MeshConfig(data=2, fsdp=4, strategy="replicated"), {})
     mesh = make_mesh(config.mesh)
 
     def embedded(params, batch):
-        with use_rules(mesh, RULES["replicated"]):
+        with use_rules(mesh, rules):
             return mllm.embed_batch(params, batch, config.model, np.float32)
 
     abstract = abstract_params(config.model, mesh, "replicated"), abstract_batch(config, mesh)
@@ -142,11 +143,18 @@ def embedding_collectives() -> int:
     return len(_COLLECTIVE.findall(text))
 
 
+EMBEDDINGS = {
+    "embedding": RULES["replicated"],
+    # Tiles that do not follow their rows: what the count is worth.
+    "scattered_tiles": dataclasses.replace(RULES["replicated"], tiles=("fsdp", "data")),
+}
+
+
 if __name__ == "__main__":
     print(
         json.dumps(
             {
-                name: embedding_collectives() if name == "embedding" else steps(name)
+                name: embedding_collectives(EMBEDDINGS[name]) if name in EMBEDDINGS else steps(name)
                 for name in sys.argv[1:]
             }
         )

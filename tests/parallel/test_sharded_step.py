@@ -10,7 +10,7 @@ import pytest
 
 from tests.parallel.on_eight_devices import CASES
 
-FAST = ("embedding", "one", "fsdp4_tensor2")
+FAST = ("embedding", "scattered_tiles", "one", "fsdp4_tensor2")
 
 
 def run(names) -> dict:
@@ -37,6 +37,7 @@ def assert_same_metrics(found, wanted):
 
 def test_placing_vision_tokens_needs_no_communication(fast):
     assert fast["embedding"] == 0  # of the whole way from tiles and tokens to the decoder
+    assert fast["scattered_tiles"] > 0
     assert fast["fsdp4_tensor2"]["collectives"] > 0
     assert fast["fsdp4_tensor2"]["at_place_vision"] == 0  # forward and backward
 

@@ -10,10 +10,11 @@ import pytest
 
 from mm15_jax.train.metrics import read_rows
 
-pytestmark = pytest.mark.multi_process
+# A busy machine takes its time; what hangs is ended by the processes' own limits.
+pytestmark = [pytest.mark.multi_process, pytest.mark.timeout(2000)]
 
 
-def run(run_dir, data_dir, *, processes: int, devices: int, steps: int):
+def run(run_dir, data_dir, *, processes: int, devices: int, steps: int, kind: str = "dense"):
     """Trains on processes x devices; the rows of metrics.jsonl."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -30,7 +31,7 @@ def run(run_dir, data_dir, *, processes: int, devices: int, steps: int):
         command = [sys.executable, "-m", "tests.train.on_processes"]
         started.append(
             subprocess.Popen(
-                [*command, str(run_dir), str(data_dir), str(steps)],
+                [*command, str(run_dir), str(data_dir), str(steps), kind],
                 env=environment,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -38,7 +39,7 @@ def run(run_dir, data_dir, *, processes: int, devices: int, steps: int):
         )
     try:
         for process in started:
-            _, errors = process.communicate(timeout=500)
+            _, errors = process.communicate(timeout=900)
             assert process.returncode == 0, errors[-3000:]
     finally:
         for process in started:
@@ -64,6 +65,25 @@ def assert_same_run(rows, wanted):
 def test_processes_agree_with_one(alone, tmp_path, data_dir, processes, devices):
     rows = run(tmp_path / "run", data_dir, processes=processes, devices=devices, steps=4)
     assert_same_run(rows, alone)
+
+
+def test_experts_on_two_processes_are_those_of_one(tmp_path, data_dir):
+    rows = [
+        run(
+            tmp_path / str(processes),
+            data_dir,
+            processes=processes,
+            devices=8 // processes,
+            steps=2,
+            kind="experts",
+        )
+        for processes in (1, 2)
+    ]
+    assert_same_run(rows[1], rows[0])
+    for row, other in zip(*rows, strict=True):
+        dropped = other["moe/dropped/0"]
+        assert dropped > 0 and row["moe/dropped/0"] == pytest.approx(dropped)
+        assert row["moe/load/0"] == pytest.approx(other["moe/load/0"])
 
 
 def test_a_run_goes_on_with_another_number_of_processes(alone, tmp_path, data_dir):
