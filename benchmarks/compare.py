@@ -6,13 +6,16 @@ Usage: python benchmarks/compare.py aot [CASE ...] [--maxtext FOLDER]
 FOLDER is the one that `benchmarks/maxtext.sh FOLDER setup` filled; without it ours is measured
 alone. Compiled programs are asked three times: whole, and with one and three layers unrolled, from
 which a whole step's FLOPs and optimal seconds follow: F1 + (L - 1) (F3 - F1) / 2. MaxText's rows
-come from aot.jsonl in its folder, where `maxtext.sh FOLDER aot CASE` left them; a CPU case runs
-MaxText and us in turn, twice, and takes the better of each. Rows go to benchmarks/results.jsonl.
+come from aot.jsonl in its folder, where `maxtext.sh FOLDER aot CASE` left them; the planner reads
+the texts of its programs beside that as it reads ours (`serial_seconds`, cycles), for cases where
+XLA has no estimate. A CPU case runs MaxText and us in turn, twice, and takes the better of each.
+Rows go to benchmarks/results.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import pathlib
 import re
@@ -52,45 +55,106 @@ STEPS = 20
 
 
 def ours_compiled(experiment: str, settings: list[str]) -> dict:
-    """Figures of our step: whole, and extrapolated from one and three unrolled layers."""
-    from mm15_jax.config import load, replace_nested
-    from mm15_jax.plan import compile, meshes, report
-    from mm15_jax.plan.topology import parse
+    """Figures of our step: whole, and of one and three unrolled layers."""
+    config = resolved(experiment, settings)
+    from mm15_jax.plan import compile, report
 
-    topology = parse(TOPOLOGY)
-    config, _ = meshes.resolved(load(experiment, settings), topology)
-    raw = compile.step_of(config, topology)
-    plan = report.assemble(config, topology, raw)
+    raw = compile.step_of(config, topology())
+    plan = report.assemble(config, topology(), raw)
     if not plan["fits"]:
         return {"refused_gib": plan["hbm_used_bytes"] / GIB}
-    return {
+    one, three = (unrolled(experiment, settings, layers) for layers in (1, 3))
+    layers = config.model.decoder.layers
+    found = {
         "arguments_gib": plan["hbm"]["arguments"] / GIB,
         "net_gib": plan["hbm_temp_bytes"] / GIB,
         "temp_gib": raw["memory"]["temp"] / GIB,
         "tflop_once": raw["xla"]["flops"] / 1e12,
         "optimal_once": raw["xla"]["optimal_seconds"],
-        "optimal_seconds": plan["xla_optimal_seconds"],
+        "planner_seconds": plan["xla_optimal_seconds"],
+        "serial_seconds": plan["serial_seconds"],
         "tflop": plan["compiled_flops_per_step"] / 64 / 1e12,
         "estimated_cycles": plan["estimated_cycles"],
         "compile_seconds": plan["compile_seconds"],
         "versions": plan["versions"],
-        "one": _unrolled(config, 1, topology, replace_nested, compile),
-        "three": _unrolled(config, 3, topology, replace_nested, compile),
+        "one": one,
+        "three": three,
     }
+    if min(one["optimal_seconds"], three["optimal_seconds"]) > 0:
+        found["optimal_seconds"] = extrapolated(
+            one["optimal_seconds"], three["optimal_seconds"], layers
+        )
+    return found
 
 
-def _unrolled(config, layers: int, topology, replace_nested, compile) -> dict:
-    """FLOPs and optimal seconds of so few layers that the step does not loop over them.
+def topology():
+    """The hardware of all compiled cases."""
+    from mm15_jax.plan.topology import parse
 
-    A program of one layer has no loop; of three it is asked how long its loop's body takes.
+    return parse(TOPOLOGY)
+
+
+def resolved(experiment: str, settings: list[str]):
+    """An experiment with its mesh on the hardware."""
+    from mm15_jax.config import load
+    from mm15_jax.plan import meshes
+
+    return meshes.resolved(load(experiment, settings), topology())[0]
+
+
+def unrolled(experiment: str, settings: list[str], layers: int) -> dict:
+    """FLOPs and optimal seconds of so few layers, written out, the logits of all tokens at once.
+
+    Such a program has no loop, and XLA's figures are of the whole of it.
     """
-    changed = replace_nested(config, {"model.decoder.layers": layers})
-    raw = compile.step_of(changed, topology)
+    script = [sys.executable, str(HERE / "compare.py"), "aot-child", experiment]
+    settings = [*settings, f"model.decoder.layers={layers}", "train.loss_chunk=0"]
+    done = subprocess.run([*script, *settings], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _aot_child(experiment: str, settings: list[str]) -> None:
+    from mm15_jax.config import to_dict
+    from mm15_jax.model import params
+    from mm15_jax.plan import worker
+
+    # Without a loop, XLA would merge what is computed again with what was computed before.
+    params.unrolls = lambda length, remat: True
+    params.rematerialised = functools.partial(params.rematerialised, in_scan=False)
+    config = resolved(experiment, settings)
+    raw = worker.compile_step({"config": to_dict(config), "topology": TOPOLOGY, "slices": 1})
+    print(
+        json.dumps(
+            {
+                "tflop": raw["xla"]["flops"] / 1e12,
+                "optimal_seconds": raw["xla"]["optimal_seconds"],
+                "looped": raw["flops"] / raw["flops_once"],  # 1, but for experts one by one
+            }
+        )
+    )
+
+
+def read_program(path: pathlib.Path, config) -> dict:
+    """What the planner's reader finds in the text of a compiled step of the same work as `config`.
+
+    Both lay out a mesh of these axes by JAX's `mesh_utils`, so that places of devices are the same;
+    attention's kernels do the same work.
+    """
+    from mm15_jax.parallel.mesh import make_mesh
+    from mm15_jax.plan import hlo, report, roofline, work, worker
+    from mm15_jax.plan.topology import devices
+
+    hardware = topology()
+    done = work.work_of(hlo.parse(path.read_text()), hardware.chip)
+    places = worker.places_of(make_mesh(config.mesh, devices(hardware)), hardware)
+    exchanges = [roofline.exchange(c, hardware, places) for c in done.collectives]
+    attention = report.kernel_flops(config, {"splash Decoder": 1}) / hardware.chips
+    seconds = done.seconds + attention / hardware.chip.peak_flops
     return {
-        "tflop": raw["flops"] / 1e12,
-        "optimal_seconds": raw["xla"]["optimal_seconds"]
-        * raw["seconds"]
-        / max(raw["seconds_once"], 1e-12),
+        "serial_seconds": seconds + sum(e.ici_seconds for e in exchanges),
+        "planner_tflop": (done.flops + attention) / 1e12,
+        "estimated_cycles": done.cycles,
+        "unknown_loops": done.unknown_loops,
     }
 
 
@@ -99,8 +163,8 @@ def extrapolated(one: float, three: float, layers: int) -> float:
     return one + (layers - 1) * (three - one) / 2
 
 
-def theirs_compiled(folder: pathlib.Path, case: str) -> dict | None:
-    """MaxText's figures of the same work; None where they were not made."""
+def theirs_compiled(folder: pathlib.Path, case: str, config) -> dict | None:
+    """MaxText's figures of the same work as `config`; None where they were not made."""
     path = folder / "aot.jsonl"
     if not path.exists():
         return None
@@ -117,6 +181,8 @@ def theirs_compiled(folder: pathlib.Path, case: str) -> dict | None:
         "compile_seconds": row["compile_seconds"],
         "versions": {"jax": row["jax"]},
     }
+    if (folder / f"{case}.hlo").exists():
+        found |= read_program(folder / f"{case}.hlo", config)
     one, three = rows.get(f"{case}_L1"), rows.get(f"{case}_L3")
     if one and three:
         layers = 26 if case.startswith("dense") else 13
@@ -195,6 +261,12 @@ def main(argv: list[str]) -> None:
     if argv[:1] == ["cpu-child"]:
         _cpu_child(argv[1:])
         return
+    if argv[:1] == ["aot-child"]:
+        from mm15_jax.plan.topology import no_hardware
+
+        with no_hardware():  # before JAX starts
+            _aot_child(argv[1], argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("aot", "cpu"))
     parser.add_argument("cases", nargs="*")
@@ -208,7 +280,9 @@ def main(argv: list[str]) -> None:
         row: dict = {"what": given.what, "case": case, "date": time.strftime("%Y-%m-%d")}
         if given.what == "aot":
             row["ours"] = ours_compiled(*AOT[case])
-            row["maxtext"] = theirs_compiled(given.maxtext, case) if given.maxtext else None
+            row["maxtext"] = None
+            if given.maxtext:
+                row["maxtext"] = theirs_compiled(given.maxtext, case, resolved(*AOT[case]))
         else:
             ours, theirs = [], []
             for _ in range(2):

@@ -25,7 +25,10 @@ def define_flags(flags) -> None:
     absl_flags.DEFINE_integer("slices", 1, "equal slices", **define)
     absl_flags.DEFINE_boolean("search", False, "look for the best settings", **define)
     absl_flags.DEFINE_boolean(
-        "update", False, "with --search: keep the best in the experiment's table", **define
+        "update",
+        False,
+        "with --search, --table: keep what is best, what fits, in the table of hardware",
+        **define,
     )
     absl_flags.DEFINE_list("tiles", [], "with --search: tile budgets a row to try", **define)
     absl_flags.DEFINE_integer("tries", 6, "with --search: programs to compile", **define)
@@ -55,7 +58,7 @@ def main(arguments, flags) -> int:
         if flags.table:
             if arguments:
                 raise ValueError(f"mm15 plan --table takes no experiment, was given {arguments[0]}")
-            return _table(jobs, limits)
+            return _table(jobs, flags.update, limits)
         return _plan(arguments, flags, jobs, limits)
     except CompileError as error:
         print(f"mm15: {error}", file=sys.stderr)
@@ -71,7 +74,7 @@ def _plan(arguments, flags, jobs: int, limits: dict) -> int:
         raise ValueError(f"name the hardware with --topology, one of {names}")
     topology = topologies.parse(flags.topology, flags.slices)
     if flags.update and not flags.search:
-        raise ValueError("--update keeps what --search finds; give both")
+        raise ValueError("--update keeps what --search or --table finds; give both")
     if flags.search:
         return _search(config, topology, flags, jobs, limits)
     from mm15_jax.plan import report
@@ -97,8 +100,8 @@ def _search(config, topology, flags, jobs: int, limits: dict) -> int:
     return 0
 
 
-def _table(jobs: int, limits: dict) -> int:
+def _table(jobs: int, update: bool, limits: dict) -> int:
     from mm15_jax.plan import table
 
-    print(table.write(jobs=jobs, **limits))
+    print(table.write(jobs=jobs, update=update, **limits))
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from mm15_jax.config.overrides import apply_overrides
+from mm15_jax.config.overrides import apply_overrides, value_of
+from mm15_jax.config.registry import experiments
 from mm15_jax.config.schema import ExperimentConfig, MeshConfig
 
 
@@ -15,7 +16,8 @@ def for_hardware(
     """The experiment with the mesh and the settings of its row for this hardware.
 
     A row is found by chip, number of chips of a slice and number of slices. Without a row, or where
-    a mesh was set by hand (`--set mesh.fsdp=4`), the experiment is returned as it is.
+    a mesh was set by hand (`--set mesh.fsdp=4`), the experiment is returned as it is. A field that
+    was set by hand (`--set train.accumulation=2`) keeps its value.
 
     Args:
         config: Of the experiment.
@@ -29,5 +31,12 @@ def for_hardware(
         name, _, shape = row.topology.partition(":")
         chips = math.prod(int(side) for side in shape.split("x"))
         if (name, chips, row.slices) == (chip, chips_per_slice, slices):
-            return dataclasses.replace(apply_overrides(config, row.settings), mesh=row.mesh)
+            settings = [s for s in row.settings if not _was_set(config, s.partition("=")[0])]
+            return dataclasses.replace(apply_overrides(config, settings), mesh=row.mesh)
     return config
+
+
+def _was_set(config: ExperimentConfig, key: str) -> bool:
+    """Whether a field has another value than the experiment of that name gives it."""
+    known = experiments().get(config.name)
+    return known is not None and value_of(config, key) != value_of(known(), key)

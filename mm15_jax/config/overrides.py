@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -57,6 +58,11 @@ def keys(config, prefix: str = "") -> list[str]:
         else:
             found.append(prefix + field.name)
     return found
+
+
+def value_of(config, key: str):
+    """The value of a dotted key of a config."""
+    return functools.reduce(getattr, key.split("."), config)
 
 
 def _type_name(kind) -> str:

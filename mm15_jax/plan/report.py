@@ -113,6 +113,7 @@ def _no_times() -> dict[str, Any]:
         "seconds",
     )
     names += ("step_seconds_bound", "bound_by", "mfu_bound", "xla_optimal_seconds")
+    names += ("serial_seconds",)
     names += ("estimated_cycles", "days", "chip_hours", "collectives", "kernels", "host_bytes")
     return dict.fromkeys(names)
 
@@ -139,6 +140,7 @@ def _times(
         "bound_by": limits.by,
         "mfu_bound": flops.step / peak / seconds,
         "xla_optimal_seconds": optimal_seconds(raw, limits),
+        "serial_seconds": raw["seconds"] + attention / peak,
         "estimated_cycles": raw["cycles"],
         "days": days,
         "chip_hours": days * 24 * topology.chips,

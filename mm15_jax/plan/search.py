@@ -13,12 +13,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mm15_jax.config import ExperimentConfig, experiments, validate
+from mm15_jax.config import ExperimentConfig, experiments
+from mm15_jax.config.overrides import value_of
 from mm15_jax.config.schema import HardwareMesh, MeshConfig, replace_nested
 from mm15_jax.plan import compile as compiler
 from mm15_jax.plan import meshes, report
 from mm15_jax.plan.estimate import estimate, row_ways
-from mm15_jax.plan.topology import Topology, parse
+from mm15_jax.plan.topology import Topology
 
 # "none" would keep gathered parameters too.
 POLICIES = ("full", "context", "attention", "matmuls", "activations")
@@ -225,22 +226,38 @@ def update(name: str, found: dict[str, Any]) -> str:
     if name not in known:
         raise ValueError(f"{name} is not an experiment of this package: add the mesh by hand")
     best = found["tried"][found["best"]]
-    original = known[name]()
-    own = settings_of(original)
-    settings = tuple(s for s in best["settings"] if s not in own)
-    row = HardwareMesh(found["topology"], found["slices"], MeshConfig(**best["mesh"]), settings)
-    parse(row.topology, row.slices)
-    validate(original)
+    row = row_of(best, known[name]())
+    path = keep({name: [row]})
+    return f"{name} on {row.slices} x {row.topology}: written to {path}"
+
+
+def row_of(plan: dict[str, Any], experiment: ExperimentConfig) -> HardwareMesh:
+    """A plan's mesh, and its settings where they are not the experiment's own."""
+    values = (
+        plan["accumulation"],
+        plan["remat"]["encoder"],
+        plan["remat"]["decoder"],
+        plan["tiles_per_row"],
+    )
+    settings = tuple(
+        f"{key}={value}"
+        for key, value in zip(_SETTINGS, values, strict=True)
+        if value != value_of(experiment, key)
+    )
+    return HardwareMesh(plan["topology"], plan["slices"], MeshConfig(**plan["mesh"]), settings)
+
+
+def keep(rows: dict[str, list[HardwareMesh]]) -> pathlib.Path:
+    """Writes rows into the experiments' table of hardware, each in the place of its earlier one."""
     from mm15_jax.experiments import hardware
 
     path = pathlib.Path(hardware.__file__)
     table = {**hardware.TABLE}
-    others = [
-        r for r in table.get(name, ()) if (r.topology, r.slices) != (row.topology, row.slices)
-    ]
-    table[name] = tuple(sorted((*others, row), key=lambda r: (r.topology, r.slices)))
+    for name, new in rows.items():
+        places = {(row.topology, row.slices): row for row in (*table.get(name, ()), *new)}
+        table[name] = tuple(sorted(places.values(), key=lambda r: (r.topology, r.slices)))
     path.write_text(_rendered(path.read_text(), table))
-    return f"{name} on {row.slices} x {row.topology}: written to {path}"
+    return path
 
 
 def _rendered(source: str, table: dict[str, tuple[HardwareMesh, ...]]) -> str:

@@ -6,9 +6,9 @@ import pathlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mm15_jax.config import experiments, load
+from mm15_jax.config import HardwareMesh, experiments, load
 from mm15_jax.plan import compile as compiler
-from mm15_jax.plan import meshes, report
+from mm15_jax.plan import meshes, report, search
 from mm15_jax.plan.chips import GIB
 from mm15_jax.plan.topology import Topology, parse
 
@@ -69,10 +69,18 @@ def write(
     *,
     jobs: int,
     page: pathlib.Path = PAGE,
+    update: bool = False,
     compile_all: Callable[..., list] = compiler.steps_of,
     **limits: Any,
 ) -> str:
     """Compiles what is not in the cache yet, writes the page, returns a sentence about it.
+
+    Args:
+        jobs: Compilers at once.
+        page: Written anew with each result.
+        update: Whether the meshes of steps that fit become the experiments' own on that hardware.
+        compile_all: As `plan.compile.steps_of`.
+        **limits: Of `plan.compile.step_of`.
 
     Raises:
         ValueError: If the page's folder is not here.
@@ -91,8 +99,24 @@ def write(
         page.write_text(_page(requests, results))
 
     compile_all([requests[i] for i in order], jobs=jobs, found=found, **limits)
+    if update:
+        keep_meshes(requests, results)
     failed = sum(isinstance(result, Exception) for result in results.values())
     return f"{page}: {len(results)} rows, {failed} of which failed to compile"
+
+
+def keep_meshes(requests: list, results: dict[int, Any]) -> None:
+    """Meshes and settings of the steps that fit, into the experiments' table of hardware."""
+    fitting: dict[str, list[HardwareMesh]] = {}
+    for number, raw in results.items():
+        config, topology = requests[number]
+        if isinstance(raw, Exception):
+            continue
+        plan = report.assemble(config, topology, raw)
+        if plan["fits"]:
+            row = search.row_of(plan, experiments()[config.name]())
+            fitting.setdefault(config.name, []).append(row)
+    search.keep(fitting)
 
 
 def _place_in_hardware(name: str, topology: Topology) -> int:

@@ -108,6 +108,14 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def places_of(mesh: Any, topology: Topology) -> list[tuple[int, ...]]:
+    """(slice, x, y, ...) of each device of a mesh, in the mesh's order."""
+    return [
+        (getattr(device, "slice_index", 0) or 0, *device.coords[: topology.chip.dimensions])
+        for device in mesh.devices.flat
+    ]
+
+
 def _figures(
     compiled: Any, config: ExperimentConfig, topology: Topology, mesh: Any, dump: str
 ) -> dict[str, Any]:
@@ -120,10 +128,7 @@ def _figures(
         pathlib.Path(dump).write_text(text)
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
     done = work.work_of(hlo.parse(text), topology.chip)
-    places = [
-        (getattr(device, "slice_index", 0) or 0, *device.coords[: topology.chip.dimensions])
-        for device in mesh.devices.flat
-    ]
+    places = places_of(mesh, topology)
     exchanges = [exchange(c, topology, places) for c in done.collectives]
     once = [exchange(c, topology, places, c.places) for c in done.collectives]
     arguments = memory.argument_size_in_bytes

@@ -8,9 +8,9 @@ import pytest
 
 from mm15_jax.config import load, replace_nested
 from mm15_jax.plan import compile as compiler
-from mm15_jax.plan import table, worker
+from mm15_jax.plan import meshes, search, table, worker
 from mm15_jax.plan.topology import parse
-from tests.plan.raw import raw
+from tests.plan.raw import raw, refused
 
 TOPOLOGY = parse("v5p:4x4x4")
 
@@ -120,6 +120,21 @@ def test_the_page_of_the_family_has_a_row_for_each(tmp_path, monkeypatch):
     assert lines[-2].startswith("| `mm15_1b_sft` | 64 | v5p:4x4x4 |")
     assert "2 x v5p:4x4x8" in lines[-1] and "a / b" in lines[-1]
     assert lines[-1].count("|") == lines[-2].count("|")
+
+
+def test_meshes_of_the_page_that_fit_become_the_experiments_own(monkeypatch):
+    config = load("mm15_1b_sft")
+    asked = [(config, parse(name)) for name in ("v5p:4x4x4", "v5e:4x8", "v5p:8x8x8")]
+    settled = [(meshes.settled(replace_nested(c, {"meshes": ()}), t), t) for c, t in asked]
+    kept = []
+    monkeypatch.setattr(search, "keep", kept.append)
+    table.keep_meshes(settled, {0: raw(), 1: refused(99, 15.75), 2: ValueError("gave up")})
+    ((name, (row,)),) = kept[0].items()
+    assert (name, row.topology, row.slices) == ("mm15_1b_sft", "v5p:4x4x4", 1)
+    assert row.mesh == settled[0][0].mesh and row.settings == ()
+    in_parts = replace_nested(settled[0][0], {"train.accumulation": 4})
+    table.keep_meshes([(in_parts, settled[0][1])], {0: raw()})
+    assert kept[1]["mm15_1b_sft"][0].settings == ("train.accumulation=4",)
 
 
 def test_results_are_told_as_they_come_with_the_time_left(monkeypatch, capsys):

@@ -27,6 +27,11 @@ KEYS = (
 )
 
 
+def without_table(name):
+    """An experiment that has not been searched for."""
+    return replace_nested(load(name), {"meshes": ()})
+
+
 def plan(config, topology, answers):
     """The plan where the compiler gives these answers, by name of the topology."""
     asked = []
@@ -58,6 +63,7 @@ def test_times_follow_from_what_the_compiled_step_does():
         {"compute": 1, "memory": 0.1, "interconnect": 0.5, "host": 0}
     )
     assert (result["bound_by"], result["step_seconds_bound"]) == ("compute", 1.0)
+    assert result["serial_seconds"] == 2.0  # no attention kernel in it
     assert result["compiled_flops_per_step"] == 64 * 459e12
     share = result["model_flops_per_step"] / (64 * 459e12)
     assert result["mfu_bound"] == pytest.approx(share)
@@ -116,7 +122,7 @@ def test_the_nearest_is_compiled_before_it_is_named():
 
 
 def test_a_mesh_is_the_one_set_else_of_the_table_else_by_arithmetic():
-    config, topology = load("mm15_3b_sft"), parse("v5p:4x4x4")
+    config, topology = without_table("mm15_3b_sft"), parse("v5p:4x4x4")
     found, origin = meshes.resolved(config, topology)
     assert origin == "arithmetic"
     assert meshes.row_ways(found.mesh) * found.mesh.tensor == 64
@@ -125,29 +131,31 @@ def test_a_mesh_is_the_one_set_else_of_the_table_else_by_arithmetic():
     )
     found, origin = meshes.resolved(replace_nested(config, {"meshes": (row,)}), topology)
     assert (origin, found.mesh.data, found.train.accumulation) == ("table", 1, 2)
+    in_parts = replace_nested(config, {"meshes": (row,), "train.accumulation": 4})
+    assert meshes.resolved(in_parts, topology)[0].train.accumulation == 4  # was set by hand
     by_hand = replace_nested(config, {"meshes": (row,), "mesh": MeshConfig(data=1, fsdp=64)})
     found, origin = meshes.resolved(by_hand, topology)
     assert (origin, found.mesh.fsdp) == ("set", 64)
 
 
 def test_slices_are_the_meshs_slow_axis():
-    found, _ = meshes.resolved(load("mm15_30b_pretrain"), parse("v5p:4x4x8", slices=2))
+    found, _ = meshes.resolved(without_table("mm15_30b_pretrain"), parse("v5p:4x4x8", slices=2))
     assert found.mesh.slice == 2
 
 
 def test_more_chips_than_rows_take_tensor_parallelism():
-    found, _ = meshes.resolved(load("mm15_30b_sft"), parse("v5p:8x8x8"))
+    found, _ = meshes.resolved(without_table("mm15_30b_sft"), parse("v5p:8x8x8"))
     assert found.mesh.tensor == 2
     assert found.train.batch_rows % meshes.row_ways(found.mesh) == 0
 
 
 def test_a_batch_that_no_mesh_divides_is_an_error():
-    config = replace_nested(load("mm15_1b_sft"), {"train.batch_rows": 7})
+    config = replace_nested(without_table("mm15_1b_sft"), {"train.batch_rows": 7})
     with pytest.raises(ValueError, match=r"7 rows.*train\.batch_rows"):
         meshes.resolved(config, parse("v5p:4x4x4"))
 
 
 def test_parts_are_as_few_as_fit():
-    config, small = load("mm15_1b_pretrain"), parse("v5e:4x8")
+    config, small = without_table("mm15_1b_pretrain"), parse("v5e:4x8")
     assert meshes.settled(config, small).train.accumulation > 1
     assert meshes.settled(config, parse("v5p:4x4x4")).train.accumulation == 1

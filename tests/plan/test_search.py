@@ -98,7 +98,7 @@ def test_the_winner_is_written_into_the_table_of_hardware(config, tmp_path, monk
     assert row.mesh == MeshConfig(**found["tried"][0]["mesh"])
     # Again, with settings of its own, in the place of the row before.
     monkeypatch.setattr(hardware, "TABLE", written.TABLE)
-    found["tried"][0]["settings"] = ["train.accumulation=4", "model.encoder.remat=context"]
+    found["tried"][0] |= {"accumulation": 4, "remat": {"encoder": "context", "decoder": "full"}}
     search.update("mm15_3b_sft", found)
     spec.loader.exec_module(written)
     (row,) = written.TABLE["mm15_3b_sft"]
