@@ -3,6 +3,7 @@
 `make goldens` renews them; a change of an experiment shows as a diff of text files.
 """
 
+import dataclasses
 import pathlib
 
 from mm15_jax import config
@@ -34,7 +35,9 @@ def texts() -> dict[str, str]:
 
 def _rows(scale: str) -> str:
     """Rows of ablations at a scale, each by what differs from the family's SFT."""
-    family = set(config.to_text(config.load(f"mm15_{scale}_sft")).splitlines())
+    # Meshes are the family's own: other resolutions and budgets want others.
+    sft = dataclasses.replace(config.load(f"mm15_{scale}_sft"), meshes=())
+    family = set(config.to_text(sft).splitlines())
     names = [
         name
         for key, make in ablations.ABLATIONS.items()
