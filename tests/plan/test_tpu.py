@@ -86,13 +86,14 @@ def test_state_on_the_host_leaves_the_devices_memory_to_activations():
     ]
     here, there = (plan["hbm"] for plan in plans)
     moved = here["optimizer"] - there["optimizer"]
-    assert moved > 0.95 * here["optimizer"]
+    assert moved > 0.9 * here["optimizer"]  # the rest are small arrays
     saved = plans[0]["hbm_used_bytes"] - plans[1]["hbm_used_bytes"]
     assert saved > 0.9 * moved
     assert plans[0]["host_bytes"] == plans[0]["seconds"]["host"] == 0
     assert plans[1]["host_bytes"] >= moved
     seconds = moved / topology.chip.host_bandwidth
-    assert plans[1]["seconds"]["host"] == pytest.approx(seconds, rel=0.2)
+    # Arrays that the compiler lays out otherwise for the update pass through the host once more.
+    assert seconds <= plans[1]["seconds"]["host"] < 1.6 * seconds
 
 
 def test_two_slices_exchange_gradients_over_the_slow_network():
