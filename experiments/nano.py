@@ -212,6 +212,36 @@ def video_training_free() -> ExperimentConfig:
     return replace_nested(video_sft(), changes)
 
 
+def ui() -> ExperimentConfig:
+    """Screens, about three a row with their dialogues."""
+    changes = {
+        "name": "mm15_nano_ui",
+        "family": "nano_ui",
+        "inputs.sequence_length": 544,
+        "inputs.tiles_per_row": 18,
+        "data.mixture": "nano_ui",
+        "train": TrainConfig(steps=2400, batch_rows=4),
+        "init_from": (InitFrom("mm15_nano_sft"),),
+        "eval.benchmarks": ("mini_ui",),
+    }
+    return replace_nested(sft(), changes)
+
+
+def ui_1_epoch() -> ExperimentConfig:
+    """Table 12's ablation: a pass over the data, from SFT."""
+    changes: dict[str, object] = {"name": "mm15_nano_ui_1_epoch", "train.steps": 1200}
+    return replace_nested(ui(), changes)
+
+
+def ui_1_epoch_without_sft() -> ExperimentConfig:
+    """The same from what SFT started from."""
+    changes: dict[str, object] = {
+        "name": "mm15_nano_ui_1_epoch_without_sft",
+        "init_from": sft().init_from,
+    }
+    return replace_nested(ui_1_epoch(), changes)
+
+
 EXPERIMENTS = {
     f"mm15_nano_{function.__name__}": function
     for function in (
@@ -227,5 +257,8 @@ EXPERIMENTS = {
         moe_sft,
         video_sft,
         video_training_free,
+        ui,
+        ui_1_epoch,
+        ui_1_epoch_without_sft,
     )
 }

@@ -86,4 +86,17 @@ MIXTURES: dict[str, Mixture] = {
             (0.25,) * 4,
         ),
     ),
+    "nano_ui": (
+        Group(
+            "ui",
+            1.0,
+            (
+                *(f"mini_ui_ref_{platform}" for platform in ("ios", "android")),
+                *(f"mini_ui_grd_{platform}" for platform in ("ios", "android")),
+                "mini_ui_describe",
+                "mini_ui_talk",
+            ),
+            (0.21, 0.21, 0.23, 0.23, 0.03, 0.09),
+        ),
+    ),
 }

@@ -7,17 +7,12 @@ as in SFT: the grid follows the aspect, so that a long screen gets more rows tha
 
 import functools
 
-from mm15_jax.config import EvalConfig, ExperimentConfig, InitFrom, replace_nested
+from mm15_jax.config import ExperimentConfig, InitFrom, replace_nested
 from mm15_jax.experiments import family
 
 EXAMPLES = 801_000
 EPOCHS = 3
 SIZES = ("1b", "3b", "7b", "30b")
-EVAL = EvalConfig(
-    benchmarks=("ui",),
-    examples=100_000,  # all of them
-    max_new_tokens=64,
-)
 
 
 def ui(size: str, epochs: int = EPOCHS) -> ExperimentConfig:
@@ -29,7 +24,7 @@ def ui(size: str, epochs: int = EPOCHS) -> ExperimentConfig:
         "data.mixture": "ui_sft",
         "train.steps": round(epochs * EXAMPLES / parent.train.batch_rows),
         "init_from": (InitFrom(f"mm15_{size}_sft"),),
-        "eval": EVAL,
+        "eval.benchmarks": ("ui",),
     }
     return replace_nested(parent, changes)
 

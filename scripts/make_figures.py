@@ -8,9 +8,12 @@ import sys
 import textwrap
 
 import matplotlib.pyplot as plt
+import numpy as np
 import PIL.Image
 
 from mm15_jax.data.miniature import SETS
+from mm15_jax.data.miniature.sampling import Sampler
+from mm15_jax.data.miniature.ui.screens import PLATFORMS, draw
 from mm15_jax.infer.draw import draw_boxes
 from mm15_jax.inputs.coordinates import parse_boxes
 from mm15_jax.inputs.example import Image, Text
@@ -44,6 +47,35 @@ def scene() -> None:
             picture = next(s for s in example.segments if isinstance(s, Image))
             image = PIL.Image.fromarray(decode_image(picture.data))
             image.save(FIGURES / "scene.png")
+            return
+
+
+def screens() -> None:
+    """Held-out screens with what is on them, and one to ask about."""
+    shown = []
+    for index in range(8):
+        sampler = Sampler("figure", "test", index, 8)
+        drawn = draw(sampler, PLATFORMS[index % 2])
+        names = [element.says or element.widget for element in drawn.elements]
+        pixels = drawn.screen.pixels
+        enlarged = draw_boxes(
+            np.repeat(np.repeat(pixels, 2, 0), 2, 1),
+            [tuple(2 * v for v in element.box) for element in drawn.elements],
+            names if index % 4 == 3 else None,
+            minimum_side=1,
+        )
+        plain = PIL.Image.fromarray(np.repeat(np.repeat(pixels, 2, 0), 2, 1))
+        shown.append(enlarged if index % 2 else plain)
+    height = max(picture.height for picture in shown)
+    sheet = PIL.Image.new("RGB", (len(shown) * 204 - 12, height), "white")
+    for place, picture in enumerate(shown):
+        sheet.paste(picture, (place * 204, 0))
+    sheet.save(FIGURES / "screens.png", optimize=True)
+    generated = SETS["mini_ui_grd_ios"]
+    for index in range(generated.count("test")):
+        example = generated.example("test", index)
+        if any("settings icon" in s.text for s in example.segments if isinstance(s, Text)):
+            (FIGURES / "screen.png").write_bytes(example.segments[0].data)
             return
 
 
@@ -93,4 +125,5 @@ if __name__ == "__main__":
         sys.exit("usage: python scripts/make_figures.py RUN_DIR")
     FIGURES.mkdir(parents=True, exist_ok=True)
     scene()
+    screens()
     gallery(pathlib.Path(sys.argv[1]))

@@ -1,7 +1,8 @@
-"""mm15 generate --run_dir RUN --image PICTURE ... --prompt TEXT [--draw OUT.png] [--json]
+"""mm15 generate --run_dir RUN --image PICTURE ... --prompt TEXT ... [--draw OUT.png] [--json]
 
 Answers a question about pictures, and about clips by --video: a video file, or a folder of frames.
---draw writes a copy of the first picture with the boxes and points that the answer names. With
+Several --prompt are the turns of one conversation. --draw writes a copy of the first picture with
+the boxes and points that prompts and answers name, or a contact sheet of the first clip. With
 neither --image nor --video the question is about text alone.
 """
 
@@ -28,8 +29,12 @@ def define_flags(flags) -> None:
     absl_flags.DEFINE_multi_string(
         "video", [], "a video file or a folder of frames; repeat it for several", flag_values=flags
     )
-    common.define_string(flags, "prompt", None, "the question")
-    common.define_string(flags, "draw", None, "where to write the picture with the answer's boxes")
+    absl_flags.DEFINE_multi_string(
+        "prompt", [], "the question; repeat it for the turns of a conversation", flag_values=flags
+    )
+    common.define_string(
+        flags, "draw", None, "where to write the picture with its boxes, or the clip's frames"
+    )
     absl_flags.DEFINE_integer(
         "max_new_tokens", 64, "most tokens of an answer", 1, flag_values=flags
     )
@@ -48,8 +53,10 @@ def main(arguments, flags) -> int:
         raise ValueError(f"mm15 generate takes flags only, was given {' '.join(arguments)!r}")
     if not flags.prompt:
         raise ValueError("ask something with --prompt TEXT")
-    if flags.draw and not flags.image:
-        raise ValueError("--draw needs a picture: name one with --image PICTURE")
+    if flags.draw and not (flags.image or flags.video):
+        raise ValueError(
+            "--draw needs something to draw: name it with --image PICTURE or --video CLIP"
+        )
     if flags.draw and pathlib.Path(flags.draw).suffix.lower() not in (
         ".png",
         ".jpg",
@@ -64,22 +71,43 @@ def main(arguments, flags) -> int:
     validate(config)
 
     from mm15_jax.infer.sampling import Sampling
+
+    sampling = Sampling(temperature=flags.temperature, top_p=flags.top_p, seed=flags.seed)
+    turns = _converse(
+        common.generator(run_dir, config, flags.checkpoint),
+        (*images, *clips),
+        flags.prompt,
+        {"max_new_tokens": flags.max_new_tokens, "batch_size": 1, "sampling": sampling},
+    )
+    if flags.draw and images:
+        _draw(images[0], turns, flags.draw)
+    elif flags.draw:
+        _draw_frames(clips[0], config.inputs.video.frames, flags.draw)
+    found = []
+    for _, answer in turns:
+        boxes, points = _places(answer, images)
+        found.append({"answer": answer, "boxes": boxes, "points": points})
+    if flags.json:
+        print(json.dumps(found[-1] if len(found) == 1 else {"turns": found, **found[-1]}))
+    else:
+        print("\n".join(answer for _, answer in turns))
+    return 0
+
+
+def _converse(generator, shown, prompts, options) -> list[tuple[str, str]]:
+    """Each prompt and its answer; every answer is part of what the next is asked after."""
     from mm15_jax.inputs.example import Example, Text
 
-    segments = (*images, *clips, Text(flags.prompt, role="user"))
-    example = Example(segments, "command line", "0", "", {})
-    sampling = Sampling(temperature=flags.temperature, top_p=flags.top_p, seed=flags.seed)
-    answer = common.generator(run_dir, config, flags.checkpoint).generate(
-        [example], max_new_tokens=flags.max_new_tokens, batch_size=1, sampling=sampling
-    )[0]
-    boxes, points = _places(answer, images)
-    if flags.draw:
-        _draw(images[0], boxes, points, flags.draw)
-    if flags.json:
-        print(json.dumps({"answer": answer, "boxes": boxes, "points": points}))
-    else:
-        print(answer)
-    return 0
+    segments, turns = list(shown), []
+    for prompt in prompts:
+        segments.append(Text(prompt, role="user"))
+        # An answer that is wanted has loss; those that were given have none.
+        wanted = [Text("", role="assistant", loss=True)] if turns else []
+        example = Example((*segments, *wanted), "command line", "0", "", {})
+        answer = generator.generate([example], **options)[0]
+        segments.append(Text(answer, role="assistant"))
+        turns.append((prompt, answer))
+    return turns
 
 
 def _read_image(path: str):
@@ -112,18 +140,43 @@ def _read_video(path: str):
         raise ValueError(f"--video {path} cannot be read: {error}") from None
 
 
-def _places(answer: str, images) -> tuple[list, list]:
-    """Boxes and points of an answer, in pixels of the first picture."""
+def _places(text: str, images) -> tuple[list, list]:
+    """Boxes and points that a text names, in pixels of the first picture."""
     if not images:
         return [], []
     from mm15_jax.inputs.coordinates import parse_boxes, parse_points
 
     size = {"width": images[0].width, "height": images[0].height}
-    return parse_boxes(answer, **size), parse_points(answer, **size)
+    return parse_boxes(text, **size), parse_points(text, **size)
 
 
-def _draw(image, boxes, points, path: str) -> None:
+def _draw(image, turns, path: str) -> None:
+    """The picture with the places of prompts and of answers, each in its colour."""
+    from mm15_jax.evaluation.cards import ANSWER_COLOUR, ASKED_COLOUR
     from mm15_jax.infer.draw import draw_boxes
     from mm15_jax.inputs.tiles import decode_image
 
-    draw_boxes(decode_image(image.data), boxes, points=points).save(path)
+    boxes, labels, box_colours, points, point_colours = [], [], [], [], []
+    for number, turn in enumerate(turns, 1):
+        said = (("asked", ASKED_COLOUR), ("answer", ANSWER_COLOUR))
+        for text, (name, colour) in zip(turn, said, strict=True):
+            own_boxes, own_points = _places(text, [image])
+            boxes += own_boxes
+            labels += [name if len(turns) == 1 else f"{name} {number}"] * len(own_boxes)
+            box_colours += [colour] * len(own_boxes)
+            points += own_points
+            point_colours += [colour] * len(own_points)
+    drawn = draw_boxes(
+        decode_image(image.data),
+        boxes,
+        labels,
+        points=points,
+        colours=[*box_colours, *point_colours],
+    )
+    drawn.save(path)
+
+
+def _draw_frames(clip, frames: int, path: str) -> None:
+    from mm15_jax.infer.contact_sheet import contact_sheet
+
+    contact_sheet(clip, frames).save(path)

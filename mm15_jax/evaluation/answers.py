@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import math
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-import simplejpeg
-
 from mm15_jax.data.records import encode_example
 from mm15_jax.data.storage import write_atomically
 from mm15_jax.evaluation.metrics import JUDGED, references_of, score_answer
+from mm15_jax.infer.contact_sheet import contact_sheet
 from mm15_jax.inputs.example import Example, Image, Text, Video
-from mm15_jax.inputs.video import load_frames, plan_frames
 
 _SUFFIXES = {
     b"\x89PNG": "png",
@@ -25,8 +22,9 @@ _SUFFIXES = {
     b"RIFF": "webp",
     b"BM": "bmp",
 }
-_SHEET_FRAMES, _SHEET_SIDE = 9, 256  # of a clip in the report: frames, pixels of each
-
+# Frames of a clip in the report: of the 24 that a model sees, every third; of nano's eight, all.
+_SHEET_FRAMES = 8
+_DRAWN = 128  # pixels; smaller clips are drawn ones, which JPEG would smear
 
 # What a row keeps of an example's metadata, where it has it: for aggregates, judges and reports.
 _COPIED = ("box", "boxes", "choices", "group", "judge", "kind", "subset")
@@ -37,18 +35,33 @@ def digest(example: Example) -> str:
     return hashlib.sha256(encode_example(example)).hexdigest()[:16]
 
 
-def question_of(example: Example) -> str:
-    """What was asked: the text before the first assistant's, with "[image]" and "[video]" in it."""
-    parts = []
+def question_of(example: Example) -> tuple[str, str]:
+    """What was asked, with "[image]" and "[video]" in it, and what was said before.
+
+    Returns:
+      The text of the turn whose answer is wanted; and the turns before it, with the answers that
+      were given, each "question > answer" in a line of its own: "" where it is the first.
+    """
+    texts = [segment for segment in example.segments if isinstance(segment, Text)]
+    wanted = next((text for text in texts if text.loss), None)
+    before: list[str] = []
+    parts: list[str] = []
     for segment in example.segments:
         if isinstance(segment, Image):
             parts.append("[image]")
         elif isinstance(segment, Video):
             parts.append("[video]")
-        elif isinstance(segment, Text):
-            if segment.role == "assistant" or segment.loss:
-                break
+        elif segment is wanted or (segment.role == "assistant" and wanted is None):
+            break
+        elif segment.role == "assistant":
+            before.append(f"{_joined(parts)} > {segment.text.strip()}")
+            parts = []
+        else:
             parts.append(segment.text.strip())
+    return _joined(parts), "\n".join(before)
+
+
+def _joined(parts: Iterable[str]) -> str:
     return " ".join(part for part in parts if part)
 
 
@@ -58,11 +71,13 @@ def make_row(
     """One line of an answers file, with the score: None of an answer that a judge will read."""
     metric = example.metadata["metric"]
     sizes = [[s.height, s.width] for s in example.segments if isinstance(s, Image)]
+    question, before = question_of(example)
     return {
         "benchmark": benchmark,
         "index": index,
         "key": example.key,
-        "question": question_of(example),
+        "question": question,
+        **({"before": before} if before else {}),
         "answer": answer,
         "truth": references_of(example.metadata),
         "score": None if metric == JUDGED else score_answer(answer, example),
@@ -98,15 +113,11 @@ def save_pictures(directory: pathlib.Path, index: int, example: Example) -> list
 
 
 def _sheet(clip: Video) -> bytes:
-    """Frames of a clip side by side in rows, row by row in the order of time; JPEG."""
-    side = min(max(clip.height, clip.width), _SHEET_SIDE)
-    scale = side / max(clip.height, clip.width)
-    height, width = max(1, round(clip.height * scale)), max(1, round(clip.width * scale))
-    frames = load_frames(clip, plan_frames(clip, wanted=_SHEET_FRAMES, resolution=side))
-    columns = math.ceil(math.sqrt(len(frames)))
-    rows = -(-len(frames) // columns)
-    sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
-    for number, (frame,) in enumerate(frames):
-        top, left = number // columns * height, number % columns * width
-        sheet[top : top + height, left : left + width] = frame[:height, :width]
-    return simplejpeg.encode_jpeg(sheet, quality=88, colorsubsampling="444")
+    """Some frames of a clip; PNG where they are drawn, else JPEG."""
+    sheet = contact_sheet(clip, _SHEET_FRAMES)
+    file = io.BytesIO()
+    if max(clip.height, clip.width) < _DRAWN:
+        sheet.save(file, "PNG", optimize=True)
+    else:
+        sheet.save(file, "JPEG", quality=88, subsampling=0)
+    return file.getvalue()

@@ -37,6 +37,7 @@ def card_of(directory: pathlib.Path, row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "pictures": pictures,
         "question": " ".join(row["question"].replace("[image]", "").split()),
+        "before": row.get("before", "").replace("[image]", "").strip(),
         "answer": row["answer"],
         "truth": truth if isinstance(truth, str) else " / ".join(dict.fromkeys(truth)),
         "verdict": verdict,
@@ -79,8 +80,8 @@ def _places(row: Mapping[str, Any], width: int, height: int) -> tuple[list, list
         labels = ["truth", "answer"][: len(boxes)]
         colours = [TRUTH_COLOUR, *([ANSWER_COLOUR] * (len(answered) + len(points)))]
         return boxes, points, labels, colours
-    boxes = parse_boxes(row["question"], **size)
-    points = parse_points(row["question"], **size)
+    said = f"{row.get('before', '')} {row['question']}"
+    boxes, points = parse_boxes(said, **size), parse_points(said, **size)
     return boxes, points, [""] * len(boxes), [ASKED_COLOUR] * (len(boxes) + len(points))
 
 

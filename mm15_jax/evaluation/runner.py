@@ -192,7 +192,7 @@ def _baseline(
 ) -> float | None:
     if given is not None:
         return given(benchmark.name, split) if callable(given) else given.get(benchmark.name)
-    if benchmark.suite == "mini":
+    if benchmark.suite.startswith("mini"):
         from mm15_jax.data.miniature import trivial_baseline  # draws pictures: not free to import
 
         return trivial_baseline(benchmark.name, split)

@@ -183,6 +183,35 @@ def test_boxes_of_an_answer_are_named_and_drawn(mm15, monkeypatch, tiny_run, pic
     assert not marked[: height // 4, : width // 8].any()
 
 
+def test_turns_of_a_conversation_are_asked_one_after_the_other(
+    mm15, monkeypatch, tiny_run, picture, tmp_path
+):
+    asked = []
+
+    class Says:
+        def generate(self, examples, **_):
+            (example,) = examples
+            asked.append([getattr(segment, "text", "") for segment in example.segments])
+            return ["<100,100,500,500>" if len(asked) == 1 else "a circle"]
+
+    monkeypatch.setattr(common, "generator", lambda run_dir, config, which: Says())
+    command = ("generate", "--run_dir", tiny_run, "--image", picture, "--draw", "out.png")
+    turns = ("--prompt", "where is it?", "--prompt", "what is at <700,700,900,900>?")
+    outcome = mm15(*command, *turns)
+    assert outcome.out == "<100,100,500,500>\na circle\n"
+    # What was answered is part of the next question, whose answer is the one that is wanted.
+    assert asked[0] == ["", "where is it?"]
+    assert asked[1] == ["", "where is it?", "<100,100,500,500>", turns[3], ""]
+    drawn = np.asarray(PIL.Image.open(tmp_path / "out.png").convert("RGB")).reshape(-1, 3)
+    for colour in ("#D81B7A", "#0072B2"):  # of what was asked, of the answer
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (drawn == rgb).all(axis=-1).any(), colour
+    asked.clear()
+    found = json.loads(mm15(*command, *turns, "--json").out)
+    assert [turn["answer"] for turn in found["turns"]] == ["<100,100,500,500>", "a circle"]
+    assert found["answer"] == "a circle" and len(found["turns"][0]["boxes"]) == 1
+
+
 def test_scores_are_the_same_the_second_time_and_nothing_is_asked_again(mm15, run_dir, data_dir):
     command = (
         "eval", "--run_dir", run_dir, "--data_dir", data_dir, "--benchmarks", "mini_word_qa",

@@ -44,7 +44,7 @@ from mm15_jax.model import mllm
         ("report --run_dir .", ["is not a run directory", "config.json"]),
         ("generate --run_dir nowhere --prompt hello", ["--run_dir nowhere does not exist"]),
         ("generate --run_dir .", ["--prompt"]),
-        ("generate --run_dir . --prompt hello --draw out.png", ["--draw", "--image"]),
+        ("generate --run_dir . --prompt hello --draw out.png", ["--draw", "--image", "--video"]),
         ("generate --run_dir . --prompt hello --image no.png", ["no.png", "no such file"]),
         ("generate --run_dir . --prompt hello --image .", ["--image .", "no such file"]),
         ("generate --run_dir . --prompt hello --temperature -1", ["temperature"]),

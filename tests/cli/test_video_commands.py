@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import PIL.Image
 import pytest
 
 from mm15_jax.config import to_dict
@@ -39,7 +40,7 @@ def test_an_image_run_is_asked_about_clips_as_it_is(mm15, run_dir, clips_dir):
     assert name == "mini_video_order"
     answers = (run_dir / FREE / "eval" / "mini_video_order.jsonl").read_text().splitlines()
     assert [json.loads(line)["question"].split(" ")[0] for line in answers] == ["[video]"] * 6
-    assert list((run_dir / FREE).rglob("*.jpg")), "no sheet of frames for the report"
+    assert list((run_dir / FREE).rglob("*_0.png")), "no sheet of frames for the report"
     assert not (run_dir / "scores.json").exists()
 
 
@@ -69,10 +70,14 @@ def test_a_question_about_a_file_or_a_folder(mm15, refused, tiny_run, tmp_path):
             "--video",
             tmp_path / name,
             "--prompt=what comes next?",
-            "--set=inputs.video.frames=4",
+            "--set=inputs.video.frames=3",
             "--max_new_tokens=4",
+            "--draw",
+            tmp_path / "sheet.png",
         )
         assert done.code == 0, done.err
+        with PIL.Image.open(tmp_path / "sheet.png") as sheet:  # three frames of 32 x 24, enlarged
+            assert sheet.width > 2 * 100 and sheet.height > 72
     (tmp_path / "torn.mp4").write_bytes(clip(12)[:500])
     ask = ("generate", "--run_dir", tiny_run, "--prompt=what?", "--video")
     assert "torn.mp4 cannot be read: The video is not readable" in refused(

@@ -25,10 +25,10 @@ from mm15_jax.inputs.video import frame_numbers, video_of_file, video_of_frames
 KEPT = 72  # frames of a long clip
 SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".MP4")  # tried where a name has none of them
 _FRAMES = (".jpg", ".jpeg", ".png", ".webp")
-# A file is kept as it is up to so many bytes, and while a frame costs the decoding of so few: a
-# long clip with few keyframes would be decoded whole every time that it is read.
+# A file is kept as it is up to so many bytes, and while a frame that is taken of it costs a core no
+# more than so many seconds: a long clip with few keyframes would be decoded whole every time.
 _BYTES = 32 * 2**20
-_PACKETS_A_FRAME = 8
+_SECONDS_A_FRAME = 4e-3
 _WANTED = 24  # of which the costs are reckoned
 _LONGER_SIDE, _QUALITY = 768, 92  # of frames that are encoded anew
 
@@ -56,7 +56,7 @@ def read_video(
     found = _find(source, names)
     try:
         if isinstance(found, str):
-            return _of_file(source.read(found), role, excerpt)
+            return kept(source.read(found), role, excerpt)
         numbers = _excerpt_numbers(len(found), excerpt, seconds_a_frame)
         chosen = [found[numbers[i]] for i in frame_numbers(len(numbers), KEPT)]
         seconds = len(numbers) * seconds_a_frame
@@ -101,17 +101,28 @@ def _excerpt_numbers(
     return numbers
 
 
-def _of_file(data: bytes, role: str, excerpt: tuple[float, float] | None) -> Video:
+def kept(data: bytes, role: str = "user", excerpt: tuple[float, float] | None = None) -> Video:
+    """A clip as records keep it: the file as it is, or 72 frames of one that is dear to decode.
+
+    Args:
+      data: of a video file.
+      role: of the Video.
+      excerpt: from and to which second; None: all of it.
+
+    Raises:
+      ValueError: if it is no video, or the excerpt is not in it.
+    """
     with video_file.open_video(data) as file:
         numbers = file.at_midpoints(_WANTED)
-        dear = file.cost(numbers) > _PACKETS_A_FRAME * len(numbers)
+        dear = file.decoding_time(numbers) > _SECONDS_A_FRAME * len(numbers)
         if excerpt is None and not dear and len(data) <= _BYTES:
             return video_of_file(data, role)
-        kept = file.at_midpoints(KEPT, excerpt)
-        frames = {n: _encoded(pixels, size) for n, pixels, size in file.decode(sorted(set(kept)))}
+        chosen = file.at_midpoints(KEPT, excerpt)
+        decoded = file.decode(sorted(set(chosen)))
+        frames = {number: _encoded(pixels, size) for number, pixels, size in decoded}
         start, stop = excerpt or (0.0, file.seconds)
         seconds = min(stop, file.seconds) - start
-    return video_of_frames([frames[number] for number in kept], seconds, role)
+    return video_of_frames([frames[number] for number in chosen], seconds, role)
 
 
 def _encoded(pixels: np.ndarray, size: tuple[int, int]) -> bytes:

@@ -20,6 +20,7 @@ from mm15_jax.data.miniature import (
 )
 from mm15_jax.data.miniature.dialogue import Built
 from mm15_jax.data.miniature.sampling import SPLITS, Sampler
+from mm15_jax.data.miniature.ui import questions, screens
 from mm15_jax.data.preparation import Preparation, range_parts
 from mm15_jax.inputs.example import Example, Text
 
@@ -83,7 +84,8 @@ class GeneratedSet:
             name=self.name,
             category=self.category,
             description=self.description,
-            licence="generated; fonts: DejaVu and STIX licences",
+            licence="generated; fonts: DejaVu and STIX licences"
+            + ("; icons: MIT, ISC and Apache 2.0" if self.category == "ui" else ""),
             splits=SPLITS,
             parts=lambda split, source: range_parts(self.name, self.count(split)),
             convert=lambda split, part, source: self.examples(split, range(part.start, part.stop)),
@@ -270,6 +272,28 @@ SETS: dict[str, GeneratedSet] = {
                 (clips.collide, "Whether two shapes that meet come back or pass."),
             )
         ),
+        *(
+            GeneratedSet(f"mini_ui_{task}_{platform}", "ui", description, build(platform), count)
+            for platform in screens.PLATFORMS
+            for task, build, count, description in (
+                ("ref", questions.referring, 6_000, "What is at a place of a screen"),
+                ("grd", questions.grounding, 9_000, "Where a thing is on a screen"),
+            )
+        ),
+        GeneratedSet(
+            "mini_ui_describe",
+            "ui",
+            "What kind of screen it is.",
+            questions.description,
+            3_000,
+        ),
+        GeneratedSet(
+            "mini_ui_talk",
+            "ui",
+            "Conversations about a screen: described, searched, then asked about what was found.",
+            questions.conversation,
+            5_000,
+        ),
     )
 }
 
@@ -284,10 +308,10 @@ def tokenizer_corpus() -> Iterator[str]:
     Every question, answer and document of the first training examples, with pseudo-words and
     numbers written as separate characters (`words.spaced_out`), so that pieces are learned for the
     templates only. The dense labels are left out: `words.LABEL_SYMBOLS` lists their symbols; and
-    so are clips, whose questions have the words of the others.
+    so are clips and screens, whose questions have words of the others, or of a list.
     """
     for name, generated in SETS.items():
-        if name == "mini_glyphs" or generated.category == "video":
+        if name == "mini_glyphs" or generated.category in ("video", "ui"):
             continue
         for example in generated.examples("train", range(_CORPUS_EXAMPLES)):
             for segment in example.segments:

@@ -91,6 +91,30 @@ def fill_shape(pixels: np.ndarray, shape: str, box: Box, color: Rgb | int) -> No
         fill_polygon(pixels, box, _POLYGONS[shape], color)
 
 
+def paint(pixels: np.ndarray, x: int, y: int, mask: np.ndarray, color: Rgb) -> None:
+    """Colours what a mask covers.
+
+    Args:
+      pixels: uint8[height, width, 3], changed in place.
+      x: where the mask's left column goes.
+      y: where its top row goes.
+      mask: coverage, uint8[h, w]; it must fit.
+      color: what with.
+    """
+    part = pixels[y : y + mask.shape[0], x : x + mask.shape[1]]
+    assert y >= 0 and x >= 0 and part.shape[:2] == mask.shape, "what is painted leaves the canvas"
+    cover = mask.astype(np.int32)
+    cover += cover >> 7  # 0 to 256, so that a shift divides
+    part[:] = part + ((np.array(color, np.int32) - part) * cover[:, :, None] >> 8)
+
+
+def encode_png(pixels: np.ndarray, role: str) -> Image:
+    """A picture, uint8[height, width, 3] RGB, as a PNG segment."""
+    ok, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _PNG)
+    assert ok
+    return Image(data=data.tobytes(), height=pixels.shape[0], width=pixels.shape[1], role=role)
+
+
 class Canvas:
     """A picture in the making."""
 
@@ -132,15 +156,8 @@ class Canvas:
 
     def text(self, x: int, y: int, ink: Ink, color: Rgb) -> None:
         """Prints a line with the left top corner of its ink at (x, y); it must fit the canvas."""
-        mask = ink.mask()
-        part = self.pixels[y : y + ink.height, x : x + ink.width]
-        assert part.shape[:2] == mask.shape, "print leaves the canvas"
-        cover = mask.astype(np.int32)
-        cover += cover >> 7  # 0 to 256, so that a shift divides
-        part[:] = part + ((np.array(color, np.int32) - part) * cover[:, :, None] >> 8)
+        paint(self.pixels, x, y, ink.mask(), color)
 
     def image(self, role: str) -> Image:
         """The picture as a PNG segment."""
-        ok, data = cv2.imencode(".png", cv2.cvtColor(self.pixels, cv2.COLOR_RGB2BGR), _PNG)
-        assert ok
-        return Image(data=data.tobytes(), height=self.height, width=self.width, role=role)
+        return encode_png(self.pixels, role)

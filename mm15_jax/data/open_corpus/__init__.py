@@ -3,7 +3,7 @@
 `scripts/get_open_corpus.sh DIR` obtains the packages; docs/open_corpus.md tells the rest.
 """
 
-from mm15_jax.data.open_corpus import documents, geography, handbook, maps, stamps
+from mm15_jax.data.open_corpus import documents, geography, handbook, maps, screens, stamps
 
 PREPARATIONS = (
     *stamps.PREPARATIONS,
@@ -11,4 +11,5 @@ PREPARATIONS = (
     *maps.PREPARATIONS,
     *geography.PREPARATIONS,
     *handbook.PREPARATIONS,
+    *screens.PREPARATIONS,
 )

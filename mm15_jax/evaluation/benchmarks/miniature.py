@@ -10,6 +10,8 @@ _OPTIONS = "options named rightly", ("multiple_choice",)
 _EXACT_OR_OPTION = "answers equal to the truth, or the option", ("exact_match", "multiple_choice")
 _BOX = "boxes with IoU above 0.5", ("iou",)
 _BOX_OR_NAME = "boxes with IoU above 0.5, or the name", ("iou", "exact_match")
+_NAMED = "texts, icons and kinds of widget named rightly, the mean of the three", ("exact_match",)
+_FOUND = "boxes of texts, icons and widgets with IoU above 0.5, the mean of the three", ("iou",)
 
 BENCHMARKS = (
     Benchmark("mini_scene_qa", "general", "mini", *_EXACT),
@@ -28,6 +30,13 @@ BENCHMARKS = (
         Benchmark(f"mini_video_{kind}", "video", "mini_video", *_EXACT)
         for kind in ("direction", "order", "count", "collide")
     ),
+    *(
+        Benchmark(f"mini_ui_{task}_{platform}", "ui", "mini_ui", *measures, aggregate="subset_mean")
+        for task, measures in (("ref", _NAMED), ("grd", _FOUND))
+        for platform in ("ios", "android")
+    ),
+    Benchmark("mini_ui_describe", "ui", "mini_ui", *_EXACT),
+    Benchmark("mini_ui_talk", "ui", "mini_ui", "last answers equal to the truth", _EXACT[1]),
     Benchmark("open_stamps", "general", "open", *_EXACT_OR_OPTION),
     Benchmark("open_lines", "text_rich", "open", *_EXACT),
     Benchmark("open_paragraphs", "text_rich", "open", *_ANLS, averaged=False),
@@ -36,4 +45,5 @@ BENCHMARKS = (
     Benchmark("open_regions", "refer_ground", "open", *_BOX_OR_NAME, averaged=False),
     Benchmark("open_flags", "knowledge", "open", *_OPTIONS),
     Benchmark("open_capitals", "knowledge", "open", *_EXACT_OR_OPTION, averaged=False),
+    Benchmark("open_screens", "ui", "open", *_ANLS, averaged=False),
 )

@@ -128,3 +128,11 @@ def test_handbook_pages_with_the_same_picture_share_a_split(tmp_path):
     for i in range(1, 12):
         shutil.copy(folder / "figure0.png", folder / f"figure{i}.png")
     assert len({split for split, _ in every("open_handbook", tmp_path)}) == 1
+
+
+def test_figures_of_the_handbook_are_screens_with_captions(corpus):
+    found = every("open_screens", corpus)
+    assert len(found) == 12 and {split for split, _ in found} == {"test"}
+    example = next(e for _, e in found if e.key == "images/figure3.png")
+    assert [type(segment).__name__ for segment in example.segments] == ["Image", "Text", "Text"]
+    assert example.metadata["answer"] == example.segments[-1].text == "A screen"
