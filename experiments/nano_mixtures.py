@@ -91,12 +91,13 @@ MIXTURES: dict[str, Mixture] = {
             "ui",
             1.0,
             (
+                "mini_ui_parts",
                 *(f"mini_ui_ref_{platform}" for platform in ("ios", "android")),
                 *(f"mini_ui_grd_{platform}" for platform in ("ios", "android")),
                 "mini_ui_describe",
                 "mini_ui_talk",
             ),
-            (0.21, 0.21, 0.23, 0.23, 0.03, 0.09),
+            (0.45, 0.14, 0.14, 0.1, 0.1, 0.02, 0.05),
         ),
     ),
 }

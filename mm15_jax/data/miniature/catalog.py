@@ -281,6 +281,13 @@ SETS: dict[str, GeneratedSet] = {
             )
         ),
         GeneratedSet(
+            "mini_ui_parts",
+            "ui",
+            "What is in a part of a screen, and where.",
+            questions.parts,
+            12_000,
+        ),
+        GeneratedSet(
             "mini_ui_describe",
             "ui",
             "What kind of screen it is.",

@@ -35,6 +35,7 @@ BENCHMARKS = (
         for task, measures in (("ref", _NAMED), ("grd", _FOUND))
         for platform in ("ios", "android")
     ),
+    Benchmark("mini_ui_parts", "ui", "mini_ui", *_BOX_OR_NAME, averaged=False),
     Benchmark("mini_ui_describe", "ui", "mini_ui", *_EXACT),
     Benchmark("mini_ui_talk", "ui", "mini_ui", "last answers equal to the truth", _EXACT[1]),
     Benchmark("open_stamps", "general", "open", *_EXACT_OR_OPTION),

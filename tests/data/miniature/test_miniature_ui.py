@@ -144,7 +144,29 @@ def test_two_screens_with_their_dialogues_fit_a_row():
         for example in SETS[name].examples("train", range(60)):
             tokens, tiles = measure(example, tokenizer, inputs, tokens_per_tile=16, resolution=48)
             longest, most = max(longest, tokens), max(most, tiles)
-    assert 2 * longest <= inputs.sequence_length and 2 * most <= inputs.tiles_per_row
+    assert 2 * longest <= inputs.sequence_length and 3 * most <= inputs.tiles_per_row
+
+
+def test_parts_of_screens_keep_their_boxes():
+    alone = several = 0
+    for found in drawn():
+        part = screens.part(Sampler("parts", "train", alone + several, 999), found, 48)
+        if part is None:
+            continue
+        image = pixels(part.screen)
+        assert image.shape == (48, 48, 3) and part.elements
+        whole = found.screen.pixels
+        for element in part.elements:
+            x1, y1, x2, y2 = element.box
+            cuts = [
+                whole[e.box[1] : e.box[3], e.box[0] : e.box[2]]
+                for e in found.elements
+                if (e.widget, e.says) == (element.widget, element.says)
+            ]
+            assert any(np.array_equal(cut, image[y1:y2, x1:x2]) for cut in cuts), element
+        alone += len(part.elements) == 1
+        several += len(part.elements) > 1
+    assert alone > 40 and several > 20
 
 
 def test_who_never_looks_scores_little():

@@ -18,6 +18,7 @@ from mm15_jax.data.miniature.ui.widgets import Element
 from mm15_jax.inputs.example import Segment, Text
 
 TURNS = 8  # most questions of a training dialogue
+SIDE = 48  # pixels of a part of a screen: a tile
 DESCRIBE = "what screen is it?"
 
 # Question, answer, and metadata of the answer.
@@ -42,6 +43,26 @@ def grounding(platform: str) -> Callable[[Sampler], Built]:
         return _dialogue(sampler, drawn, lambda: _ground(sampler, drawn))
 
     return build
+
+
+def parts(sampler: Sampler) -> Built:
+    """Naming and finding within a square of a screen that is one tile.
+
+    Icons, and places, are learned here first: on whole screens, at which nothing is known, not.
+    """
+    while True:
+        drawn = screens.part(sampler, screens.draw(sampler, sampler.pick(screens.PLATFORMS)), SIDE)
+        if drawn is not None:
+            break
+    if len(drawn.elements) == 1:
+        (element,) = drawn.elements
+        turns = [_name(element, task, "it") for task in _tasks(element)]
+        return _built(drawn, [sampler.pick(turns)] if sampler.held_out else turns, sampler)
+
+    def ask() -> Turn:
+        return _refer(sampler, drawn) if sampler.chance(0.7) else _ground(sampler, drawn)
+
+    return _dialogue(sampler, drawn, ask)
 
 
 def description(sampler: Sampler) -> Built:
@@ -105,22 +126,34 @@ def _place(sampler: Sampler, drawn: Drawn, element: Element) -> str:
     return point_text(point, width=drawn.screen.width, height=drawn.screen.height)
 
 
+def _tasks(element: Element) -> list[str]:
+    """Tasks of referring that an element is for."""
+    if not element.says:
+        return ["widget"]
+    return ["widget", "icon" if element.widget == "icon" else "ocr"]
+
+
+def _name(element: Element, task: str, place: str) -> Turn:
+    """The question what it is, by "it" or by its place, and the answer."""
+    asked = {"widget": "widget", "icon": "icon", "ocr": "text"}[task]
+    answer = element.widget if task == "widget" else element.says
+    facts = {"metric": "exact_match", "kind": task, "subset": task}
+    question = f"what {asked} is it?" if place == "it" else f"what {asked} is at {place}?"
+    return question, answer, facts
+
+
 def _refer(sampler: Sampler, drawn: Drawn) -> Turn:
-    by_task: dict[str, list[Element]] = {"widget": list(drawn.elements)}
+    by_task: dict[str, list[Element]] = {}
     for element in drawn.elements:
-        if element.says:
-            by_task.setdefault("icon" if element.widget == "icon" else "ocr", []).append(element)
+        for task in _tasks(element):
+            by_task.setdefault(task, []).append(element)
     task = sampler.pick(sorted(by_task))
     elements = by_task[task]
     if task == "widget":  # else most answers would be "text" and "icon"
         widget = sampler.pick(sorted({element.widget for element in elements}))
         elements = [element for element in elements if element.widget == widget]
     element = sampler.pick(elements)
-    place = _place(sampler, drawn, element)
-    asked = {"widget": "widget", "icon": "icon", "ocr": "text"}[task]
-    answer = element.widget if task == "widget" else element.says
-    facts = {"metric": "exact_match", "kind": task, "subset": task}
-    return f"what {asked} is at {place}?", answer, facts
+    return _name(element, task, _place(sampler, drawn, element))
 
 
 def _ground(sampler: Sampler, drawn: Drawn) -> Turn:
@@ -133,6 +166,8 @@ def _ground(sampler: Sampler, drawn: Drawn) -> Turn:
             by_task.setdefault(element.widget, []).append(element)
         elif widgets.count(element.widget) == 1:
             by_task.setdefault("widget", []).append(element)
+    if not by_task:  # a part with a title alone
+        return _refer(sampler, drawn)
     element = sampler.pick(by_task[sampler.pick(sorted(by_task))])
     return _find(drawn, element)
 

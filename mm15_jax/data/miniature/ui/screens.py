@@ -67,6 +67,38 @@ class _Hand:
                 return word
 
 
+def part(sampler: Sampler, drawn: Drawn, side: int) -> Drawn | None:
+    """A square of a screen with those elements that are whole in it; None if it has none.
+
+    In every other one, one element alone is left on plain ground.
+    """
+    screen = drawn.screen
+    small = [e for e in drawn.elements if max(e.box[2] - e.box[0], e.box[3] - e.box[1]) <= side]
+    if not small:
+        return None
+    chosen = sampler.pick(small)
+    x1, y1, x2, y2 = chosen.box
+    left = sampler.integer(max(0, x2 - side), min(x1, screen.width - side))
+    top = sampler.integer(max(0, y2 - side), min(y1, HEIGHT - side))
+    found = Screen(screen.platform, screen.theme, screen.style, screen.font, (side, side))
+    found.pixels[:] = screen.pixels[top : top + side, left : left + side]
+    inside = [_shifted(element, left, top) for element in drawn.elements]
+    found.elements = [e for e in inside if min(e.box) >= 0 and max(e.box) <= side]
+    if sampler.chance(0.5):
+        chosen = _shifted(chosen, left, top)
+        x1, y1, x2, y2 = chosen.box
+        alone = found.pixels[y1:y2, x1:x2].copy()
+        found.pixels[:] = alone[0, 0]
+        found.pixels[y1:y2, x1:x2] = alone
+        found.elements = [chosen]
+    return Drawn(found, drawn.summary)
+
+
+def _shifted(element: Element, left: int, top: int) -> Element:
+    x1, y1, x2, y2 = element.box
+    return Element(element.widget, (x1 - left, y1 - top, x2 - left, y2 - top), element.says)
+
+
 def is_title(element: Element) -> bool:
     """Whether an element stands in the title bar."""
     return element.box[3] <= _STATUS + _TITLE
