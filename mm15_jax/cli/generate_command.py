@@ -98,7 +98,8 @@ def _converse(generator, shown, prompts, options) -> list[tuple[str, str]]:
     """Each prompt and its answer; every answer is part of what the next is asked after."""
     from mm15_jax.inputs.example import Example, Text
 
-    segments, turns = list(shown), []
+    segments: list = list(shown)
+    turns: list[tuple[str, str]] = []
     for prompt in prompts:
         segments.append(Text(prompt, role="user"))
         # An answer that is wanted has loss; those that were given have none.
