@@ -26,6 +26,8 @@ def test_a_wheel_carries_experiments_launchers_and_assets_under_one_name(tmp_pat
     assert {name for name in names if not name.endswith(".dist-info")} == {"mm15_jax"}
     code = (
         "from mm15_jax import config, experiments, launch;"
+        "import pathlib; folder = pathlib.Path(launch.__file__).parent;"
+        "assert (folder / 'worker.sh').is_file();"
         "from mm15_jax.checkpoint import shipped;"
         "from mm15_jax.inputs.tokenizer import load_tokenizer;"
         "import mm15_jax; print(mm15_jax.__file__);"
