@@ -100,7 +100,7 @@ class Local:
             print(f"{name} does not run")
             return 0
         os.kill(state["launcher"], signal.SIGTERM)
-        while _runs(state):
+        while _runs(_read(name)):
             time.sleep(0.2)
         print(f"{name} ended with {_read(name)['exit_code']}")
         return 0
@@ -187,7 +187,9 @@ def _start_time(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return _start_time_by_ps(pid)
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    # A process that has ended stays until its parent asks for its exit code.
+    return "" if fields[0] == "Z" else fields[19]
 
 
 def _start_time_by_ps(pid: int) -> str:

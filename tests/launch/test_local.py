@@ -53,6 +53,39 @@ def test_a_command_that_fails_ends_the_launch_with_its_code(folder, capsys):
     assert "no process 2; expected 0 to 1" in mistake(capsys, "logs", "eval", "--worker", "2")
 
 
+# A launcher whose processes, instead of training, wait and save when they are told to stop.
+LAUNCHER = """
+import sys
+from mm15_jax.cli import main
+from mm15_jax.launch import fan_out
+waits = '''
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *unused: (print("saved", flush=True), sys.exit(143)))
+print("waiting", flush=True)
+time.sleep(60)
+'''
+fan_out.here = lambda command: [sys.executable, "-c", waits]
+sys.exit(main.main(["launch", "local", "--name", "long", "--", "train", "mm15_nano_sft"]))
+"""
+
+
+def test_a_launch_is_stopped_from_elsewhere(folder, capsys):
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER])
+    logs = [folder / "runs" / "launches" / "long" / f"process_{i}.log" for i in range(2)]
+    deadline = time.monotonic() + 60
+    while not all(log.exists() and "waiting" in log.read_text() for log in logs):
+        assert time.monotonic() < deadline and launcher.poll() is None
+        time.sleep(0.05)
+    assert main.main(["launch", "local", "status"]) == 0
+    assert "long: running" in capsys.readouterr().out
+    assert main.main(["launch", "local", "stop", "long"]) == 0  # before anybody waits for it
+    assert launcher.wait(20) == 143
+    assert [log.read_text() for log in logs] == ["waiting\nsaved\n"] * 2
+    assert "long ended with 143" in capsys.readouterr().out
+    assert main.main(["launch", "local", "stop", "long"]) == 0
+    assert "long does not run" in capsys.readouterr().out
+
+
 @pytest.mark.multi_process
 def test_two_processes_train_and_each_has_a_log(folder, data_dir, capsys):
     words = ["--devices", "2", "--name", "two", "--", "train", f"{EXPERIMENTS}:short"]
@@ -65,6 +98,7 @@ def test_two_processes_train_and_each_has_a_log(folder, data_dir, capsys):
 
 
 @pytest.mark.multi_process
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("by", ["stop", "signal"])
 def test_a_launch_that_is_stopped_saves_and_ends_with_143(folder, data_dir, by):
     words = ["--name", "long", "--", "train", f"{EXPERIMENTS}:long"]
@@ -72,7 +106,7 @@ def test_a_launch_that_is_stopped_saves_and_ends_with_143(folder, data_dir, by):
     launcher = subprocess.Popen([*MM15, *words])
     try:
         rows = folder / "run" / "metrics.jsonl"
-        deadline = time.monotonic() + 400
+        deadline = time.monotonic() + 900
         while not (rows.exists() and len(rows.read_text().splitlines()) > 2):
             assert time.monotonic() < deadline and launcher.poll() is None
             time.sleep(0.2)
