@@ -20,7 +20,7 @@ from mm15_jax.data.storage import write_atomically
 from mm15_jax.evaluation.page import template_of
 from mm15_jax.evaluation.report_plots import COLOURS
 
-_SPARE = ("#3B7EA1", "#00835F", "#7A5195", "#9A6700", "#C0392B", "#4B6043")  # other categories
+_SPARE = ("#008B95", "#5E7D1A", "#A04A9C", "#8C5A3C", "#3F51A5", "#4B6043")  # other categories
 _SIDE = 132  # pixels of a tile on the page at most
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 1100, 190, 46, 24  # of the chart
 
@@ -41,6 +41,7 @@ def write_page(found: Inspection, folder: pathlib.Path) -> pathlib.Path:
         categories=found.categories(),
         chart=fill_chart(found.windows),
         rows=rows,
+        shown={row.number for row in found.read},
         measures=("examples", "tokens", "tiles", "loss_tokens"),
         longest=sorted(found.sources, key=lambda s: -s.mean_tokens)[:5],
         slowest=sorted((s for s in found.sources if s.read), key=lambda s: -s.milliseconds)[:5],

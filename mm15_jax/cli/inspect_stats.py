@@ -124,7 +124,7 @@ def inspect(
     cursor: int,
     split: str,
 ) -> Inspection:
-    """Plans batches from a cursor on, and reads the first rows of them.
+    """Plans batches from a cursor on; reads the first rows of them, and the one that fills worst.
 
     Args:
       config: of the experiment.
@@ -142,7 +142,11 @@ def inspect(
     if isinstance(plan, PackPlan):
         first = cursor // plan.window
         windows = window_fill(plan, range(first, first + _WINDOWS))
-    read_here = list(read_rows(dict(enumerate(rows[:read])), datasets, config))
+    # The first ones, and the one that fills worst.
+    chosen, worst = list(range(min(read, len(rows)))), int(np.argmin(facts.token_fill))
+    if worst not in chosen and read > 1:
+        chosen[-1] = worst
+    read_here = list(read_rows({number: rows[number] for number in chosen}, datasets, config))
     return Inspection(
         config,
         plan,

@@ -4,10 +4,10 @@ Usage: python -m tests.train.on_processes RUN_DIR DATA_DIR STEPS dense|experts, 
 of `parallel.startup.join_processes`.
 """
 
-import pathlib
 import sys
 
 from mm15_jax.config import MeshConfig, MoEConfig
+from mm15_jax.data.storage import to_path
 from mm15_jax.parallel.startup import start_jax
 from tests import tiny
 
@@ -42,4 +42,4 @@ if __name__ == "__main__":
     start_jax(ROWS)
     from mm15_jax.train.loop import train
 
-    train(experiment(int(steps), kind), pathlib.Path(run_dir), pathlib.Path(data_dir))
+    train(experiment(int(steps), kind), to_path(run_dir), to_path(data_dir))

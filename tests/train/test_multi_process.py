@@ -8,7 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from mm15_jax.data.storage import to_path
 from mm15_jax.train.metrics import read_rows
+from tests import tiny
 
 # A busy machine takes its time; what hangs is ended by the processes' own limits.
 pytestmark = [pytest.mark.multi_process, pytest.mark.timeout(2000)]
@@ -93,3 +95,12 @@ def test_a_run_goes_on_with_another_number_of_processes(alone, tmp_path, data_di
     config = run_dir / "config.json"
     config.write_text(config.read_text().replace('"steps": 2', '"steps": 4'))
     assert_same_run(run(run_dir, data_dir, processes=1, devices=8, steps=4), alone)
+
+
+def test_processes_share_data_and_a_run_in_a_bucket(alone, gs_prefix):
+    data_dir, run_dir = f"{gs_prefix}/datasets", to_path(f"{gs_prefix}/run")
+    tiny.prepare_data(data_dir)
+    run(run_dir, data_dir, processes=2, devices=4, steps=2)
+    config = run_dir / "config.json"
+    config.write_text(config.read_text().replace('"steps": 2', '"steps": 4'))
+    assert_same_run(run(run_dir, data_dir, processes=4, devices=2, steps=4), alone)
