@@ -2,8 +2,8 @@
 
     python benchmarks/data/loader_memory.py [--records 100000000] [--host_rows 4 16] [--out FILE]
 
-Indexes are of the stated size; their counts are those of 512 real examples (photographs, pages,
-texts), over and over, and record i is example i mod 512. So rows are planned over all of the
+Indexes are of the stated size; their counts are those of 512 examples (photographs, pages, texts),
+over and over, and record i is example i mod 512. So rows are planned over all of the
 indexes, and read, decoded and tiled as `mm15_3b_sft` does: 4,096 tokens and 22 tiles of 672 pixels.
 Memory is a fresh process's own, from its start to the last batch: VmHWM, and its part that is no
 mapped file (RssAnon), sampled.
@@ -12,6 +12,7 @@ mapped file (RssAnon), sampled.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import os
@@ -33,6 +34,7 @@ from mm15_jax.data.pipeline import Pipeline
 from mm15_jax.data.plan_items import Budgets, load_items
 from mm15_jax.inputs import formatting
 from mm15_jax.inputs.example import Example, Image, Text
+from mm15_jax.inputs.tiles import image_size
 from mm15_jax.inputs.tokenizer import load_tokenizer
 
 DATASETS = 57  # of the mixture sft_all
@@ -51,11 +53,16 @@ def example(number: int) -> Example:
     turns = (Text("What is it?", role="user"), Text(words, role="assistant", loss=True))
     if number % 4 == 3:
         return Example(turns, "x", str(number), "general", {})
-    width, height, dpi = SIZES[number // 4 % len(SIZES)]
-    data = pictures.page(dpi, number) if dpi else pictures.photo(height, width, number)
-    if dpi:
-        height, width = (round(side * dpi) for side in pictures.A4_INCHES)
+    data = picture(number % (4 * len(SIZES)))
+    height, width = image_size(data)
     return Example((Image(data, height, width, role="user"), *turns), "x", str(number), "x", {})
+
+
+@functools.cache
+def picture(number: int) -> bytes:
+    """A photograph or a page; making one takes a second."""
+    width, height, dpi = SIZES[number % len(SIZES)]
+    return pictures.page(dpi, number) if dpi else pictures.photo(height, width, number)
 
 
 class Repeated:
@@ -120,8 +127,6 @@ def child(folder: pathlib.Path, host_rows: int, batches: int) -> dict:
     watcher.start()
     config = experiment()
     examples = [example(i) for i in range(DIFFERENT)]
-    held = sum(len(s.data) for e in examples for s in e.segments if isinstance(s, Image)) / 2**20
-    began = time.perf_counter()
     sources = [
         PlanSource(path.stem, load_items(Index(path, "x"), budgets(config)), 1.0 + i % 7)
         for i, path in enumerate(sorted(folder.glob("*.npy")))
@@ -154,7 +159,6 @@ def child(folder: pathlib.Path, host_rows: int, batches: int) -> dict:
         "tiles": sum(tiles),
         "resume_seconds": round(resumed, 3),
         "imported_mb": round(imported),
-        "examples_mb": round(held),  # of the benchmark's own: a loader reads them from files
         "peak_mb": round(status("VmHWM")),
         "peak_anonymous_mb": round(most[0]),
     }

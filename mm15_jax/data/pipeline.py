@@ -75,7 +75,7 @@ def example_of(row: Row, number: int, dataset: Dataset | Stream) -> Example:
     """An example of a row: the one that was read to be measured, or else its record."""
     if row.examples:
         return row.examples[number]
-    assert isinstance(dataset, Dataset), "a stream is packed as it is read"
+    assert not callable(dataset), "a stream is packed as it is read"
     return dataset[int(row.records[number])]
 
 
