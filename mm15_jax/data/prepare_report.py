@@ -12,7 +12,7 @@ from typing import Any
 from mm15_jax.data import storage
 from mm15_jax.data.parts import RECEIPTS, Receipt
 from mm15_jax.data.records import Manifest
-from mm15_jax.data.tally import Tally
+from mm15_jax.data.tally import TILE, Tally
 
 REPORT = "report.json"
 _NAMED = 20  # bad records that a report names; all of them are in the receipts
@@ -38,6 +38,7 @@ class SplitReport:
     tokens: dict[str, int]  # of all texts, by tokenizer, where one was named
     images: int
     videos: int
+    tiles: int  # of 672 pixels, as the final recipe splits pictures
     widths: dict[str, int] | None  # min, median (to 1 %), max in pixels
     heights: dict[str, int] | None
     checksum: str  # of the records
@@ -65,7 +66,10 @@ class SplitReport:
             videos = f"{self.videos:,} videos" if self.videos else ""
             images = f"{self.images:,} pictures" if self.images or not videos else ""
             shown = " and ".join(filter(None, (images, videos)))
-            lines.append(f"  {shown}: {low} to {high} pixels, median {middle}")
+            lines.append(
+                f"  {shown}: {low} to {high} pixels, median {middle}; {self.tiles:,} tiles of "
+                f"{TILE} pixels"
+            )
         for group in self.bad_reasons:
             lines.append(
                 f"  {group['count']:,} bad: {group['reason']} ({', '.join(group['keys'])})"
@@ -99,6 +103,7 @@ def report_of(
         tokens=_tokens_before(directory, manifest.checksum),
         images=tally.images,
         videos=tally.videos,
+        tiles=tally.tiles,
         widths=tally.widths.summary(),
         heights=tally.heights.summary(),
         checksum=manifest.checksum,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable
 from typing import Any
 
-from mm15_jax.inputs.example import Example, Text, Video
+from mm15_jax.config.schema import SplittingConfig, VideoConfig
+from mm15_jax.inputs.example import Example, Image, Text, Video
+from mm15_jax.inputs.image_splitting import plan_tiling
 
 _STEPS = 32  # bins an octave: the median is known to 1 %
+TILE = 672  # pixels of a tile of the final recipe, which splits pictures into four to nine
 
 
 @dataclasses.dataclass
@@ -52,17 +56,23 @@ class Tally:
     characters: int = 0  # of all texts
     images: int = 0
     videos: int = 0
+    tiles: int = 0  # of images and videos, by the final recipe; an experiment's may differ
     widths: Spread = dataclasses.field(default_factory=Spread)  # pixels, of images and videos
     heights: Spread = dataclasses.field(default_factory=Spread)
 
     def add(self, example: Example) -> None:
         """Counts one example."""
+        images = sum(isinstance(segment, Image) for segment in example.segments)
         for segment in example.segments:
             if isinstance(segment, Text):
                 self.characters += len(segment.text)
             else:
-                self.videos += isinstance(segment, Video)
-                self.images += not isinstance(segment, Video)
+                if isinstance(segment, Video):
+                    self.videos += 1
+                    self.tiles += min(segment.frames, VideoConfig().frames)
+                else:
+                    self.images += 1
+                    self.tiles += _tiles(segment.height, segment.width, images)
                 self.widths.add(segment.width)
                 self.heights.add(segment.height)
 
@@ -77,8 +87,9 @@ class Tally:
         for name in ("widths", "heights"):
             low, high, bins = (fields[name][key] for key in ("low", "high", "bins"))
             spreads[name] = Spread(low, high, {int(k): n for k, n in bins.items()})
-        # Receipts of earlier programs know no videos.
-        return cls(fields["characters"], fields["images"], fields.get("videos", 0), **spreads)
+        # Receipts of earlier programs know no videos and no tiles.
+        counts = {name: fields.get(name, 0) for name in ("videos", "tiles")}
+        return cls(fields["characters"], fields["images"], **counts, **spreads)
 
     @classmethod
     def of(cls, tallies: Iterable[Tally]) -> Tally:
@@ -88,6 +99,16 @@ class Tally:
             total.characters += tally.characters
             total.images += tally.images
             total.videos += tally.videos
+            total.tiles += tally.tiles
             total.widths.merge(tally.widths)
             total.heights.merge(tally.heights)
         return total
+
+
+@functools.lru_cache(maxsize=65536)
+def _tiles(height: int, width: int, images: int) -> int:
+    """Tiles of a picture of an example with so many."""
+    tiling = plan_tiling(
+        height, width, resolution=TILE, splitting=SplittingConfig(), images_in_example=images
+    )
+    return tiling.num_tiles

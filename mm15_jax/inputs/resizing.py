@@ -5,7 +5,7 @@ wider as the picture gets smaller. So the picture is smoothed before, and sharpe
 alone cannot have the wide kernel's negative lobes, and OpenCV is fast (integers of 8 bits, where
 most pixels are) only for filters without negative taps. The smoothing filter is fitted, so that the
 three steps together are Pillow's kernel as nearly as can be: 36 dB or more on print and line art,
-45 dB on photographs, in a third of Pillow's time or less.
+45 dB on photographs, in half of Pillow's time or less.
 """
 
 import functools

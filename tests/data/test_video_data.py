@@ -107,7 +107,10 @@ def test_clips_are_tallied_and_old_receipts_read():
     tally.add(clip_question(0))
     tally.add(picture_question(0))
     assert (tally.videos, tally.images, tally.widths.high) == (1, 1, 64)
+    # A clip of 8 frames; a picture of 16 x 16, which fits 2 x 2 sub-images, and its overview.
+    assert tally.tiles == clip_question(0).segments[0].frames + 5
     fields = json.loads(json.dumps(tally.as_dict()))
     assert Tally.from_dict(fields) == tally
-    del fields["videos"]
+    assert Tally.of([Tally.from_dict(fields), tally]).tiles == 2 * tally.tiles
+    del fields["videos"], fields["tiles"]
     assert Tally.of([Tally.from_dict(fields), tally]).videos == 1
