@@ -50,6 +50,12 @@ def define_flags(flags) -> None:
         upper_bound=1,
         flag_values=flags,
     )
+    absl_flags.DEFINE_boolean(
+        "retry_bad",
+        False,
+        "make shards again that left out bad records: what was missing may be there now",
+        flag_values=flags,
+    )
     common.define_string(flags, "tokenizer", None, "count text tokens with it, for the report")
     absl_flags.DEFINE_enum(
         "runner",
@@ -91,6 +97,7 @@ def main(arguments, flags) -> int:
         workers=flags.workers,
         limit=flags.limit,
         max_bad_fraction=flags.max_bad_fraction,
+        retry_bad=flags.retry_bad,
         tokenizer=flags.tokenizer,
         runner=runner,
     )

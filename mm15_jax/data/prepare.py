@@ -40,6 +40,7 @@ class _Job:
     source: Source | None
     limit: int | None
     max_bad_fraction: float
+    retry_bad: bool
     progress: Progress
     runner: Runner
 
@@ -54,6 +55,7 @@ def prepare(
     workers: int | None = None,
     limit: int | None = None,
     max_bad_fraction: float = 0.001,
+    retry_bad: bool = False,
     tokenizer: str | None = None,
     progress: Progress | None = None,
     runner: Runner | None = None,
@@ -70,6 +72,7 @@ def prepare(
       limit: at most so many examples of a split, the first ones.
       max_bad_fraction: share of a split's records that may be bad before it is given up; see
         `prepare_report.bad_allowed` for small splits.
+      retry_bad: make shards again that left out records: missing pictures may be there now.
       tokenizer: counts the tokens of the texts, for the report.
       progress: called for each shard that is done; default a line on stderr.
       runner: makes the shards, in place of processes on this machine.
@@ -96,7 +99,14 @@ def prepare(
     with contextlib.ExitStack() as stack:
         runner = runner or stack.enter_context(in_processes(workers))
         job = _Job(
-            preparation, storage.to_path(data_dir), found, limit, max_bad_fraction, progress, runner
+            preparation,
+            storage.to_path(data_dir),
+            found,
+            limit,
+            max_bad_fraction,
+            retry_bad,
+            progress,
+            runner,
         )
         made = [_prepare_split(job, split) for split in splits or preparation.splits]
     reports = [report for report in made if report is not None]
@@ -162,11 +172,13 @@ def _prepare_split(job: _Job, split: str) -> SplitReport | None:
     if not tasks:
         return None
     receipts = _put_in_place(directory, tasks, parts.valid_receipts(directory, tasks))
+    reckoner = _reckoner(job, split, tasks, receipts)
+    if job.retry_bad or reckoner.bad > bad_allowed(job.max_bad_fraction, reckoner.expected):
+        # A split that was given up for its bad records is tried again: they may have been mended.
+        receipts = {part: receipt for part, receipt in receipts.items() if not receipt.bad}
+        reckoner = _reckoner(job, split, tasks, receipts)
     kept = set(receipts)
-    reckoner = Reckoner(name, split, [task.part for task in tasks], job.limit)
     chosen, missing = _divide(tasks, receipts, job.limit)
-    for receipt in chosen:
-        reckoner.add(receipt, kept=True)
     while missing:
         job.progress(reckoner.event())
         storage.remove_files(directory, [MANIFEST])
@@ -184,6 +196,16 @@ def _prepare_split(job: _Job, split: str) -> SplitReport | None:
         raise too_many_bad(name, split, chosen, job.max_bad_fraction)
     job.progress(reckoner.event(last=True))
     return _declare(job, split, directory, chosen, kept, began)
+
+
+def _reckoner(
+    job: _Job, split: str, tasks: Sequence[Task], receipts: dict[str, Receipt]
+) -> Reckoner:
+    """Of a split of which so much is there."""
+    reckoner = Reckoner(job.preparation.name, split, [task.part for task in tasks], job.limit)
+    for receipt in _divide(tasks, receipts, job.limit)[0]:
+        reckoner.add(receipt, kept=True)
+    return reckoner
 
 
 def _put_in_place(

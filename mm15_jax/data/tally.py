@@ -88,8 +88,8 @@ class Tally:
             low, high, bins = (fields[name][key] for key in ("low", "high", "bins"))
             spreads[name] = Spread(low, high, {int(k): n for k, n in bins.items()})
         # Receipts of earlier programs know no videos and no tiles.
-        counts = {name: fields.get(name, 0) for name in ("videos", "tiles")}
-        return cls(fields["characters"], fields["images"], **counts, **spreads)
+        videos, tiles = fields.get("videos", 0), fields.get("tiles", 0)
+        return cls(fields["characters"], fields["images"], videos, tiles, **spreads)
 
     @classmethod
     def of(cls, tallies: Iterable[Tally]) -> Tally:

@@ -267,6 +267,22 @@ def test_more_bad_records_than_allowed_stop_with_one_of_them_named(tmp_path):
     assert (report.bad, report.shards_kept) == (11, 2)  # what was made is kept
 
 
+def test_a_split_given_up_for_its_bad_records_tries_them_again(tmp_path):
+    with pytest.raises(ValueError, match="11 records"):
+        run(Maker(bad=range(300, 311)), tmp_path)
+    mended = Maker()
+    (report,) = run(mended, tmp_path)
+    assert (report.bad, report.records) == (0, COUNT)
+    assert len(mended.made) < COUNT  # shards without a bad record stay
+
+
+def test_bad_records_that_were_accepted_are_tried_again_when_asked(tmp_path):
+    run(Maker(bad=[300]), tmp_path)
+    assert run(Maker(), tmp_path)[0].bad == 1
+    (report,) = run(Maker(), tmp_path, retry_bad=True)
+    assert (report.bad, report.records, report.shards_kept) == (0, COUNT, report.shards - 1)
+
+
 @pytest.mark.parametrize(
     ("fraction", "seen", "allowed"),
     [(0.001, 3, 1), (0.001, 600, 10), (0.001, 50_000, 50), (0, 600, 0), (1, 5, 5)],
