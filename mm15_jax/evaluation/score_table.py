@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import rich.box
 import rich.console
 import rich.table
 
@@ -130,8 +131,15 @@ def print_scores(results: Results, console: rich.console.Console | None = None) 
         return "-" if value is None else f"{value:.1f}"
 
     for suite in score_tables(results):
-        table = rich.table.Table(title=f"{suite.title}, held-out data ({results.split}), 0-100")
-        table.add_column("")
+        title = f"{suite.title}, held-out data ({results.split}), 0-100"
+        table = rich.table.Table(
+            title=title,
+            title_justify="left",
+            box=rich.box.SIMPLE_HEAD,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
+        table.add_column("", no_wrap=True)
         for name in ("score", "± error", "trivial", "examples"):
             table.add_column(name, justify="right")
         for group in suite.groups:
@@ -144,9 +152,9 @@ def print_scores(results: Results, console: rich.console.Console | None = None) 
             )
             for row in group.rows:
                 table.add_row(
-                    f"  {row.name}" + ("" if row.averaged else " (not averaged)"),
+                    f"  {row.name}" + ("" if row.averaged else " *"),
                     text(row.score),
-                    text(row.error),
+                    "" if row.score is None else text(row.error),
                     text(row.baseline),
                     f"{row.count:,}",
                 )
@@ -157,7 +165,9 @@ def print_scores(results: Results, console: rich.console.Console | None = None) 
                 "[bold]MMBase[/bold]", f"[bold]{mmbase}[/bold]", "", text(suite.mmbase_baseline), ""
             )
         console.print(table)
+        if any(not row.averaged for group in suite.groups for row in group.rows):
+            console.print("* not in the average of its category", highlight=False)
         for sentence in suite.missing:
-            console.print(sentence)
+            console.print(sentence, highlight=False)
     if results.absent:
         console.print(f"Not prepared: {', '.join(results.absent)}.", highlight=False)

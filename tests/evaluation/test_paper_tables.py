@@ -274,3 +274,17 @@ def test_tables_are_written_beside_the_scores(tmp_path):
     assert (tmp_path / "paper_tables_validation.md").read_text().count("### Table") == 1
     paper_render.write_tables(tmp_path / "none", [], "test")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("peers", [False, True])
+@pytest.mark.parametrize("model", ["mm15_3b", "mm15_video_3b_sft", "mm15_ui_7b"])
+def test_no_number_is_cut_at_80_columns(model, peers):
+    console = rich.console.Console(file=io.StringIO(), width=80)
+    tables = paper_tables(run_as(model), name="mm15_nano_sft", peers=peers)
+    paper_render.print_tables(tables, console)
+    text = console.file.getvalue()
+    assert "…" not in text and max(map(len, text.splitlines())) <= 80
+    for table in tables:
+        for line in table.lines:
+            for entry in line.entries.values():
+                assert all(word in text for word in entry.text.split("/"))
