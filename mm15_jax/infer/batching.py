@@ -63,6 +63,14 @@ def padded_cache(length: int) -> int:
     return max(128, 1 << (length - 1).bit_length()) if length <= 512 else padded_length(length)
 
 
+def padded_answer(tokens: int) -> int:
+    """Room for an answer of at most `tokens`: 128, 512, 2048 ...; unused room costs nothing."""
+    room = 128
+    while room < tokens:
+        room *= 4
+    return room
+
+
 def padded_tiles(tiles: int) -> int:
     """Smallest tile count of the ladder 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24 ..."""
     if tiles <= 6:

@@ -1,6 +1,6 @@
 """The loop that extends a batch of prompts, token by token, on the device.
 
-Axes: B rows, M new tokens at most, V vocabulary.
+Axes: B rows, M room for new tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ def decode_tokens(
     logits: jax.Array,
     finished: jax.Array,
     blocked: jax.Array,
+    limit: jax.Array,
     seed: jax.Array,
     streams: jax.Array,
     *,
     config: ModelConfig,
     dtype: Any,
     eos_id: int,
-    max_new_tokens: int,
+    room: int,
     sampling: Sampling,
 ) -> tuple[jax.Array, jax.Array]:
-    """Extends every row until all have ended or `max_new_tokens` are reached.
+    """Extends every row until all have ended or have `limit` new tokens.
 
     Args:
       params: the model's parameters.
@@ -38,12 +39,13 @@ def decode_tokens(
       logits: float32[B, V] after each row's last prompt token.
       finished: bool[B], rows that hold no prompt and need no answer.
       blocked: bool[V], tokens that are never produced.
+      limit: int32, 1 to M: data, so that benchmarks with short and long answers share a program.
       seed: uint32, for sampling.
       streams: uint32[B], for sampling.
       config: the model.
       dtype: of the computation.
       eos_id: ends a row.
-      max_new_tokens: M.
+      room: M.
       sampling: greedy or nucleus.
 
     Returns:
@@ -57,7 +59,7 @@ def decode_tokens(
 
     def unfinished(state):
         step, _, _, finished, _ = state
-        return (step < max_new_tokens) & ~jnp.all(finished)
+        return (step < limit) & ~jnp.all(finished)
 
     def extend(state):
         step, token, tokens, finished, cache = state
@@ -68,9 +70,9 @@ def decode_tokens(
 
     rows, key = logits.shape[0], jax.random.key(seed)
     token = pick(logits, finished, jnp.int32(0))
-    tokens = jnp.full((rows, max_new_tokens), eos_id, jnp.int32).at[:, 0].set(token)
+    tokens = jnp.full((rows, room), eos_id, jnp.int32).at[:, 0].set(token)
     state = (jnp.int32(1), token, tokens, finished | (token == eos_id), cache)
     _, _, tokens, _, _ = jax.lax.while_loop(unfinished, extend, state)
     ended = jnp.argmax(tokens == eos_id, axis=1) + 1
-    counts = jnp.where(jnp.any(tokens == eos_id, axis=1), ended, max_new_tokens)
+    counts = jnp.where(jnp.any(tokens == eos_id, axis=1), jnp.minimum(ended, limit), limit)
     return tokens, jnp.where(finished, 0, counts)

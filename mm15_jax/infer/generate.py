@@ -26,6 +26,7 @@ from mm15_jax.infer.batching import (
     Prompt,
     build_batch,
     group_prompts,
+    padded_answer,
     padded_cache,
     rows_for,
 )
@@ -249,18 +250,20 @@ class Generator:
             logits,
             self._everywhere(finished),
             self._blocked,
+            self._everywhere(np.int32(max_new_tokens)),
             self._everywhere(np.uint32(sampling.seed)),
             self._everywhere(streams),
         )
         chosen = dataclasses.replace(sampling, seed=0)  # the seed is data, the rest is compiled in
+        room = padded_answer(max_new_tokens)
         decode = self.program(
-            ("decode", group.rows, cache_length, max_new_tokens, chosen),
+            ("decode", group.rows, cache_length, room, chosen),
             functools.partial(
                 decode_tokens,
                 config=self.model,
                 dtype=self.dtype,
                 eos_id=tokenizer.eos_id,
-                max_new_tokens=max_new_tokens,
+                room=room,
                 sampling=chosen,
             ),
             arguments,

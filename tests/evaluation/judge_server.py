@@ -1,10 +1,18 @@
-"""A loopback stand-in for a judge: answers chat requests as a test wants."""
+"""A loopback stand-in for a judge: answers chat requests as a test wants.
+
+By itself it has a middling opinion of every answer, in the form that the prompt asks for; with a
+share above 0 it talks nonsense that often:
+
+    python -m tests.evaluation.judge_server [SHARE]
+"""
 
 import contextlib
 import http.server
 import json
+import sys
 import threading
 import time
+import zlib
 
 
 class Server:
@@ -28,6 +36,20 @@ class Server:
 
 def completion(text, model="judge-2024-01-01"):
     return {"model": model, "choices": [{"message": {"role": "assistant", "content": text}}]}
+
+
+def middling(body, nonsense=0.0):
+    """A reply of the protocol that a request is of; nonsense to a share of the requests."""
+    text = "\n".join(message["content"] for message in body["messages"])
+    if zlib.crc32(text.encode()) % 1000 < 1000 * nonsense:
+        return "As a judge I would rather talk about the weather."
+    forms = {
+        "Score: <a whole number": "Explanation: so so\nScore: 3",  # LLaVA-Hound
+        "'pred' and 'score'": "{'pred': 'yes', 'score': 3}",  # ActivityNet-QA
+        "'score'": "{'score': 3}",  # VCGBench
+        "[Assistant 2]": "8 6\nBoth are answers.",  # LLaVA-W, Ferret-Bench
+    }
+    return next((reply for mark, reply in forms.items() if mark in text), "0.5")  # MM-Vet
 
 
 @contextlib.contextmanager
@@ -84,3 +106,14 @@ def serving(behave):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def main(share="0"):
+    with serving(lambda number, body: middling(body, float(share))) as server:
+        print(f"export OPENAI_BASE_URL={server.url} MODEL_VERSION=stub", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -3,7 +3,7 @@ import pytest
 from mm15_jax.evaluation.aggregates import AGGREGATES
 from mm15_jax.evaluation.judges import PROTOCOLS, judge_rows, reading
 from mm15_jax.evaluation.judges.aggregates import JUDGED
-from tests.evaluation.judge_server import serving
+from tests.evaluation.judge_server import middling, serving
 from tests.evaluation.test_judging import judge_at
 
 
@@ -258,3 +258,17 @@ def test_every_protocol_has_an_aggregate_and_says_its_source():
     assert all("arXiv" in protocol.source for protocol in PROTOCOLS.values())
     with pytest.raises(ValueError, match="'k' has no judgement"):
         AGGREGATES["vcgbench"]([{"key": "k"}])
+
+
+def test_the_stand_in_answers_every_protocol_in_its_form():
+    facts = {
+        "category": "conv", "context": "c", "capabilities": ["ocr"], "caption": "c",
+        "aspects": ["correctness", "detail", "context"],
+    }  # fmt: skip
+    for name, protocol in PROTOCOLS.items():
+        row = row_of(**{**facts, "category": "refer_desc" if name == "ferret_bench" else "conv"})
+        for question in protocol.questions([row]):
+            for prompt in question.prompts:
+                body = {"messages": prompt.messages}
+                assert protocol.read(middling(body)) is not None, name
+                assert protocol.read(middling(body, nonsense=1.0)) is None, name

@@ -89,8 +89,8 @@ def test_pictures_change_answers(generator, examples, answers, make_picture):
     assert not any(d and not p for d, p in zip(differ, pictured, strict=True))
 
 
-def test_the_loop_stops_when_all_rows_have_ended(model, monkeypatch):
-    # A fake model that counts down: token t is followed by t - 1, and 1 is the end.
+def count_down(model, monkeypatch, limit):
+    """Tokens, counts and steps of a fake model: token t is followed by t - 1, and 1 is the end."""
     steps = []
 
     def countdown(params, cache, tokens, config, *, dtype):
@@ -104,23 +104,34 @@ def test_the_loop_stops_when_all_rows_have_ended(model, monkeypatch):
         logits=jax.nn.one_hot(jnp.array([4, 6, 1, 9]), 20),
         finished=jnp.array([False, False, False, True]),
         blocked=jnp.zeros(20, bool),
+        limit=jnp.int32(limit),
         seed=jnp.uint32(0),
         streams=jnp.zeros(4, jnp.uint32),
         config=model,
         dtype=jnp.float32,
         eos_id=1,
-        max_new_tokens=15,
+        room=15,
         sampling=Sampling(),
     )
     jax.effects_barrier()
-    assert tokens[:, :7].tolist() == [
+    return tokens[:, :7].tolist(), counts.tolist(), len(steps)
+
+
+def test_the_loop_stops_when_all_rows_have_ended(model, monkeypatch):
+    tokens, counts, steps = count_down(model, monkeypatch, limit=15)
+    assert tokens == [
         [4, 3, 2, 1, 1, 1, 1],
         [6, 5, 4, 3, 2, 1, 1],
         [1, 1, 1, 1, 1, 1, 1],
         [1, 1, 1, 1, 1, 1, 1],
     ]
-    assert counts.tolist() == [4, 6, 1, 0]
-    assert len(steps) == 5
+    assert counts == [4, 6, 1, 0] and steps == 5
+
+
+def test_the_loop_stops_at_the_limit(model, monkeypatch):
+    tokens, counts, steps = count_down(model, monkeypatch, limit=3)
+    assert tokens[:2] == [[4, 3, 2, 1, 1, 1, 1], [6, 5, 4, 1, 1, 1, 1]]  # the rest is filled up
+    assert counts == [3, 3, 1, 0] and steps == 2
 
 
 def test_report_counts_what_was_done(generator, examples, monkeypatch):
@@ -136,6 +147,14 @@ def test_report_counts_what_was_done(generator, examples, monkeypatch):
     assert report.prompt_tokens == sum(generator.format(e).length for e in examples)
     assert calls[-1] == (9, 9) and [done for done, _ in calls] == sorted(done for done, _ in calls)
     assert report.programs == 0 and report.compile_seconds == 0  # compiled by the tests before
+
+
+def test_short_and_long_answers_share_their_programs(generator, examples):
+    generator.report = GenerationReport()
+    long = generator.generate(examples, max_new_tokens=NEW, batch_size=4)
+    short = generator.generate(examples, max_new_tokens=NEW - 2, batch_size=4)
+    assert generator.report.programs == 0  # compiled by the tests before
+    assert all(b.startswith(a) for a, b in zip(short, long, strict=True)) and short != long
 
 
 def test_sampling_repeats_with_its_seed_and_ignores_batches(generator, examples):
