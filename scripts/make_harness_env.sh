@@ -34,7 +34,8 @@ else
   overrides=$(mktemp)
   trap 'rm -f "$overrides"' EXIT
   echo "av>=18" > "$overrides"
-  install "torch==2.13.0" "lmms-eval==0.7.3" --editable "$root" --override "$overrides"
+  # It reaches into filelock, of which version 4 is another.
+  install "torch==2.13.0" "lmms-eval==0.7.3" "filelock<4" --editable "$root" --override "$overrides"
   # It comes with lmms-eval, but does not import beside a CPU build of torch; transformers does
   # without it.
   "$directory/bin/uv" pip uninstall --quiet --python "$directory/bin/python" torchvision || true

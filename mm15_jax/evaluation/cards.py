@@ -36,7 +36,7 @@ def card_of(directory: pathlib.Path, row: Mapping[str, Any]) -> dict[str, Any]:
     verdict = "wrong" if score is not None and score <= 0 else verdict
     return {
         "pictures": pictures,
-        "question": " ".join(row["question"].replace("[image]", "").split()),
+        "question": _tidy(row["question"].replace("[image]", "")),
         "before": row.get("before", "").replace("[image]", "").strip(),
         "answer": row["answer"],
         "truth": truth if isinstance(truth, str) else " / ".join(dict.fromkeys(truth)),
@@ -45,6 +45,12 @@ def card_of(directory: pathlib.Path, row: Mapping[str, Any]) -> dict[str, Any]:
         "score": score,
         "wide": any(picture["width"] >= _READABLE for picture in pictures) or len(pictures) > 2,
     }
+
+
+def _tidy(text: str) -> str:
+    """Its lines, which options stand in, without spaces that say nothing."""
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
 
 
 def _picture(path: pathlib.Path, row: Mapping[str, Any] | None) -> dict[str, Any]:

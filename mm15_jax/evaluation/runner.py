@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,7 +71,7 @@ def evaluate(
       show_mistakes: wrong answers whose pictures are kept beside them.
       judge: scores what needs a language model to score; without one these benchmarks are answered
         and have no score.
-      progress: called with (benchmark, answered, all).
+      progress: called with (benchmark, answered, all), and ("BENCHMARK, judged", judged, all).
 
     Returns:
       The scores; with several processes those of a judge are in the first one's alone.
@@ -109,7 +110,7 @@ def evaluate(
         )
         judged: dict[str, Any] = {}
         if benchmark.judge:
-            rows, judged = _judge(benchmark, rows, judge, asking.directory)
+            rows, judged = _judge(benchmark, rows, judge, asking.directory, progress)
         asking.keep(benchmark.name, questions[benchmark.name], rows)
         scored = all(row["score"] is not None for row in rows)
         found = AGGREGATES[benchmark.aggregate](rows) if scored else None
@@ -146,6 +147,7 @@ def _judge(
     rows: list[dict[str, Any]],
     judge: Judge | None,
     directory: pathlib.Path,
+    progress: Progress | None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows with a judge's scores, and what the result says of it; as they are without a judge.
 
@@ -156,7 +158,8 @@ def _judge(
     from mm15_jax.evaluation.judges.judging import judge_rows, judged_by  # an HTTP client
 
     path = directory / f"{benchmark.name}.judge.jsonl"
-    rows = judge_rows(rows, benchmark.judge, judge, path)
+    told = functools.partial(progress, f"{benchmark.name}, judged") if progress else None
+    rows = judge_rows(rows, benchmark.judge, judge, path, told)
     name, failures = judged_by(rows)
     return rows, {"judge": name, "failures": failures}
 
