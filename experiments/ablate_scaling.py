@@ -1,7 +1,9 @@
 """The rows of tables 4 to 12 that compare MM1.5 with itself: sizes, experts, video, UI."""
 
 import functools
+from collections.abc import Callable
 
+from mm15_jax.config import ExperimentConfig
 from mm15_jax.config.ablation import Ablation, AblationRow
 from mm15_jax.experiments import family, nano
 from mm15_jax.experiments import video as v
@@ -53,7 +55,10 @@ def moe(scale: str) -> Ablation:
 def video(scale: str) -> Ablation:
     """The image model asked about clips as it is, and fine-tuned on clips: tables 10 and 11."""
     if scale == "nano":
-        makers = (nano.video_training_free, nano.video_sft)
+        makers: tuple[Callable[[], ExperimentConfig], ...] = (
+            nano.video_training_free,
+            nano.video_sft,
+        )
         measures = tuple(
             f"mini_video_{kind}" for kind in ("direction", "order", "count", "collide")
         )

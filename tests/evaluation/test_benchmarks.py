@@ -79,11 +79,11 @@ def test_averages_are_plain_means_and_mmbase_has_three():
     assert set(averages) == {"mini"} and averages["mini"].missing == {}
     assert averages["mini"].scores == {
         "general": 0.0,
-        "text_rich": 25.0,
-        "knowledge": 55.0,
-        "refer_ground": 75.0,
-        "multi_image": 90.0,
-        "mmbase": pytest.approx(80 / 3),
+        "text_rich": 35.0,
+        "knowledge": 75.0,
+        "refer_ground": 95.0,
+        "multi_image": 110.0,
+        "mmbase": pytest.approx(110 / 3),
     }
 
 
