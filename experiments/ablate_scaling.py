@@ -6,6 +6,7 @@ from collections.abc import Callable
 from mm15_jax.config import ExperimentConfig
 from mm15_jax.config.ablation import Ablation, AblationRow
 from mm15_jax.experiments import family, nano
+from mm15_jax.experiments import ui as screens
 from mm15_jax.experiments import video as v
 from mm15_jax.experiments.ablation_base import row, sft
 
@@ -26,6 +27,17 @@ VIDEO = (
     "llava_hound_tgif",
     "llava_hound_ssv2",
 )
+# Columns of table 12, and what stands for them in small.
+UI = (
+    "screen2words",
+    "widget_captioning",
+    "taperception",
+    "ferret_ui_ref_ios",
+    "ferret_ui_ref_android",
+    "ferret_ui_grd_ios",
+    "ferret_ui_grd_android",
+)
+MINI_UI = tuple(f"mini_{name.removeprefix('ferret_')}" for name in UI[3:])
 _TITLES = {"1b": "1B", "3b": "3B", "7b": "7B", "30b": "30B"}
 
 
@@ -71,4 +83,19 @@ def video(scale: str) -> Ablation:
     return Ablation("video", title, scale, "tables 10 and 11", rows, measures, "bars")
 
 
-ABLATIONS = {function.__name__: function for function in (scaling, moe, video)}
+def ui(scale: str) -> Ablation:
+    """Fine-tuned on screens, and for one epoch with and without the SFT before: table 12."""
+    if scale == "nano":
+        whole: tuple[AblationRow, ...] = (AblationRow("ui_nano", "all epochs", nano.ui()),)
+        shorter = (nano.ui_1_epoch(), nano.ui_1_epoch_without_sft())
+        measures = ("ui", *MINI_UI)
+    else:
+        whole = tuple(AblationRow(f"ui_{s}", _TITLES[s], screens.ui(s)) for s in screens.SIZES)
+        shorter = (screens.one_epoch(), screens.one_epoch_without_sft())
+        measures = UI
+    keys = (("1_epoch", "one epoch"), ("1_epoch_without_sft", "one epoch, without MM1.5's SFT"))
+    rows = (*whole, *(AblationRow(k, t, c) for (k, t), c in zip(keys, shorter, strict=True)))
+    return Ablation("ui", "Screens, from MM1.5's SFT and without it", scale, "table 12", rows, measures)
+
+
+ABLATIONS = {function.__name__: function for function in (scaling, moe, video, ui)}

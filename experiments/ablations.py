@@ -15,8 +15,13 @@ ABLATIONS: dict[str, Callable[[str], Ablation]] = {
 }
 
 # Where not all scales have it: only dense 1B and 3B have models with experts, and the rows of
-# "scaling" are the scales themselves.
-_SCALES = {"video": ("nano", "1b", "3b", "7b"), "moe": ("nano", "1b", "3b"), "scaling": ("3b",)}
+# "scaling" and "ui" are the scales themselves.
+_SCALES = {
+    "scaling": ("3b",),
+    "moe": ("nano", "1b", "3b"),
+    "video": ("nano", "1b", "3b", "7b"),
+    "ui": ("nano", "3b"),
+}
 
 
 def scales_of(name: str) -> tuple[str, ...]:

@@ -78,6 +78,10 @@ _VIDEO = (
         for name in ("activitynet", "vidal", "webvid", "msvd", "msrvtt", "tgif", "ssv2")
     ),
 )  # fmt: skip
+_UI = (
+    "screen2words", "widget_captioning", "taperception",
+    *(f"ferret_ui_{task}_{os}" for task in ("ref", "grd") for os in ("ios", "android")),
+)  # fmt: skip
 
 FINDINGS: tuple[Finding, ...] = (
     Finding(
@@ -198,6 +202,13 @@ FINDINGS: tuple[Finding, ...] = (
         )
         + tuple(
             Comparison("sft", "training_free", name, ">", ("1b", "3b", "7b")) for name in _VIDEO
+        ),
+    ),
+    Finding(
+        "F25", "Screens are learned better after MM1.5's SFT", "ui",
+        (
+            Comparison("1_epoch", "1_epoch_without_sft", "ui", ">", ("nano",)),
+            *(Comparison("1_epoch", "1_epoch_without_sft", name, ">", ("3b",)) for name in _UI),
         ),
     ),
 )  # fmt: skip

@@ -27,6 +27,7 @@ TITLES = {
     "mmbase": "MMBase",
     "docvqa": "DocVQA",
     "infovqa": "InfoVQA",
+    "ui": "Screens",
 }
 _CATEGORIES = ("general", "text_rich", "knowledge", "refer_ground", "multi_image")
 # Averages over categories, as sections 3.1 and 3.2 define them.
@@ -57,9 +58,15 @@ def members(measure: str, scale: str) -> tuple[str, ...]:
         if measure in _NANO:
             return _NANO[measure]
         if measure in _CATEGORIES:
-            rows = (row for row in TABLE if row.suite == "mini" and row.averaged)
-            return tuple(row.name for row in rows if row.category == measure)
+            return _averaged("mini", measure)
+        if measure == "ui":
+            return _averaged("mini_ui", measure)
     return ()
+
+
+def _averaged(suite: str, category: str) -> tuple[str, ...]:
+    rows = (row for row in TABLE if row.suite == suite and row.averaged)
+    return tuple(row.name for row in rows if row.category == category)
 
 
 def benchmarks_of(measures: tuple[str, ...], scale: str) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ def paper_value(ablation: str, row: str, measure: str) -> float | None:
         return _of_figure(ablation.removeprefix("fig"), row, measure)
     if ablation == "video":
         return _of_model(f"mm15_video_3b_{row}", measure)
+    if ablation == "ui":
+        return _of_ui(row, measure)
     if ablation in ("scaling", "moe"):
         model = _MODELS.get(row, row)
         return _of_model(model, measure)
@@ -27,6 +29,14 @@ def _of_model(model: str, measure: str) -> float | None:
     if measure in paper.averages():
         return paper.evaluate(measure, lookup).value
     return lookup(measure, "")
+
+
+def _of_ui(row: str, measure: str) -> float | None:
+    key = f"mm15_{row}" if row.startswith("ui_") else f"mm15_ui_3b_{row}"
+    rows, scores = paper.table(12).rows, paper.table(12).scores
+    if key not in {r.key for r in rows} or measure not in {s.key for s in scores}:
+        return None
+    return paper.table(12).cell(key, measure).value
 
 
 def _of_table(number: int, row: str, measure: str) -> float | None:
@@ -52,6 +62,8 @@ def trust(ablation: str) -> str:
         return f"figure {figure}, numbers that another publication prints for its bars"
     if ablation == "video":
         return "tables 10 and 11, 3B"
+    if ablation == "ui":
+        return "table 12"
     if ablation in ("scaling", "moe"):
         return "tables 5 to 9, averaged as section 3.1 defines"
     return ""

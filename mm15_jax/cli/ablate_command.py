@@ -176,7 +176,11 @@ class _Call:
         left = {task.name for task in self.left}
         topology = None
         if not self.nano:
+            import jax
+
             topology = self.flags.topology or cost.TOPOLOGIES[self.ablation.scale]
+            # This process only reckons; those that train choose their platform themselves.
+            jax.config.update("jax_platforms", "cpu")
         rows, chip_hours = [], 0.0
         for task in self.tasks:
             if task.run is None:
