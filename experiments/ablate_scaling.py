@@ -95,7 +95,9 @@ def ui(scale: str) -> Ablation:
         measures = UI
     keys = (("1_epoch", "one epoch"), ("1_epoch_without_sft", "one epoch, without MM1.5's SFT"))
     rows = (*whole, *(AblationRow(k, t, c) for (k, t), c in zip(keys, shorter, strict=True)))
-    return Ablation("ui", "Screens, from MM1.5's SFT and without it", scale, "table 12", rows, measures)
+    return Ablation(
+        "ui", "Screens, from MM1.5's SFT and without it", scale, "table 12", rows, measures
+    )
 
 
 ABLATIONS = {function.__name__: function for function in (scaling, moe, video, ui)}
