@@ -110,6 +110,7 @@ SETS: dict[str, GeneratedSet] = {
             "Sentences, word lists and exercises, to pretrain the text decoder.",
             text.plain_text,
             16_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_noisy_text",
@@ -224,6 +225,7 @@ SETS: dict[str, GeneratedSet] = {
             "Multiple choice on arrows, pies and polygons.",
             knowledge.diagram_question,
             6_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_code",
@@ -262,6 +264,7 @@ SETS: dict[str, GeneratedSet] = {
             "Exercises in text alone.",
             text.instruction,
             6_000,
+            version=2,
         ),
         *(
             GeneratedSet(f"mini_video_{build.__name__}", "video", description, build, 4_000)

@@ -44,16 +44,14 @@ def arithmetic_question(sampler: Sampler) -> Built:
 
 
 def diagram_question(sampler: Sampler) -> Built:
-    """Multiple choice on a diagram of one of three kinds."""
-    return sampler.pick((_arrows, _pies, _corners))(sampler)
+    """Multiple choice on a diagram of one of three kinds; arrows, the hardest, are fewest."""
+    return sampler.pick((_arrows, _pies, _pies, _corners, _corners))(sampler)
 
 
 def _multiple_choice(
-    sampler: Sampler, canvas: Canvas, question: str, truth: str, wrong: list[str], kind: str
+    canvas: Canvas, question: str, truth: str, options: list[str], kind: str
 ) -> Built:
-    """Options in random order behind the letters A, B, C; the answer is the letter."""
-    options = [truth, *wrong]
-    sampler.rng.shuffle(options)
+    """Options behind the letters A, B, C; the answer is the letter."""
     listed = " ".join(f"{c} {o}" for c, o in zip(CHOICE_LETTERS, options, strict=False))
     return chat(
         [canvas],
@@ -88,9 +86,10 @@ def _arrows(sampler: Sampler) -> Built:
     for ink, (x, y) in zip(inks, centers, strict=True):
         canvas.text(x - ink.width // 2, y - ink.height // 2, ink, print_color)
     tail, head = sampler.pick(pairs)
-    others = [names[k] for k in range(3) if k not in (tail, head)]
+    options = [names[k] for k in range(4) if k != tail]
+    sampler.rng.shuffle(options)
     question = f"what does {names[tail]} point to?"
-    return _multiple_choice(sampler, canvas, question, names[head], [*others, names[3]], "arrows")
+    return _multiple_choice(canvas, question, names[head], options, "arrows")
 
 
 def _draw_arrow(canvas: Canvas, tail: tuple[int, int], head: tuple[int, int], color) -> None:
@@ -132,10 +131,9 @@ def _pies(sampler: Sampler) -> Built:
             cv2.ellipse(canvas.pixels, center, axes, turn, 0, degrees, color, -1, cv2.LINE_AA)
         cv2.circle(canvas.pixels, center, radius, (60, 60, 60), 1, cv2.LINE_AA)
     name = "half full" if asked == 180 else "full"
-    order = ("first", "second", "last")
+    order = ["first", "second", "last"]
     truth = order[fills.index(asked)]
-    wrong = [place for place in order if place != truth]
-    return _multiple_choice(sampler, canvas, f"which pie is {name}?", truth, wrong, "pies")
+    return _multiple_choice(canvas, f"which pie is {name}?", truth, order, "pies")
 
 
 def _corners(sampler: Sampler) -> Built:
@@ -151,7 +149,6 @@ def _corners(sampler: Sampler) -> Built:
     canvas = Canvas(sampler, 48, 48)
     color = sampler.shade(sampler.pick(tuple(COLORS)))
     canvas.polygon(regular_polygon(sides, turn), (x, y, x + side, y + side), color)
-    wrong = sampler.some([n for n in range(3, 7) if n != sides], 2)
-    return _multiple_choice(
-        sampler, canvas, "how many corners?", str(sides), [str(n) for n in wrong], "corners"
-    )
+    others = sampler.some([n for n in range(3, 7) if n != sides], 2)
+    options = [str(n) for n in sorted((sides, *others))]
+    return _multiple_choice(canvas, "how many corners?", str(sides), options, "corners")

@@ -79,10 +79,13 @@ def _count_letters(sampler: Sampler) -> Exercise:
 
 def _sum(sampler: Sampler) -> Exercise:
     a, b = sampler.integer(0, 9), sampler.integer(0, 9)
-    if sampler.chance(0.3):
+    sign = "-" if sampler.chance(0.3) else "+"
+    if sign == "-":
         a, b = max(a, b), min(a, b)
-        return "", f"what is {a}-{b}?", str(a - b)
-    return "", f"what is {a}+{b}?", str(a + b)
+    answer = str(a - b if sign == "-" else a + b)
+    if sampler.chance(0.5):  # as it is asked of a picture
+        return f"{a}{sign}{b}.", sampler.pick(("what is the result?", "solve it.")), answer
+    return "", f"what is {a}{sign}{b}?", answer
 
 
 def _sort(sampler: Sampler) -> Exercise:
