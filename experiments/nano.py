@@ -141,7 +141,7 @@ def sft() -> ExperimentConfig:
         "stage": "sft",
         "inputs.loss_balance": "square",  # boxes have 18 loss tokens, most answers 2
         "data.mixture": "nano_sft_all",
-        "optimizer.peak_learning_rate": 0.005,  # at 0.01 reading is forgotten first
+        "optimizer.peak_learning_rate": 0.003,  # at 0.01 reading is forgotten first
         "train.steps": 1800,
         "init_from": (InitFrom("mm15_nano_continual"),),
         "eval": EvalConfig(
