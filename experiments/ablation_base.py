@@ -31,6 +31,7 @@ def sft(scale: str, start: str = "continual") -> ExperimentConfig:
     if scale == "nano":
         changes: dict[str, Any] = {
             "train.steps": NANO_STEPS,
+            "optimizer.peak_learning_rate": 0.005,  # higher than the parent's, as it is shorter
             "eval.examples": NANO_EXAMPLES,
             "checkpoint.every": 200,
         }
