@@ -33,6 +33,27 @@ TABLE: dict[str, tuple[HardwareMesh, ...]] = {
             ("train.accumulation=8",),
         ),
     ),
+    "mm15_30b_continual": (
+        HardwareMesh(
+            "v6e:16x16",
+            1,
+            MeshConfig(data=1, fsdp=256),
+        ),
+    ),
+    "mm15_30b_pretrain": (
+        HardwareMesh(
+            "v6e:16x16",
+            1,
+            MeshConfig(data=1, fsdp=256),
+        ),
+    ),
+    "mm15_30b_sft": (
+        HardwareMesh(
+            "v6e:16x16",
+            1,
+            MeshConfig(data=1, fsdp=256),
+        ),
+    ),
     "mm15_3b_continual": (
         HardwareMesh(
             "v5e:16x16",
