@@ -87,8 +87,9 @@ def _by_kind(facts: Sequence[_Facts]) -> dict[str, list[_Facts]]:
 def trivial_baseline(dataset: str, split: str) -> float:
     """Score, 0 to 100, of answering each kind of question always the same, by its metric.
 
-    The answers are the best ones on training examples; the score is that on `split`. For grounding
-    it is the one box, as shares of the picture, that most training boxes overlap.
+    The answers are the best ones on training examples; the score is that on `split`. Questions for
+    places, of whatever kind, have the one box, as shares of the picture, that most training boxes
+    overlap.
 
     Raises:
       ValueError: if the data set is none of the miniature's, or is not scored.
@@ -104,13 +105,16 @@ def trivial_baseline(dataset: str, split: str) -> float:
     held_out = [dict(e.metadata) for e in generated.examples(split, range(generated.count(split)))]
     if not all("answer" in facts for facts in (*train, *held_out)):
         raise ValueError(f"{dataset} is not scored: its examples have no one true answer.")
-    if held_out[0]["metric"] == "iou":
-        boxes = _relative_boxes(train)
-        best = max(boxes, key=lambda box: _hits(box, boxes))
-        return 100 * _hits(best, _relative_boxes(held_out))
-    groups = _by_kind(train)
     total = 0.0
+    boxes = [facts for facts in train if facts["metric"] == "iou"]
+    if boxes:
+        found = _relative_boxes(boxes)
+        best = max(found, key=lambda box: _hits(box, found))
+        places = [facts for facts in held_out if facts["metric"] == "iou"]
+        total += len(places) * _hits(best, _relative_boxes(places))
+    groups = _by_kind(train)
     for kind, truths in _by_kind(held_out).items():
-        answer = _best_answer(groups.get(kind, train))
-        total += len(truths) * _mean_score(truths[0]["metric"], answer, truths)
+        if truths[0]["metric"] != "iou":
+            answer = _best_answer(groups.get(kind, train))
+            total += len(truths) * _mean_score(truths[0]["metric"], answer, truths)
     return 100 * total / len(held_out)

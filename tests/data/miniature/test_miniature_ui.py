@@ -171,6 +171,7 @@ def test_parts_of_screens_keep_their_boxes():
 
 def test_who_never_looks_scores_little():
     assert trivial_baseline("mini_ui_ref_ios", "test") < 30
+    assert 10 < trivial_baseline("mini_ui_parts", "test") < 35  # names and places together
     assert trivial_baseline("mini_ui_grd_android", "test") < 15
 
 
