@@ -70,6 +70,7 @@ class SuiteTable:
     mmbase: float | None
     mmbase_baseline: float | None
     has_mmbase: bool
+    judged: Sequence[str]  # sentences: by whom, and what was not read of the replies
     missing: Sequence[str]  # sentences
 
 
@@ -104,10 +105,24 @@ def score_tables(results: Results) -> list[SuiteTable]:
                 mmbase=found.get("mmbase"),
                 mmbase_baseline=trivial.get("mmbase"),
                 has_mmbase="mmbase" in found,
+                judged=_judged([row for group in groups for row in group.rows]),
                 missing=_missing(averages[suite], [group.name for group in groups]),
             )
         )
     return tables
+
+
+def _judged(rows: Sequence[BenchmarkResult]) -> list[str]:
+    """By which judge benchmarks are scored, and how many of its replies count 0 as not readable."""
+    sentences = []
+    for judge in dict.fromkeys(row.judge for row in rows if row.judge):
+        names = [row.name for row in rows if row.judge == judge]
+        unread = [
+            f"{row.failures:,} of {row.name}" for row in rows if row.judge == judge and row.failures
+        ]
+        says = f"; replies without a score, which count 0: {', '.join(unread)}" if unread else ""
+        sentences.append(f"Judged by {judge}: {', '.join(names)}{says}.")
+    return sentences
 
 
 def _missing(averages: CategoryScores, present: Sequence[str]) -> list[str]:
@@ -167,7 +182,7 @@ def print_scores(results: Results, console: rich.console.Console | None = None) 
         console.print(table)
         if any(not row.averaged for group in suite.groups for row in group.rows):
             console.print("* not in the average of its category", highlight=False)
-        for sentence in suite.missing:
+        for sentence in (*suite.judged, *suite.missing):
             console.print(sentence, highlight=False)
     if results.absent:
         console.print(f"Not prepared: {', '.join(results.absent)}.", highlight=False)

@@ -2,13 +2,14 @@ import json
 import random
 
 import pytest
+import rich.console
 
 from mm15_jax.data import miniature
 from mm15_jax.data.records import write_dataset
 from mm15_jax.evaluation import report, runner
 from mm15_jax.evaluation.gallery import build_gallery
 from mm15_jax.evaluation.metrics import references_of
-from mm15_jax.evaluation.results import read_scores
+from mm15_jax.evaluation.results import BenchmarkResult, Results, read_scores
 from mm15_jax.evaluation.score_table import print_scores
 from mm15_jax.train.metrics import read_rows
 
@@ -201,6 +202,20 @@ def test_the_terminal_table_has_scores_beside_baselines(data_dir, tmp_path, caps
     printed = capsys.readouterr().out
     line = next(line for line in printed.splitlines() if "mini_scene_qa" in line)
     assert "20.0" in line and str(COUNT) in line
+
+
+def test_the_terminal_table_names_judges_and_what_was_not_read_of_them(capsys):
+    facts = ("general", "paper", "points", 50.0, 1.0, 9, None, 0.0, 9)
+    rows = [
+        BenchmarkResult(name, *facts, judge=judge, failures=failures)
+        for name, judge, failures in (("mm_vet", "a", 2), ("llava_w", "a", 0), ("pope", "", 0))
+    ]
+    print_scores(Results(tuple(rows), "test", "model"), rich.console.Console(width=200))
+    printed = capsys.readouterr().out
+    assert (
+        "Judged by a: mm_vet, llava_w; replies without a score, which count 0: 2 of mm_vet."
+        in printed
+    )
 
 
 def test_the_gallery_shows_wrong_answers_alone(data_dir, tmp_path):
