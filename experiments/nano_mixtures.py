@@ -89,7 +89,7 @@ MIXTURES: dict[str, Mixture] = {
     "nano_ui": (
         Group(
             "ui",
-            1.0,
+            0.8,
             (
                 "mini_ui_parts",
                 *(f"mini_ui_ref_{platform}" for platform in ("ios", "android")),
@@ -99,5 +99,7 @@ MIXTURES: dict[str, Mixture] = {
             ),
             (0.45, 0.14, 0.14, 0.1, 0.1, 0.02, 0.05),
         ),
+        # Without some of SFT's, a thousand steps of screens forget how to read.
+        Group("text_rich", 0.2, ("mini_word_qa", "mini_document_qa"), (0.6, 0.4)),
     ),
 }

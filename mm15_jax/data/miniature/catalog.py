@@ -276,11 +276,18 @@ SETS: dict[str, GeneratedSet] = {
             )
         ),
         *(
-            GeneratedSet(f"mini_ui_{task}_{platform}", "ui", description, build(platform), count)
+            GeneratedSet(
+                f"mini_ui_{task}_{platform}",
+                "ui",
+                description,
+                build(platform),
+                count,
+                version=version,
+            )
             for platform in screens.PLATFORMS
-            for task, build, count, description in (
-                ("ref", questions.referring, 6_000, "What is at a place of a screen"),
-                ("grd", questions.grounding, 9_000, "Where a thing is on a screen"),
+            for task, build, count, version, description in (
+                ("ref", questions.referring, 6_000, 2, "What is at a place of a screen"),
+                ("grd", questions.grounding, 9_000, 1, "Where a thing is on a screen"),
             )
         ),
         GeneratedSet(
@@ -289,6 +296,7 @@ SETS: dict[str, GeneratedSet] = {
             "What is in a part of a screen, and where.",
             questions.parts,
             12_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_ui_describe",

@@ -135,10 +135,12 @@ def _tasks(element: Element) -> list[str]:
 
 def _name(element: Element, task: str, place: str) -> Turn:
     """The question what it is, by "it" or by its place, and the answer."""
-    asked = {"widget": "widget", "icon": "icon", "ocr": "text"}[task]
     answer = element.widget if task == "widget" else element.says
     facts = {"metric": "exact_match", "kind": task, "subset": task}
-    question = f"what {asked} is it?" if place == "it" else f"what {asked} is at {place}?"
+    if task == "ocr":  # in the words in which single words are read before
+        question = "what is written?" if place == "it" else f"what is written at {place}?"
+    else:
+        question = f"what {task} is it?" if place == "it" else f"what {task} is at {place}?"
     return question, answer, facts
 
 
