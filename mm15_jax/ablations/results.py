@@ -7,15 +7,17 @@ judged by a paired bootstrap over seeds and questions.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import pathlib
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from mm15_jax.ablations.measures import value
+from mm15_jax.ablations.measures import benchmarks_of, value
 from mm15_jax.ablations.runs import Plan
 from mm15_jax.ablations.tasks import Task
 from mm15_jax.config.names import unknown
@@ -142,11 +144,11 @@ def _samples(result: Result, keys: Sequence[str], measure: str) -> np.ndarray | 
     drawn_seeds = rng.integers(len(seeds), size=(RESAMPLES, len(seeds)))
     means: list[dict[str, np.ndarray]] = [{} for _ in rows]
     whole = [row.seeds[seeds[0]] for row in rows]
-    for name in rows[0].seeds[seeds[0]]:
+    for name in benchmarks_of((measure,), result.scale):
         if not all(name in row.seeds[seed] for row in rows for seed in seeds):
             continue
         cells = [[row.seeds[seed][name] for seed in seeds] for row in rows]
-        for found, sample in zip(means, _resampled(cells, drawn_seeds, rng), strict=True):
+        for found, sample in zip(means, _resampled(name, cells, drawn_seeds), strict=True):
             found[name] = sample
 
     def of(row: int, k: int) -> float | None:
@@ -168,22 +170,29 @@ def _moved(cell: Cell, score: float) -> Cell:
     return Cell(score, cell.error, {name: share * part for name, part in cell.parts.items()}, _NONE)
 
 
+@functools.lru_cache(maxsize=128)
+def _draws(benchmark: str, count: int) -> np.ndarray:
+    """float32[RESAMPLES, count]: how often each question is drawn, alike for all rows."""
+    rng = np.random.default_rng([zlib.crc32(benchmark.encode()), count])
+    return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float32)
+
+
 def _resampled(
-    cells: Sequence[Sequence[Cell]], drawn_seeds: np.ndarray, rng: np.random.Generator
+    benchmark: str, cells: Sequence[Sequence[Cell]], drawn_seeds: np.ndarray
 ) -> list[np.ndarray]:
     """For each row float[RESAMPLES]: its mean over drawn seeds and drawn questions."""
     count = len(cells[0][0].questions)
     if not count or any(len(cell.questions) != count for row in cells for cell in row):
         # Not a mean of questions: the score's own error, each row by itself.
         samples = []
+        rng = np.random.default_rng(zlib.crc32(benchmark.encode()))
         for row in cells:
             scores = np.array([cell.score for cell in row])
             errors = np.array([cell.error for cell in row])
             noise = rng.normal(size=drawn_seeds.shape) * errors[drawn_seeds]
             samples.append((scores[drawn_seeds] + noise).mean(axis=1))
         return samples
-    # How often each question is drawn, a row a resample.
-    draws = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    draws = _draws(benchmark, count)
     samples = []
     for row in cells:
         questions = np.stack([cell.questions for cell in row])  # [seeds, n]
