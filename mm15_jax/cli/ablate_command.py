@@ -283,7 +283,7 @@ def _renew_scoreboard() -> str:
         if (PAGES / f"{name}_{scale}.json").is_file()
     ]
     write_atomically(SCOREBOARD, render.scoreboard(found).encode())
-    return f"{SCOREBOARD}: from {len(found)} results"
+    return f"{SCOREBOARD}: from {len(found)} result{'s' * (len(found) != 1)}"
 
 
 def _print_list(as_json: bool) -> None:
