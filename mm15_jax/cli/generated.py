@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from mm15_jax.parallel import environment
 def data_dir(
     given: str | None, configs: Sequence[ExperimentConfig], benchmarks: Sequence[str] = ()
 ) -> pathlib.Path:
-    """Where the data is. In the default folder, missing generated data sets are made first.
+    """Where the data is. In the default folder, what can be generated is, if missing or outdated.
 
     Args:
       given: by --data_dir; None for the default folder.
@@ -39,13 +40,18 @@ def data_dir(
         for name in dict.fromkeys(wanted)
         if name in known
         and not known[name].requires_source
-        and not (folder / name / "test" / MANIFEST).is_file()
+        and _version(folder / name / "test" / MANIFEST) != known[name].version
     ]
     if environment.is_one_of_several():
         _prepare_once(missing, folder, configs[0].train.batch_rows)
     else:
         _prepare(missing, folder)
     return folder
+
+
+def _version(manifest: pathlib.Path) -> int | None:
+    """Of the preparation that made a data set; None where there is none."""
+    return json.loads(manifest.read_bytes())["version"] if manifest.is_file() else None
 
 
 def _prepare(missing: list[str], folder: pathlib.Path) -> None:

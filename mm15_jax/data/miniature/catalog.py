@@ -176,6 +176,7 @@ SETS: dict[str, GeneratedSet] = {
             "What does the word in the picture say?",
             reading.word_question,
             8_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_document_qa",
@@ -183,6 +184,7 @@ SETS: dict[str, GeneratedSet] = {
             "What does a line of the page say?",
             reading.document_question,
             10_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_banner_qa",
@@ -211,6 +213,7 @@ SETS: dict[str, GeneratedSet] = {
             "Cells of a small ruled table.",
             charts.table_question,
             8_000,
+            version=2,
         ),
         GeneratedSet(
             "mini_arithmetic_qa",
