@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 30.0
 _SILENT_POLLS = 20  # hosts that cannot be reached for so long, while their machines are there
 _LOGS_AT_ONCE = 8
+_LOG_TRIES = 3
+_LOG_ENDS = "mm15-log-ends"  # after a log: without it gcloud left the host out, with exit code 0
 _TRIES = 10  # of reaching machines that have just come up
 OTHER_JOB = 3  # exit code of worker.sh where it runs another job already
 
@@ -65,9 +67,9 @@ def archive_name(name: str) -> str:
     return f"mm15-{name}.tar.gz"
 
 
-def worker_log(name: str) -> str:
-    """Path of a job's log on a host."""
-    return f"{remote_folder(name)}/log"
+def log_command(name: str) -> str:
+    """Prints all of a job's log on a host, and a line after it."""
+    return f"cat {remote_folder(name)}/log && echo {_LOG_ENDS}"
 
 
 def worker_command(name: str, words: str) -> str:
@@ -236,13 +238,9 @@ class Run:
 
         def collect(worker: int) -> None:
             node, index = divmod(worker, per_slice)
-            command = f"cat {worker_log(self._name)}"
+            command = log_command(self._name)
             words = self._place.ssh(self._name, command, node=str(node), worker=str(index))
-            try:
-                text = programs.output_of(words)
-            except programs.ProgramError as error:
-                text = f"not collected: {error}\n"
-            (folder / f"worker_{worker}.log").write_text(text)
+            (folder / f"worker_{worker}.log").write_text(_log(words))
 
         with concurrent.futures.ThreadPoolExecutor(_LOGS_AT_ONCE) as pool:
             list(pool.map(collect, range(per_slice * topology.slices)))
@@ -253,6 +251,18 @@ class Run:
 
     def _tell(self, text: str) -> None:
         print(f"{self._name}: {text}", file=sys.stderr, flush=True)
+
+
+def _log(words: Sequence[str]) -> str:
+    """A host's log, or why there is none; a host that is left out is asked again."""
+    for _ in range(_LOG_TRIES):
+        try:
+            text, end, _ = programs.output_of(words).rpartition(_LOG_ENDS)
+        except programs.ProgramError as error:
+            return f"not collected: {error}\n"
+        if end:
+            return text
+    return f"not collected: the host was left out {_LOG_TRIES} times\n"
 
 
 def _states(text: str) -> list[str]:

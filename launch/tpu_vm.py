@@ -33,10 +33,10 @@ from mm15_jax.launch.tpu_run import (
     Run,
     archive_name,
     job_script,
+    log_command,
     remote_folder,
     send_commands,
     worker_command,
-    worker_log,
 )
 from mm15_jax.parallel.environment import DISTRIBUTED
 from mm15_jax.plan.topology import Topology
@@ -172,14 +172,13 @@ class TpuVm:
         if job.alone:
             here = [shlex.join(fan_out.here(command)) for command in job.commands]
             return [f"# on this machine: {command}" for command in here]
-        log = worker_log(name)
         commands = [
             self.create_command(name, launch),
             place.describe(name, "state.state"),
             *send_commands(place, name, archive_name(name), self.bundle),
             place.ssh(name, worker_command(name, "start")),
             place.ssh(name, worker_command(name, "state")),
-            place.ssh(name, f"cat {log}", node="0", worker="0"),
+            place.ssh(name, log_command(name), node="0", worker="0"),
             place.delete(name),
         ]
         script = job_script(job, self.variables()).rstrip().replace("\n", "\n#   ")

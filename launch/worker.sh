@@ -40,6 +40,11 @@ begin() {
   # A session of its own: it lives on when SSH ends, and its processes are told together.
   setsid bash -c 'bash begun.sh >> log 2>&1; echo $? > exit_code' < /dev/null > /dev/null 2>&1 &
   echo $! > pid
+  # Its group is there a moment later; told before that, it would count as killed.
+  for ((i = 0; i < 100; i++)); do
+    if running || [[ -f exit_code ]]; then break; fi
+    sleep 0.1
+  done
 }
 
 state() {

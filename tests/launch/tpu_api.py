@@ -106,7 +106,7 @@ class TpuApi:
             done = {"name": f"{parent}/nodes/{node[1]}"}
             return 200, {"name": f"{parent}/operations/{node[1]}", "done": True, "response": done}
         if node:
-            return (200, {"guestAttributes": []}) if node[2] else (200, self._node(node[1]))
+            return 200, self._guest_attributes(body) if node[2] else self._node(node[1])
         if "/operations/" in url.path:
             done = {"name": url.path.removeprefix("/v2/").replace("operations", "nodes")}
             return 200, {"name": url.path.removeprefix("/v2/"), "done": True, "response": done}
@@ -150,6 +150,11 @@ class TpuApi:
         if not several:
             return [spec["nodeId"]]
         return [f"{several['nodeIdPrefix']}-{i}" for i in range(int(several["nodeCount"]))]
+
+    def _guest_attributes(self, body: dict) -> dict:
+        """Of all hosts of a slice, or of the one that is asked about; none has published a key."""
+        count = 1 if body.get("workerIds") else self.hosts
+        return {"guestAttributes": [{"queryValue": {"items": []}}] * count}
 
     def _node(self, node: str) -> dict:
         nodes = [n for name in self.resources for n in self._nodes(name)]
