@@ -60,10 +60,10 @@ def _cell(ablation: Ablation, result: Result, key: str, measure: str) -> str:
     theirs = paper_value(ablation.name, key, measure)
     ours = result.score(key, measure) if result.has(key) else None
     if ours is None:
-        return DASH if theirs is None else f"{DASH} ({theirs:g})"
+        return DASH if theirs is None else f"{DASH} ({theirs:.1f})"
     error = result.error(key, measure)
     text = f"{ours:.1f}" + (f" ± {error:.1f}" if error is not None else "")
-    return text + (f" ({theirs:g})" if theirs is not None else "")
+    return text + (f" ({theirs:.1f})" if theirs is not None else "")
 
 
 def _verdicts(verdicts: tuple[Verdict, ...]) -> list[str]:
