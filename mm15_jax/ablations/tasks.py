@@ -50,13 +50,17 @@ class Task:
         if self.run:
             return run_lib.is_complete(self.folder) and _steps(self.folder) == _wanted_steps(self)
         assert self.asked
-        path = self.folder / ASKED
-        return path.is_file() and json.loads(path.read_text()) == _note(self.asked)
+        return set(self.asked.benchmarks) <= _answered(self.folder, self.asked)
 
     def mark_done(self) -> None:
-        """Notes what was asked, so that it is known not to ask again."""
+        """Notes what was asked, so that it is known not to ask again.
+
+        Ablations share runs, and scores.json keeps what each of them asked.
+        """
         if self.asked:
-            write_atomically(self.folder / ASKED, (json.dumps(_note(self.asked)) + "\n").encode())
+            names = sorted(_answered(self.folder, self.asked) | set(self.asked.benchmarks))
+            note = {"benchmarks": names} | _settings(self.asked)
+            write_atomically(self.folder / ASKED, (json.dumps(note) + "\n").encode())
 
 
 def tasks_of(
@@ -133,9 +137,16 @@ def _ask(asked: Asked, run_dir: str, data: tuple[str, ...]) -> Task:
     )
 
 
-def _note(asked: Asked) -> dict[str, object]:
+def _answered(folder: pathlib.Path, asked: Asked) -> set[str]:
+    """Benchmarks of which a folder has scores, if they were asked for with the same settings."""
+    path = folder / ASKED
+    note = json.loads(path.read_text()) if path.is_file() else {}
+    benchmarks = note.pop("benchmarks", ())
+    return set(benchmarks) if note == _settings(asked) else set()
+
+
+def _settings(asked: Asked) -> dict[str, object]:
     return {
-        "benchmarks": list(asked.benchmarks),
         "examples": asked.examples,
         "overrides": list(asked.overrides),
         "steps": asked.run.config.train.steps,

@@ -47,6 +47,18 @@ def test_a_task_is_done_when_it_was_asked_the_same(tmp_path):
     assert not other.is_done()
 
 
+def test_ablations_that_share_a_run_leave_each_others_scores(tmp_path):
+    """Figure 9a asks MMBase of a run of which figure 8 asks five categories."""
+    *_, wide = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
+    *_, narrow = commands_of("fig9a", "nano", run_dir=str(tmp_path), rows=["1344"])
+    assert wide.folder == narrow.folder
+    narrow.mark_done()
+    assert narrow.is_done() and not wide.is_done()
+    wide.mark_done()
+    narrow.mark_done()
+    assert narrow.is_done() and wide.is_done()
+
+
 def task(folder, name, command, after=()):
     return Task(name, name, tuple(command), tuple(after), 1.0, folder / name)
 
