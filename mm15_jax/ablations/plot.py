@@ -37,7 +37,9 @@ def _columns(plt: Any, ablation: Ablation, result: Result) -> Any:
     """A group for each measure, a column for each row."""
     rows, measures = result.rows, result.measures
     width = 0.84 / len(rows)
-    figure, axes = plt.subplots(figsize=(max(6.5, 1.1 + 0.27 * len(rows) * len(measures)), 3.4))
+    # Wide enough for columns to be told apart, and for the longest name of a measure.
+    group = max(0.27 * len(rows), 0.085 * max(len(title(measure)) for measure in measures))
+    figure, axes = plt.subplots(figsize=(max(6.5, 1.1 + group * len(measures)), 3.4))
     has_paper = False
     for i, row in enumerate(rows):
         for k, measure in enumerate(measures):
@@ -45,7 +47,8 @@ def _columns(plt: Any, ablation: Ablation, result: Result) -> Any:
             if score is None:
                 continue
             x = k + (i - (len(rows) - 1) / 2) * width
-            label = f"{row.key}  {row.title}" if k == 0 else None
+            name = f"{row.key}  {row.title}" if row.key.isdigit() else row.title
+            label = name if k == 0 else None
             color = _COLORS[i % len(_COLORS)]
             axes.bar(x, score, 0.9 * width, color=color, label=label)
             axes.errorbar(x, score, result.error(row.key, measure), color=_INK, lw=1, capsize=2)
