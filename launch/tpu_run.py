@@ -236,15 +236,20 @@ class Run:
         folder = FOLDER / self._name
         folder.mkdir(parents=True, exist_ok=True)
 
-        def collect(worker: int) -> None:
+        def collect(worker: int) -> bool:
             node, index = divmod(worker, per_slice)
             command = log_command(self._name)
             words = self._place.ssh(self._name, command, node=str(node), worker=str(index))
-            (folder / f"worker_{worker}.log").write_text(_log(words))
+            text, whole = _log(words)
+            (folder / f"worker_{worker}.log").write_text(text)
+            return whole
 
         with concurrent.futures.ThreadPoolExecutor(_LOGS_AT_ONCE) as pool:
-            list(pool.map(collect, range(per_slice * topology.slices)))
-        self._tell(f"logs are in {folder}/")
+            collected = list(pool.map(collect, range(per_slice * topology.slices)))
+        absent = (
+            f"; of {collected.count(False)} hosts they say why not" if not all(collected) else ""
+        )
+        self._tell(f"logs are in {folder}/{absent}")
 
     def _delete(self) -> None:
         programs.output_of(self._place.delete(self._name))
@@ -253,16 +258,16 @@ class Run:
         print(f"{self._name}: {text}", file=sys.stderr, flush=True)
 
 
-def _log(words: Sequence[str]) -> str:
-    """A host's log, or why there is none; a host that is left out is asked again."""
+def _log(words: Sequence[str]) -> tuple[str, bool]:
+    """A host's log, or why there is none, and which; a host that is left out is asked again."""
     for _ in range(_LOG_TRIES):
         try:
             text, end, _ = programs.output_of(words).rpartition(_LOG_ENDS)
         except programs.ProgramError as error:
-            return f"not collected: {error}\n"
+            return f"not collected: {error}\n", False
         if end:
-            return text
-    return f"not collected: the host was left out {_LOG_TRIES} times\n"
+            return text, True
+    return f"not collected: the host was left out {_LOG_TRIES} times\n", False
 
 
 def _states(text: str) -> list[str]:

@@ -135,6 +135,28 @@ def test_machines_are_asked_for_set_up_run_and_given_back(cloud, tmp_path, capsy
     assert "job: asking for 2 slices of v5e:2x2" in capsys.readouterr().err
 
 
+def test_a_host_that_gcloud_leaves_out_is_asked_again_for_its_log(cloud, tmp_path, capsys):
+    """gcloud ends with 0 and prints nothing of a host that it could not prepare."""
+    answered, left_out = cloud.ssh, [2, 0]
+
+    def ssh(rest, flags):
+        if flags["worker"] != "all" and left_out[int(flags["node"])]:
+            left_out[int(flags["node"])] -= 1
+            return ""
+        return answered(rest, flags)
+
+    cloud.ssh = ssh
+    assert launch(TWO_HOSTS) == 0
+    assert all("ran train" in log(tmp_path, worker) for worker in range(2))
+    assert not any(tpu_run._LOG_ENDS in log(tmp_path, worker) for worker in range(2))
+    assert "they say why not" not in capsys.readouterr().err
+    left_out[0] = 99
+    cloud.states.append(["ACTIVE"])
+    assert launch(TWO_HOSTS) == 0
+    assert "not collected: the host was left out 3 times" in log(tmp_path)
+    assert "of 1 hosts they say why not" in capsys.readouterr().err
+
+
 def test_a_job_that_fails_for_good_ends_the_launch_and_the_machines(cloud, tmp_path):
     cloud.codes = [2]
     assert launch(ONE_HOST) == 2
