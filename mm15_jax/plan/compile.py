@@ -197,13 +197,13 @@ def _key(request: dict[str, Any]) -> str:
     config = {k: v for k, v in request["config"].items() if k not in _FREE_FIELDS}
     config["train"] = {k: v for k, v in config["train"].items() if k not in _FREE_TRAIN}
     config["data"] = config["data"]["mixture"]
-    parts = {**request, "config": config, "versions": versions(), "source": _source_digest()}
+    parts = {**request, "config": config, "versions": versions(), "source": source_digest()}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @functools.cache
-def _source_digest() -> str:
-    """Of the package's files that decide a program."""
+def source_digest() -> str:
+    """sha256 of the package's files that decide a program."""
     root = pathlib.Path(mm15_jax.__file__).parent
     digest = hashlib.sha256()
     for folder in _SOURCES:

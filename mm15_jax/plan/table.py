@@ -1,9 +1,15 @@
-"""docs/scaling.md: the family on hardware, by the compiler's word."""
+"""docs/scaling.md: the family on hardware, by the compiler's word.
+
+Each row's plan is kept beside the page, in scaling.jsonl, with a digest of the sources that decide
+a step. A row of earlier sources stays on the page, marked, until it is compiled anew: the table
+takes hours, and a change to the step should not take it away.
+"""
 
 from __future__ import annotations
 
+import json
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mm15_jax.config import HardwareMesh, experiments, load
@@ -51,6 +57,8 @@ _COLUMNS = (
     "days",
     "chip-hours",
 )
+# Of a plan's keys, what is too long to be kept for every row.
+_LONG = ("kernels", "collectives", "cached")
 
 
 def rows() -> list[tuple[str, Topology]]:
@@ -73,11 +81,11 @@ def write(
     compile_all: Callable[..., list] = compiler.steps_of,
     **limits: Any,
 ) -> str:
-    """Compiles what is not in the cache yet, writes the page, returns a sentence about it.
+    """Compiles what is not there yet, then what is of earlier sources; returns a sentence about it.
 
     Args:
         jobs: Compilers at once.
-        page: Written anew with each result.
+        page: Written anew with each result, as are the plans beside it.
         update: Whether the meshes of steps that fit become the experiments' own on that hardware.
         compile_all: As `plan.compile.steps_of`.
         **limits: Of `plan.compile.step_of`.
@@ -87,35 +95,39 @@ def write(
     """
     if not page.parent.is_dir():
         raise ValueError(f"{page.parent}/ is not here: run this in the repository")
-    wanted = rows()
-    settled = [meshes.settled(load(name), topology) for name, topology in wanted]
-    requests = [(config, row[1]) for config, row in zip(settled, wanted, strict=True)]
-    # Each experiment on one kind of hardware first: a page that is cut short tells most then.
-    order = sorted(range(len(wanted)), key=lambda i: _place_in_hardware(*wanted[i]))
-    results: dict[int, Any] = {}
+    wanted, source = rows(), compiler.source_digest()
+    kept = _read(page)
+    plans = {i: kept[_key(*row)] for i, row in enumerate(wanted) if _key(*row) in kept}
+    failures: dict[int, Exception] = {}
+    # What is missing before what is old; each experiment on one kind of hardware first: a page that
+    # is cut short tells most then.
+    todo = [i for i in range(len(wanted)) if i not in plans or plans[i]["source"] != source]
+    todo.sort(key=lambda i: (i in plans, _place_in_hardware(*wanted[i])))
+    requests = [(meshes.settled(load(wanted[i][0]), wanted[i][1]), wanted[i][1]) for i in todo]
 
     def found(number: int, result: Any) -> None:
-        results[order[number]] = result
-        page.write_text(_page(requests, results))
+        row = todo[number]
+        if isinstance(result, Exception):
+            failures[row] = result
+        else:
+            plan = report.assemble(*requests[number], result)
+            plans[row] = {"source": source, **{k: v for k, v in plan.items() if k not in _LONG}}
+        _write(page, wanted, plans, failures, source)
 
-    compile_all([requests[i] for i in order], jobs=jobs, found=found, **limits)
+    _write(page, wanted, plans, failures, source)
+    compile_all(requests, jobs=jobs, found=found, **limits)
     if update:
-        keep_meshes(requests, results)
-    failed = sum(isinstance(result, Exception) for result in results.values())
-    return f"{page}: {len(results)} rows, {failed} of which failed to compile"
+        keep_meshes(plans.values())
+    return f"{page}: {len(plans)} rows, {len(failures)} failed to compile"
 
 
-def keep_meshes(requests: list, results: dict[int, Any]) -> None:
+def keep_meshes(plans: Iterable[dict[str, Any]]) -> None:
     """Meshes and settings of the steps that fit, into the experiments' table of hardware."""
     fitting: dict[str, list[HardwareMesh]] = {}
-    for number, raw in results.items():
-        config, topology = requests[number]
-        if isinstance(raw, Exception):
-            continue
-        plan = report.assemble(config, topology, raw)
+    for plan in plans:
         if plan["fits"]:
-            row = search.row_of(plan, experiments()[config.name]())
-            fitting.setdefault(config.name, []).append(row)
+            name = plan["experiment"]
+            fitting.setdefault(name, []).append(search.row_of(plan, experiments()[name]()))
     search.keep(fitting)
 
 
@@ -125,31 +137,49 @@ def _place_in_hardware(name: str, topology: Topology) -> int:
     return same.index(topology)
 
 
-def _page(requests: list, results: dict[int, Any]) -> str:
-    """The page with the rows that are there, in the order of the family."""
+def _key(name: str, topology: Topology) -> tuple[str, str, int]:
+    return name, topology.name, topology.slices
+
+
+def _read(page: pathlib.Path) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """The plans beside the page, by experiment, topology and slices."""
+    path = page.with_suffix(".jsonl")
+    lines = path.read_text().splitlines() if path.exists() else []
+    plans = [json.loads(line) for line in lines]
+    return {(p["experiment"], p["topology"], p["slices"]): p for p in plans}
+
+
+def _write(
+    page: pathlib.Path,
+    wanted: list[tuple[str, Topology]],
+    plans: Mapping[int, dict[str, Any]],
+    failures: Mapping[int, Exception],
+    source: str,
+) -> None:
+    """The page, rows in the order of the family, and the plans beside it."""
     lines = []
-    for number in sorted(results):
-        config, topology = requests[number]
-        raw = results[number]
-        if isinstance(raw, Exception):
-            lines.append(_failure(config.name, topology, raw))
+    for number in sorted({*plans, *failures}):
+        if number in failures:  # what an earlier step needed says nothing of this one
+            lines.append(_failure(*wanted[number], failures[number]))
         else:
-            lines.append(_row(report.assemble(config, topology, raw)))
-    missing = len(requests) - len(results)
-    if missing:
-        lines += [
-            "",
-            f"{missing} rows more are to be compiled: the command goes on.",
-        ]
-    head = [_HEAD.format(versions=_versions(results.values())), f"| {' | '.join(_COLUMNS)} |"]
-    return "\n".join([*head, "|" + "---|" * len(_COLUMNS), *lines]) + "\n"
+            lines.append(_row(plans[number], old=plans[number]["source"] != source))
+    notes = []
+    if old := sum(plans[i]["source"] != source for i in plans.keys() - failures.keys()):
+        notes.append(f"\\* Compiled before the step's sources last changed ({old} of the rows).")
+    if missing := len(wanted) - len(lines):
+        notes.append(f"{missing} rows more are to be compiled: the command goes on.")
+    head = [_HEAD.format(versions=_versions(plans)), f"| {' | '.join(_COLUMNS)} |"]
+    text = "\n".join([*head, "|" + "---|" * len(_COLUMNS), *lines]) + "\n"
+    page.write_text(text + "".join(f"\n{note}\n" for note in notes))
+    kept = [json.dumps(plans[i]) + "\n" for i in sorted(plans)]
+    page.with_suffix(".jsonl").write_text("".join(kept))
 
 
-def _versions(results: Iterable[Any]) -> str:
-    found = [r["versions"] for r in results if not isinstance(r, Exception)]
-    if not found:
+def _versions(plans: Mapping[int, dict[str, Any]]) -> str:
+    if not plans:
         return "Nothing compiled"
-    return "Compiled by " + ", ".join(f"{name} {version}" for name, version in found[0].items())
+    found = next(iter(plans.values()))["versions"]
+    return "Compiled by " + ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 def _hardware(topology: Topology) -> str:
@@ -161,13 +191,13 @@ def _failure(name: str, topology: Topology, error: Exception) -> str:
     return f"| `{name}` | {topology.chips} | {_hardware(topology)} | {said} |" + " |" * 8
 
 
-def _row(plan: dict[str, Any]) -> str:
+def _row(plan: dict[str, Any], *, old: bool) -> str:
     topology = parse(plan["topology"], plan["slices"])
     mesh = " ".join(
         f"{axis} {size}" for axis, size in plan["mesh"].items() if axis != "strategy" and size > 1
     )
     cells = [
-        f"`{plan['experiment']}`",
+        f"`{plan['experiment']}`" + (r" \*" if old else ""),
         str(plan["chips"]),
         _hardware(topology),
         mesh or "-",

@@ -8,7 +8,7 @@ import pytest
 
 from mm15_jax.config import load, replace_nested
 from mm15_jax.plan import compile as compiler
-from mm15_jax.plan import meshes, search, table, worker
+from mm15_jax.plan import meshes, report, search, table, worker
 from mm15_jax.plan.topology import parse
 from tests.plan.raw import raw, refused
 
@@ -102,38 +102,70 @@ def test_a_refusal_for_temporaries_alone_counts_the_arguments_too():
     assert worker.hbm_of_message(said, 2**31) == (int(419.52 * 2**30), int(15.75 * 2**30))
 
 
-def test_the_page_of_the_family_has_a_row_for_each(tmp_path, monkeypatch):
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """A page of two rows, in a folder of its own."""
     wanted = [("mm15_1b_sft", parse("v5p:4x4x4")), ("mm15_3b_sft", parse("v5p:4x4x8", 2))]
     monkeypatch.setattr(table, "rows", lambda: wanted)
-    page = tmp_path / "scaling.md"
-    pages = []
+    monkeypatch.setattr(compiler, "source_digest", lambda: "now")
+    return tmp_path / "scaling.md"
+
+
+def giving(*results, asked=None):
+    """Stands for `steps_of`: gives these, and keeps which experiments it was asked for."""
 
     def compile_all(requests, found, **_):
-        for number, result in enumerate([raw(), ValueError("a | b")]):
+        if asked is not None:
+            asked.extend(config.name for config, _ in requests)
+        for number, result in enumerate(results):
             found(number, result)
-            pages.append(page.read_text())
 
-    said = table.write(jobs=1, page=page, compile_all=compile_all)
-    assert "1 rows more are to be compiled" in pages[0] and "mm15_3b_sft" not in pages[0]
-    assert "2 rows, 1 of which failed" in said
+    return compile_all
+
+
+def test_the_page_of_the_family_has_a_row_for_each(page):
+    said = table.write(jobs=1, page=page, compile_all=giving(raw()))
+    assert "1 rows, 0 failed" in said
+    text = page.read_text()
+    assert "1 rows more are to be compiled" in text and "mm15_3b_sft" not in text
+    said = table.write(jobs=1, page=page, compile_all=giving(ValueError("a | b")))
+    assert "1 rows, 1 failed" in said
     lines = page.read_text().splitlines()
     assert lines[-2].startswith("| `mm15_1b_sft` | 64 | v5p:4x4x4 |")
     assert "2 x v5p:4x4x8" in lines[-1] and "a / b" in lines[-1]
     assert lines[-1].count("|") == lines[-2].count("|")
 
 
+def test_rows_of_earlier_sources_stay_marked_until_they_are_compiled_anew(page, monkeypatch):
+    table.write(jobs=1, page=page, compile_all=giving(raw()))
+    asked = []
+    table.write(jobs=1, page=page, compile_all=giving(asked=asked))
+    assert asked == ["mm15_3b_sft"]
+    monkeypatch.setattr(compiler, "source_digest", lambda: "later")
+    table.write(jobs=1, page=page, compile_all=giving(raw(), asked=asked))
+    assert asked == ["mm15_3b_sft", "mm15_3b_sft", "mm15_1b_sft"]  # what is missing comes first
+    text = page.read_text()
+    assert r"| `mm15_1b_sft` \* |" in text and r"| `mm15_3b_sft` |" in text
+    assert "(1 of the rows)" in text
+    table.write(jobs=1, page=page, compile_all=giving(raw()))
+    assert r"\*" not in page.read_text()
+
+
 def test_meshes_of_the_page_that_fit_become_the_experiments_own(monkeypatch):
     config = load("mm15_1b_sft")
-    asked = [(config, parse(name)) for name in ("v5p:4x4x4", "v5e:4x8", "v5p:8x8x8")]
-    settled = [(meshes.settled(replace_nested(c, {"meshes": ()}), t), t) for c, t in asked]
+
+    def plan(topology, result, **changes):
+        found = meshes.settled(replace_nested(config, {"meshes": ()}), parse(topology))
+        return report.assemble(replace_nested(found, changes), parse(topology), result)
+
     kept = []
     monkeypatch.setattr(search, "keep", kept.append)
-    table.keep_meshes(settled, {0: raw(), 1: refused(99, 15.75), 2: ValueError("gave up")})
+    fits = plan("v5p:4x4x4", raw())
+    table.keep_meshes([fits, plan("v5e:4x8", refused(99, 15.75))])
     ((name, (row,)),) = kept[0].items()
     assert (name, row.topology, row.slices) == ("mm15_1b_sft", "v5p:4x4x4", 1)
-    assert row.mesh == settled[0][0].mesh and row.settings == ()
-    in_parts = replace_nested(settled[0][0], {"train.accumulation": 4})
-    table.keep_meshes([(in_parts, settled[0][1])], {0: raw()})
+    assert vars(row.mesh) == fits["mesh"] and row.settings == ()
+    table.keep_meshes([plan("v5p:4x4x4", raw(), **{"train.accumulation": 4})])
     assert kept[1]["mm15_1b_sft"][0].settings == ("train.accumulation=4",)
 
 
