@@ -8,7 +8,7 @@ picture has more tiles a row has more steps.
 
 from typing import Any
 
-from mm15_jax.config import ExperimentConfig, SplittingConfig, replace_nested
+from mm15_jax.config import ExperimentConfig, InitFrom, SplittingConfig, replace_nested
 from mm15_jax.config.ablation import Ablation
 from mm15_jax.experiments.ablation_base import evaluation_row, row, sft, tiles_budget
 
@@ -25,7 +25,7 @@ _TOKENS = {"nano": (16, 9)}
 _NANO_TILES = {(1, 1): 1.0, (4, 4): 5.0, (4, 9): 5.4, (4, 16): 6.0, (1, 9): 2.5, (9, 9): 10.0}
 _TILES = {(1, 1): 1.0, (4, 4): 5.0, (4, 9): 7.0, (4, 16): 8.0, (1, 9): 6.5, (9, 9): 10.0}
 
-_NANO_EXAMPLES = 8000  # of a row's SFT
+_NANO_EXAMPLES = 12_000  # of a row's SFT
 _NANO_ROWS, _NANO_SEQUENCE = 6, 384  # the longest example has 17 tiles
 
 
@@ -36,6 +36,7 @@ def _parent(scale: str) -> ExperimentConfig:
             "data.mixture": "nano_sft_single_image",
             "inputs.sequence_length": _NANO_SEQUENCE,
             "train.batch_rows": _NANO_ROWS,
+            "init_from": (InitFrom("mm15_nano_reading"),),
         }
     return replace_nested(sft(scale, "pretrain"), changes)
 
