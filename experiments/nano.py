@@ -229,14 +229,14 @@ def video_training_free() -> ExperimentConfig:
 
 
 def ui() -> ExperimentConfig:
-    """Screens, about three a row with their dialogues."""
+    """Screens, about three a row with their dialogues: three passes of `ui_1_epoch`."""
     changes = {
         "name": "mm15_nano_ui",
         "family": "nano_ui",
         "inputs.sequence_length": 544,
         "inputs.tiles_per_row": 18,
         "data.mixture": "nano_ui",
-        "train": TrainConfig(steps=2400, batch_rows=4),
+        "train": TrainConfig(steps=3600, batch_rows=4),
         "init_from": (InitFrom("mm15_nano_sft"),),
         "eval.benchmarks": ("mini_ui",),
     }
