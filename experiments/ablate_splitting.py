@@ -2,8 +2,9 @@
 
 Models start from pre-training without the continual stage and see the Single-image mixture. The
 miniature's encoder has 48 pixels for 672 and 32 for 378, its connector 16 tokens a tile for 144 and
-9 for 81; it starts from its words. Rows see equally many examples, as one epoch has: where a
-picture has more tiles a row has more steps.
+9 for 81; it starts from print that it has read in single tiles, which favours no way of splitting.
+Rows see equally many examples, as one epoch has: where a picture has more tiles a row has more
+steps.
 """
 
 from typing import Any

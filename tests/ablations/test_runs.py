@@ -31,7 +31,8 @@ def folders(name, scale="nano", **more):
 
 def test_rows_share_what_they_start_from():
     found = folders("table1")
-    assert found[:2] == ["mm15_nano_pretrain", "mm15_nano_words"] and len(found) == 9
+    stages = ["mm15_nano_pretrain", "mm15_nano_words", "mm15_nano_reading"]
+    assert found[:3] == stages and len(found) == 10
 
 
 def test_rows_of_different_tables_are_one_run_where_they_are_the_same():
