@@ -24,6 +24,7 @@ from mm15_jax.config import (
     MeshConfig,
     experiments,
     load,
+    mixture,
 )
 from mm15_jax.config.ablation import Ablation, AblationRow
 
@@ -185,8 +186,9 @@ def _key(experiment: str) -> str:
     """Of an experiment's content and of what it starts from."""
     config = experiments()[experiment]()
     starts = [(_key(s.experiment), s.parts) for s in config.init_from]
-    content = dataclasses.replace(config, **_FREE)
-    return hashlib.sha256(repr((content, starts)).encode()).hexdigest()
+    data = dataclasses.replace(config.data, mixture="")  # what is in it counts, not its name
+    content = dataclasses.replace(config, data=data, **_FREE)
+    return hashlib.sha256(repr((content, mixture(config), starts)).encode()).hexdigest()
 
 
 @functools.cache
