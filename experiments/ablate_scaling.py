@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 
-from mm15_jax.config import ExperimentConfig
+from mm15_jax.config import ExperimentConfig, InitFrom
 from mm15_jax.config.ablation import Ablation, AblationRow
 from mm15_jax.experiments import family, nano
 from mm15_jax.experiments import ui as screens
@@ -51,9 +51,12 @@ def scaling(scale: str) -> Ablation:
 
 def moe(scale: str) -> Ablation:
     """64 experts in place of every second FFN against the dense model: tables 4 to 9."""
-    if scale == "nano":  # the dense run's reading, its FFNs copied into experts
+    if scale == "nano":  # experts in every stage, as in the paper
         dense = row("moe", "dense", scale, "dense", sft(scale), {})
-        changes = {"model.decoder.moe": nano.MOE}
+        changes = {
+            "model.decoder.moe": nano.MOE,
+            "init_from": (InitFrom(nano.moe_continual().name),),
+        }
         experts = row("moe", "experts", scale, f"{nano.MOE.experts} experts", sft(scale), changes)
     else:
         dense = AblationRow("dense", "dense", family.sft(scale))

@@ -7,7 +7,6 @@ after the first experiment with its content.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -25,10 +24,11 @@ from mm15_jax.config import (
     experiments,
     load,
     mixture,
+    replace_nested,
 )
 from mm15_jax.config.ablation import Ablation, AblationRow
 
-# What neither changes a run's parameters nor which run it starts from.
+# What does not change a run's parameters, or is looked at by its content: starts and the mixture.
 _FREE: dict[str, Any] = {
     "name": "",
     "family": "",
@@ -37,6 +37,12 @@ _FREE: dict[str, Any] = {
     "init_from": (),
     "mesh": MeshConfig(),
     "meshes": (),
+    "data.mixture": "",
+    "data.decode_threads": 0,
+    "data.prefetch": 0,
+    "train.log_every": 0,
+    "train.accumulation": 1,
+    "train.loss_chunk": 0,
 }
 
 
@@ -164,14 +170,15 @@ def _run(experiment: str, seed: int, overrides: tuple[str, ...], ablation: Ablat
     """The run of an experiment, with all that it starts from."""
     own = ablation.experiments
     mine = (f"train.seed={seed}",) if experiment in own and seed else ()
-    config = load(experiment, (*overrides, *mine))
+    # The first experiment of this content trains it, whichever ablation comes first.
+    name = _first_names(ablation.scale).get(_key(experiment), experiment)
+    config = load(name, (*overrides, *mine))
     starts = [s.experiment for s in config.init_from if not is_shipped(s.experiment)]
     if len(starts) > 1:
         raise ValueError(f"{experiment} starts from several runs: {', '.join(starts)}")
     start = _run(starts[0], seed, overrides, ablation) if starts else None
-    name = _first_names(ablation.scale).get(_key(experiment), experiment)
     folder = f"{name}_seed{seed}" if seed and _is_seeded(experiment, own) else name
-    return Run(folder, experiment, (*overrides, *mine), config, start)
+    return Run(folder, name, (*overrides, *mine), config, start)
 
 
 def _is_seeded(experiment: str, own: dict[str, ExperimentConfig]) -> bool:
@@ -181,14 +188,16 @@ def _is_seeded(experiment: str, own: dict[str, ExperimentConfig]) -> bool:
     return any(_is_seeded(s.experiment, own) for s in load(experiment).init_from)
 
 
+def content_key(config: ExperimentConfig) -> str:
+    """Of all that decides a run's parameters: its config's values, and what it starts from."""
+    starts = [(_key(s.experiment), s.parts) for s in config.init_from]
+    content = replace_nested(config, _FREE)
+    return hashlib.sha256(repr((content, mixture(config), starts)).encode()).hexdigest()
+
+
 @functools.cache
 def _key(experiment: str) -> str:
-    """Of an experiment's content and of what it starts from."""
-    config = experiments()[experiment]()
-    starts = [(_key(s.experiment), s.parts) for s in config.init_from]
-    data = dataclasses.replace(config.data, mixture="")  # what is in it counts, not its name
-    content = dataclasses.replace(config, data=data, **_FREE)
-    return hashlib.sha256(repr((content, mixture(config), starts)).encode()).hexdigest()
+    return content_key(load(experiment))
 
 
 @functools.cache

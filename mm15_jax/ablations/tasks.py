@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mm15_jax.ablations import catalog
-from mm15_jax.ablations.runs import Asked, Plan, Run, plan
+from mm15_jax.ablations.runs import Asked, Plan, Run, content_key, plan
 from mm15_jax.checkpoint import run as run_lib
+from mm15_jax.config import ExperimentConfig
 from mm15_jax.data.storage import to_path, write_atomically
 from mm15_jax.plan import arithmetic
 
@@ -48,9 +49,12 @@ class Task:
     def is_done(self) -> bool:
         """Whether its result is there, of this very task."""
         if self.run:
-            return run_lib.is_complete(self.folder) and _steps(self.folder) == _wanted_steps(self)
+            return run_lib.is_complete(self.folder) and _is_run_of(self.folder, self.run.config)
         assert self.asked
-        return set(self.asked.benchmarks) <= _answered(self.folder, self.asked)
+        nested = self.asked.folder != self.asked.run.folder
+        trained = self.folder.parent if nested else self.folder
+        answered = set(self.asked.benchmarks) <= _answered(self.folder, self.asked)
+        return answered and _is_run_of(trained, self.asked.run.config)
 
     def mark_done(self) -> None:
         """Notes what was asked, so that it is known not to ask again.
@@ -153,10 +157,12 @@ def _settings(asked: Asked) -> dict[str, object]:
     }
 
 
-def _steps(folder: pathlib.Path) -> int:
-    return run_lib.read_config(folder).train.steps
+def _is_run_of(folder: pathlib.Path, config: ExperimentConfig) -> bool:
+    """Whether what was trained there has the content that is wanted now.
 
-
-def _wanted_steps(task: Task) -> int:
-    assert task.run
-    return task.run.config.train.steps
+    Where it has not, `mm15 train` refuses the folder and says in which value it differs.
+    """
+    try:
+        return content_key(run_lib.read_config(folder)) == content_key(config)
+    except ValueError:  # its mixture, or what it started from, is not known any more
+        return False

@@ -13,7 +13,9 @@ from absl import flags as absl_flags
 
 from mm15_jax.ablations import workers
 from mm15_jax.ablations.tasks import ASKED, Task, commands_of
+from mm15_jax.checkpoint import run as run_lib
 from mm15_jax.cli import main
+from mm15_jax.config import InitFrom, replace_nested
 
 
 def test_commands_are_such_as_the_command_line_takes():
@@ -36,8 +38,16 @@ def test_a_command_stands_behind_those_it_waits_for():
     assert len(seen) == 12
 
 
+def trained(tasks, **changes):
+    """Directories as of runs that these tasks have trained, with changes to their configs."""
+    for task in tasks:
+        if task.run:
+            run_lib.open_for_training(task.folder, replace_nested(task.run.config, changes))
+
+
 def test_a_task_is_done_when_it_was_asked_the_same(tmp_path):
-    *_, task = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
+    *runs, task = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
+    trained(runs)
     assert not task.is_done()
     task.mark_done()
     assert task.is_done() and (task.folder / ASKED).is_file()
@@ -47,9 +57,29 @@ def test_a_task_is_done_when_it_was_asked_the_same(tmp_path):
     assert not other.is_done()
 
 
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"train.log_every": 3, "eval.examples": 2}, True),
+        ({"data.mixture": "nano_fig6_code_0"}, True),  # another name for the same
+        ({"data.mixture": "nano_sft_base"}, False),
+        ({"optimizer.peak_learning_rate": 1.0}, False),
+        ({"init_from": (InitFrom("mm15_nano_words"),)}, False),
+        ({"init_from": (InitFrom("mm15_nano_no_more"),)}, False),
+    ],
+)
+def test_a_run_of_other_content_is_not_the_one_that_is_wanted(changes, same, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_lib, "is_complete", lambda folder: True)
+    *_, run, asks = commands_of("fig5", "nano", run_dir=str(tmp_path), rows=["text_rich"])
+    trained([run], **changes)
+    asks.mark_done()
+    assert run.is_done() == same and asks.is_done() == same
+
+
 def test_ablations_that_share_a_run_leave_each_others_scores(tmp_path):
     """Figure 9a asks MMBase of a run of which figure 8 asks five categories."""
-    *_, wide = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
+    *runs, wide = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
+    trained(runs)
     *_, narrow = commands_of("fig9a", "nano", run_dir=str(tmp_path), rows=["1344"])
     assert wide.folder == narrow.folder
     narrow.mark_done()
