@@ -203,13 +203,14 @@ def _resampled(
 
 def collect(work: Plan, tasks: Sequence[Task], command: str, versions: Mapping[str, str]) -> Result:
     """The result of what has run of an ablation."""
-    folders = {task.asked: task.folder for task in tasks if task.asked and task.is_done()}
+    # By folder: rows whose runs have the same content share their answers.
+    folders = {t.asked.folder: t.folder for t in tasks if t.asked and t.is_done()}
     rows = []
     for row in work.ablation.rows:
         seeds = {
-            asked.seed: _cells(folders[asked], asked.benchmarks)
+            asked.seed: _cells(folders[asked.folder], asked.benchmarks)
             for asked in work.asked
-            if asked.row.key == row.key and asked in folders
+            if asked.row.key == row.key and asked.folder in folders
         }
         if seeds:
             rows.append(RowResult(row.key, row.title, row.x, row.series, seeds))

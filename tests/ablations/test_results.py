@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from mm15_jax.ablations import results
+from mm15_jax.ablations import catalog, results
 from mm15_jax.ablations.results import Cell, Result, RowResult
+from mm15_jax.ablations.runs import plan
+from mm15_jax.ablations.tasks import Task, tasks_of
 from tests.ablations.results_made_up import result
 
 MEASURES = ("general", "multi_image", "average_of_five")
@@ -22,6 +24,19 @@ def test_a_score_is_the_mean_over_seeds():
     assert found.score("a", "general") == pytest.approx(np.mean(each))
     assert 40 < found.score("a", "general") < 60
     assert found.score("a", "multi_image") is None
+
+
+def test_rows_of_one_content_have_one_runs_answers(tmp_path, monkeypatch):
+    """Both sweeps of figure 7 begin in the same mixture: one run, two rows."""
+    monkeypatch.setattr(Task, "is_done", lambda self: True)
+    monkeypatch.setattr(results, "_cells", lambda folder, _: {"mini_scene_qa": folder.name})
+    work = plan(catalog.find("fig7", "nano"), rows=["text_0", "multi_image_0", "text_0.1"])
+    tasks = tasks_of(work, tmp_path)
+    assert len([task for task in tasks if task.asked]) == 2
+    rows = results.collect(work, tasks, "mm15 ablate", {}).rows
+    assert [row.key for row in rows] == ["text_0", "text_0.1", "multi_image_0"]
+    answers = [row.seeds[0]["mini_scene_qa"] for row in rows]
+    assert answers[0] == answers[2] == "fig5_text_rich_nano" != answers[1]
 
 
 def test_a_paired_difference_is_surer_than_two_scores():
