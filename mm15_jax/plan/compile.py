@@ -30,7 +30,14 @@ from mm15_jax.train.metrics import ProgressLine
 
 CACHE_DIR = "MM15_PLAN_CACHE"
 TIMEOUT_SECONDS = 3600.0
-_SOURCES = ("config", "model", "parallel", "train", "plan")
+# What decides a program, and what is read out of it.
+_SOURCES = (
+    "config",
+    "model",
+    "parallel",
+    "train",
+    *(f"plan/{n}.py" for n in ("worker", "hlo", "work", "roofline", "topology", "chips")),
+)
 # Nothing here changes a program's shape.
 _FREE_FIELDS = ("name", "family", "checkpoint", "eval", "init_from", "meshes")
 _FREE_TRAIN = ("seed", "log_every")
@@ -66,14 +73,8 @@ def step_of(
         ValueError: If the config cannot be on this topology.
         CompileError: If the compiler fails, or exceeds a limit.
     """
-    request = {
-        "config": to_dict(config),
-        "topology": topology.name,
-        "slices": topology.slices,
-        "options": dict(options or {}),
-        "dump": dump,
-    }
-    kept = _cache_dir() / f"{_key(request)}.json"
+    request = _request(config, topology, options, dump)
+    kept = _kept(request)
     if cache and not dump and kept.is_file():
         return {**json.loads(kept.read_text()), "cached": True}
     result = _run(request, timeout, memory_limit)
@@ -85,6 +86,26 @@ def step_of(
         written.write_text(json.dumps(result))
         written.replace(kept)
     return {**result, "cached": False}
+
+
+def is_kept(config: ExperimentConfig, topology: Topology) -> bool:
+    """Whether `step_of` has an answer without compiling."""
+    return _kept(_request(config, topology)).is_file()
+
+
+def _request(
+    config: ExperimentConfig,
+    topology: Topology,
+    options: dict[str, str] | None = None,
+    dump: str = "",
+) -> dict[str, Any]:
+    return {
+        "config": to_dict(config),
+        "topology": topology.name,
+        "slices": topology.slices,
+        "options": dict(options or {}),
+        "dump": dump,
+    }
 
 
 Result = dict[str, Any] | Exception
@@ -189,6 +210,11 @@ def _resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def _kept(request: dict[str, Any]) -> pathlib.Path:
+    """Where the result of a request is, or would be."""
+    return _cache_dir() / f"{_key(request)}.json"
+
+
 def _cache_dir() -> pathlib.Path:
     return pathlib.Path(os.environ.get(CACHE_DIR) or "~/.cache/mm15_jax/plans").expanduser()
 
@@ -206,7 +232,8 @@ def source_digest() -> str:
     """sha256 of the package's files that decide a program."""
     root = pathlib.Path(mm15_jax.__file__).parent
     digest = hashlib.sha256()
-    for folder in _SOURCES:
-        for path in sorted((root / folder).rglob("*.py")):
+    for name in _SOURCES:
+        where = root / name
+        for path in [where] if where.is_file() else sorted(where.rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()

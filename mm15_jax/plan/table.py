@@ -99,11 +99,21 @@ def write(
     kept = _read(page)
     plans = {i: kept[_key(*row)] for i, row in enumerate(wanted) if _key(*row) in kept}
     failures: dict[int, Exception] = {}
-    # What is missing before what is old; each experiment on one kind of hardware first: a page that
-    # is cut short tells most then.
-    todo = [i for i in range(len(wanted)) if i not in plans or plans[i]["source"] != source]
-    todo.sort(key=lambda i: (i in plans, _place_in_hardware(*wanted[i])))
-    requests = [(meshes.settled(load(wanted[i][0]), wanted[i][1]), wanted[i][1]) for i in todo]
+    left = {
+        i: (meshes.settled(load(name), topology), topology)
+        for i, (name, topology) in enumerate(wanted)
+        if i not in plans or plans[i]["source"] != source
+    }
+
+    def turn(i: int) -> tuple[bool, bool, int]:
+        """What costs nothing, then what is missing, then what is old.
+
+        Each experiment on one kind of hardware first: a page that is cut short tells most then.
+        """
+        return not compiler.is_kept(*left[i]), i in plans, _place_in_hardware(*wanted[i])
+
+    todo = sorted(left, key=turn)
+    requests = [left[i] for i in todo]
 
     def found(number: int, result: Any) -> None:
         row = todo[number]

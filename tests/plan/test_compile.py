@@ -108,6 +108,7 @@ def page(tmp_path, monkeypatch):
     wanted = [("mm15_1b_sft", parse("v5p:4x4x4")), ("mm15_3b_sft", parse("v5p:4x4x8", 2))]
     monkeypatch.setattr(table, "rows", lambda: wanted)
     monkeypatch.setattr(compiler, "source_digest", lambda: "now")
+    monkeypatch.setenv(compiler.CACHE_DIR, str(tmp_path / "plans"))
     return tmp_path / "scaling.md"
 
 
@@ -149,6 +150,15 @@ def test_rows_of_earlier_sources_stay_marked_until_they_are_compiled_anew(page, 
     assert "(1 of the rows)" in text
     table.write(jobs=1, page=page, compile_all=giving(raw()))
     assert r"\*" not in page.read_text()
+
+
+def test_what_was_compiled_before_comes_first(page, monkeypatch):
+    monkeypatch.setattr(compiler, "_run", lambda *_: raw())
+    name, topology = table.rows()[1]
+    compiler.step_of(meshes.settled(load(name), topology), topology)
+    asked = []
+    table.write(jobs=1, page=page, compile_all=giving(asked=asked))
+    assert asked == ["mm15_3b_sft", "mm15_1b_sft"]
 
 
 def test_meshes_of_the_page_that_fit_become_the_experiments_own(monkeypatch):
