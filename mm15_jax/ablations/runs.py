@@ -28,7 +28,8 @@ from mm15_jax.config import (
 )
 from mm15_jax.config.ablation import Ablation, AblationRow
 
-# What does not change a run's parameters, or is looked at by its content: starts and the mixture.
+# What does not change a run's parameters (hardware may set some of it), or is looked at by its
+# content: starts and the mixture.
 _FREE: dict[str, Any] = {
     "name": "",
     "family": "",
@@ -43,6 +44,9 @@ _FREE: dict[str, Any] = {
     "train.log_every": 0,
     "train.accumulation": 1,
     "train.loss_chunk": 0,
+    "optimizer.offload": False,
+    "model.encoder.remat": "",
+    "model.decoder.remat": "",
 }
 
 
