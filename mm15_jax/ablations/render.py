@@ -38,6 +38,8 @@ def _about(ablation: Ablation, result: Result) -> str:
     seeds = sorted({seed for row in result.rows for seed in row.seeds})
     text = f"{ablation.source[0].upper()}{ablation.source[1:]} at scale `{result.scale}`"
     text += f", {len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
+    if fewer := [row.key for row in result.rows if len(row.seeds) < len(seeds)]:
+        text += f" ({', '.join(fewer)}: fewer)"
     text += f", {result.examples} questions of each benchmark."
     if ablation.held:
         text += f" Rows have {ablation.held}."

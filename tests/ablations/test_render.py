@@ -1,6 +1,7 @@
 """Pages, tables and figures of results."""
 
 import csv
+import dataclasses
 import io
 
 import cv2
@@ -32,6 +33,15 @@ def test_a_row_that_has_not_run_shows_the_paper_alone(table3):
     text = render.markdown(*table3)
     (line,) = [line for line in text.splitlines() if line.startswith("| 2 |")]
     assert "– (74.3)" in line
+
+
+def test_a_page_names_rows_of_fewer_seeds(table3):
+    ablation, found = table3
+    assert ", 2 seeds, 400 questions" in render.markdown(ablation, found)
+    first, second = found.rows
+    short = dataclasses.replace(second, seeds={0: second.seeds[0]})
+    text = render.markdown(ablation, dataclasses.replace(found, rows=(first, short)))
+    assert ", 2 seeds (4: fewer), 400 questions" in text
 
 
 def test_csv_has_a_line_for_each_seed(table3):
