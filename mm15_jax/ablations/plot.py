@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections import Counter
 from typing import Any
 
 from mm15_jax.ablations.measures import title
@@ -69,8 +70,10 @@ def _columns(plt: Any, ablation: Ablation, result: Result) -> Any:
 
 
 def _sweep(plt: Any, ablation: Ablation, result: Result) -> Any:
-    """A panel for each series, a curve for each measure."""
-    series = list(dict.fromkeys(row.series for row in result.rows))
+    """A panel for each series that has more than one point, a curve for each measure."""
+    points_of = Counter(row.series for row in result.rows)  # in the order of the rows
+    # The start that all series share is no curve; where nothing else has run it is shown as it is.
+    series = [name for name, count in points_of.items() if count > 1] or list(points_of)
     size = (3.3 * len(series) + 0.6, 3.0)
     figure, panels = plt.subplots(1, len(series), figsize=size, squeeze=False, sharey=True)
     for axes, name in zip(panels[0], series, strict=True):

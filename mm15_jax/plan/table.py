@@ -1,8 +1,8 @@
 """docs/scaling.md: the family on hardware, by the compiler's word.
 
 Each row's plan is kept beside the page, in scaling.jsonl, with a digest of the sources that decide
-a step. A row of earlier sources stays on the page, marked, until it is compiled anew: the table
-takes hours, and a change to the step should not take it away.
+a step and the compiler's versions. A row of earlier ones stays on the page, marked, until it is
+compiled anew: the table takes hours, and a change to the step should not take it away.
 """
 
 from __future__ import annotations
@@ -95,14 +95,14 @@ def write(
     """
     if not page.parent.is_dir():
         raise ValueError(f"{page.parent}/ is not here: run this in the repository")
-    wanted, source = rows(), compiler.source_digest()
+    wanted, made_by = rows(), _made_by()
     kept = _read(page)
     plans = {i: kept[_key(*row)] for i, row in enumerate(wanted) if _key(*row) in kept}
     failures: dict[int, Exception] = {}
     left = {
         i: (meshes.settled(load(name), topology), topology)
         for i, (name, topology) in enumerate(wanted)
-        if i not in plans or plans[i]["source"] != source
+        if i not in plans or _is_old(plans[i], made_by)
     }
 
     def turn(i: int) -> tuple[bool, bool, int]:
@@ -121,10 +121,10 @@ def write(
             failures[row] = result
         else:
             plan = report.assemble(*requests[number], result)
-            plans[row] = {"source": source, **{k: v for k, v in plan.items() if k not in _LONG}}
-        _write(page, wanted, plans, failures, source)
+            plans[row] = made_by | {k: v for k, v in plan.items() if k not in _LONG}
+        _write(page, wanted, plans, failures, made_by)
 
-    _write(page, wanted, plans, failures, source)
+    _write(page, wanted, plans, failures, made_by)
     compile_all(requests, jobs=jobs, found=found, **limits)
     if update:
         keep_meshes(plans.values())
@@ -147,6 +147,15 @@ def _place_in_hardware(name: str, topology: Topology) -> int:
     return same.index(topology)
 
 
+def _made_by() -> dict[str, Any]:
+    """What decides a row beside its experiment and hardware, by a plan's keys."""
+    return {"source": compiler.source_digest(), "versions": compiler.versions()}
+
+
+def _is_old(plan: Mapping[str, Any], made_by: Mapping[str, Any]) -> bool:
+    return any(plan[key] != value for key, value in made_by.items())
+
+
 def _key(name: str, topology: Topology) -> tuple[str, str, int]:
     return name, topology.name, topology.slices
 
@@ -164,7 +173,7 @@ def _write(
     wanted: list[tuple[str, Topology]],
     plans: Mapping[int, dict[str, Any]],
     failures: Mapping[int, Exception],
-    source: str,
+    made_by: Mapping[str, Any],
 ) -> None:
     """The page, rows in the order of the family, and the plans beside it."""
     lines = []
@@ -172,10 +181,11 @@ def _write(
         if number in failures:  # what an earlier step needed says nothing of this one
             lines.append(_failure(*wanted[number], failures[number]))
         else:
-            lines.append(_row(plans[number], old=plans[number]["source"] != source))
+            lines.append(_row(plans[number], old=_is_old(plans[number], made_by)))
     notes = []
-    if old := sum(plans[i]["source"] != source for i in plans.keys() - failures.keys()):
-        notes.append(f"\\* Compiled before the step's sources last changed ({old} of the rows).")
+    if old := sum(_is_old(plans[i], made_by) for i in plans.keys() - failures.keys()):
+        said = "Compiled before the step's sources or the compiler last changed"
+        notes.append(f"\\* {said} ({old} of the rows).")
     if missing := len(wanted) - len(lines):
         notes.append(f"{missing} rows more are to be compiled: the command goes on.")
     head = [_HEAD.format(versions=_versions(plans)), f"| {' | '.join(_COLUMNS)} |"]

@@ -5,6 +5,7 @@ import dataclasses
 import io
 
 import cv2
+import matplotlib.pyplot as plt
 import pytest
 
 from mm15_jax.ablations import catalog, plot, render
@@ -60,6 +61,21 @@ def test_figures_are_drawn(table3, name, tmp_path):
         found = result("fig7", rows, ablation.measures)
     plot.draw(ablation, found, tmp_path / "figure.png")
     assert cv2.imread(str(tmp_path / "figure.png")).std() > 5
+
+
+def test_a_sweep_of_its_common_start_alone_has_no_panel(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plt, "close", lambda figure: drawn.append(figure))
+    ablation = catalog.find("fig7", "nano")
+    ran = [ablation.row(key) for key in ("text_0", "multi_image_0", "multi_image_0.1")]
+    found = result("fig7", {r.key: {"mini_compare": 0.5} for r in ran}, ablation.measures)
+    rows = [
+        dataclasses.replace(row, x=r.x, series=r.series)
+        for row, r in zip(found.rows, ran, strict=True)
+    ]
+    found = dataclasses.replace(found, rows=tuple(rows))
+    plot.draw(ablation, found, tmp_path / "figure.png")
+    assert [axes.get_title(loc="left") for axes in drawn[0].axes] == ["multi image"]
 
 
 def test_the_scoreboard_has_every_finding(table3):

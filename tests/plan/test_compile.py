@@ -108,6 +108,7 @@ def page(tmp_path, monkeypatch):
     wanted = [("mm15_1b_sft", parse("v5p:4x4x4")), ("mm15_3b_sft", parse("v5p:4x4x8", 2))]
     monkeypatch.setattr(table, "rows", lambda: wanted)
     monkeypatch.setattr(compiler, "source_digest", lambda: "now")
+    monkeypatch.setattr(compiler, "versions", lambda: raw()["versions"])
     monkeypatch.setenv(compiler.CACHE_DIR, str(tmp_path / "plans"))
     return tmp_path / "scaling.md"
 
@@ -150,6 +151,9 @@ def test_rows_of_earlier_sources_stay_marked_until_they_are_compiled_anew(page, 
     assert "(1 of the rows)" in text
     table.write(jobs=1, page=page, compile_all=giving(raw()))
     assert r"\*" not in page.read_text()
+    monkeypatch.setattr(compiler, "versions", lambda: {"libtpu": "newer"})
+    table.write(jobs=1, page=page, compile_all=giving())
+    assert "(2 of the rows)" in page.read_text()
 
 
 def test_what_was_compiled_before_comes_first(page, monkeypatch):
