@@ -65,7 +65,7 @@ def test_figures_are_drawn(table3, name, tmp_path):
 
 def test_a_sweep_of_its_common_start_alone_has_no_panel(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(plt, "close", lambda figure: drawn.append(figure))
+    monkeypatch.setattr(plt, "close", drawn.append)
     ablation = catalog.find("fig7", "nano")
     ran = [ablation.row(key) for key in ("text_0", "multi_image_0", "multi_image_0.1")]
     found = result("fig7", {r.key: {"mini_compare": 0.5} for r in ran}, ablation.measures)
