@@ -94,21 +94,28 @@ def optimizer_bytes(config: ExperimentConfig, parameters: int) -> int:
 
 
 def decoder_kept(config: DecoderConfig, policy: str, tensor: int) -> float:
-    """Bytes that a layer keeps of one token for the backward pass."""
-    D, h = config.width, config.head_dim
-    heads, all_heads = config.heads * h / tensor, (config.heads + 2 * config.kv_heads) * h / tensor
-    hidden = 2 * config.ffn_width / tensor
+    """Bytes that a layer keeps of one token for the backward pass, on average over layers."""
+    D, h, F = config.width, config.head_dim, config.ffn_width / tensor
+    heads, kv_heads = config.heads * h / tensor, config.kv_heads * h / tensor
+    qkv = heads + 2 * kv_heads
+    # Shares of layers with an MLP, and places in boxes of experts for each token.
     moe = config.moe
+    dense, boxes = 1.0, 0.0
     if moe.experts:
-        hidden *= 1 + (moe.top_k * moe.capacity_factor - 1) / moe.every
+        dense, boxes = 1 - 1 / moe.every, moe.top_k * moe.capacity_factor / moe.every
+    # What JAX saves: a norm's input, two products of it in float32, and its output; of an MLP each
+    # step of silu; of experts their weighted products in float32 too.
+    all_of_it = (
+        (heads + 7 * (heads + kv_heads) + kv_heads + 14 * D) + 6 * F * dense + (9 * F + D) * boxes
+    )
     kept = {
         "full": 0.0,
         "offload_context": 0.0,
         "context": heads,
-        "attention": heads + all_heads + D,
-        "matmuls": heads + all_heads + D + hidden,
-        "activations": heads + 2 * all_heads + 4 * D + 2 * hidden,
-        "none": heads + 2 * all_heads + 4 * D + 2 * hidden,
+        "attention": heads + qkv + D,
+        "matmuls": heads + qkv + D + 2 * F * (dense + boxes) + D * boxes,
+        "activations": all_of_it,
+        "none": all_of_it,
     }
     return BF16 * (D + kept[policy])
 
@@ -116,14 +123,15 @@ def decoder_kept(config: DecoderConfig, policy: str, tensor: int) -> float:
 def encoder_kept(config: EncoderConfig, policy: str, tensor: int) -> float:
     """Bytes that a layer keeps of one place of one tile for the backward pass."""
     W, hidden = config.width, config.mlp_width / tensor
+    all_of_it = 4 * W / tensor + 15 * W + 4 * hidden  # as in `decoder_kept`
     kept = {
         "full": 0.0,
         "offload_context": 0.0,
         "context": W / tensor,
         "attention": 4 * W / tensor + W,
         "matmuls": 4 * W / tensor + W + hidden,
-        "activations": 8 * W / tensor + 4 * W + 3 * hidden,
-        "none": 8 * W / tensor + 4 * W + 3 * hidden,
+        "activations": all_of_it,
+        "none": all_of_it,
     }
     return BF16 * (W + kept[policy])
 

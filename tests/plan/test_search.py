@@ -6,6 +6,7 @@ import pytest
 from mm15_jax.config import MeshConfig, load, replace_nested
 from mm15_jax.plan import search
 from mm15_jax.plan.chips import GIB
+from mm15_jax.plan.estimate import estimate
 from mm15_jax.plan.topology import parse
 from tests.plan.raw import raw, refused
 
@@ -44,6 +45,28 @@ def test_what_is_compiled_is_few_varied_and_begins_with_the_experiments_own(conf
     )
     assert len({c.mesh for c in chosen}) > 1
     assert len({search._policies(c) for c in chosen}) > 3
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "compiled"),
+    [
+        ("full", "full", 8.7),
+        ("matmuls", "matmuls", 52.7),
+        ("activations", "matmuls", 102.1),
+        ("matmuls", "activations", 128.8),
+        ("activations", "activations", 177.2),
+    ],
+)
+def test_memory_by_arithmetic_is_near_the_compilers(encoder, decoder, compiled):
+    """The compiler's: GiB of mm15_3b_moe_pretrain on v5p:4x8x8, libtpu 0.0.42."""
+    changes = {
+        "mesh": MeshConfig(data=1, fsdp=8, expert=32),
+        "model.encoder.remat": encoder,
+        "model.decoder.remat": decoder,
+    }
+    config = replace_nested(load("mm15_3b_moe_pretrain"), changes)
+    reckoned = estimate(config, parse("v5p:4x8x8")).memory / GIB
+    assert 0.78 < reckoned / compiled < 1.15
 
 
 def test_a_mesh_that_was_set_is_kept(config):
