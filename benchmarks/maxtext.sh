@@ -11,7 +11,8 @@ set -euo pipefail
 FOLDER=$(mkdir -p "${1:?name a folder}" && cd "$1" && pwd)
 HERE=$(cd "$(dirname "$0")" && pwd)
 PYTHON=$FOLDER/venv/bin/python
-export TPU_SKIP_MDS_QUERY=1 JAX_PLATFORMS=cpu TF_CPP_MIN_LOG_LEVEL=3
+# The last: another process may compile for TPUs at the same time.
+export TPU_SKIP_MDS_QUERY=1 JAX_PLATFORMS=cpu TF_CPP_MIN_LOG_LEVEL=3 ALLOW_MULTIPLE_LIBTPU_LOAD=1
 CALLED=${2:?setup, aot or cpu}
 shift 2
 

@@ -39,6 +39,7 @@ def splash_attention(
     segment_ids: Array | None = None,
     causal: bool = False,
     rows: str = "batch",
+    name: str | None = None,
     interpret: bool = False,
 ) -> Array:
     """`attention.attention` by the splash kernel; the head size is taken as it is, not padded.
@@ -50,12 +51,13 @@ def splash_attention(
         segment_ids: int32[B, S], or None.
         causal: As in `attention.attention`.
         rows: As in `attention.attention`.
+        name: As in `attention.attention`.
         interpret: Whether to interpret the kernel, slowly, on any device: for tests.
 
     Returns:
         [B, S, H, h] in the queries' dtype.
     """
-    attend = functools.partial(_attend, causal=causal, interpret=interpret)
+    attend = functools.partial(_attend, causal=causal, name=name, interpret=interpret)
     arrays = (query_BSHh, key_BSKh, value_BSKh)
     return _on_each_device(attend, arrays, segment_ids, rows)
 
@@ -148,12 +150,15 @@ def _attend(
     segment_ids: Array | None,
     *,
     causal: bool,
+    name: str | None,
     interpret: bool,
 ) -> Array:
     """`splash_attention` on one device."""
     _, S, H, h = query_BSHh.shape
     length, _ = blocks_of(S)
     arrays = [_by_head(x, length) for x in (query_BSHh * h**-0.5, key_BSKh, value_BSKh)]
+    if name:
+        arrays = [saveable(x, name) for x in arrays]
     if segment_ids is not None:
         segment_ids = jnp.pad(segment_ids, ((0, 0), (0, length - S)), constant_values=_PADDING)
     elif not causal:  # a causal row's padding is behind all that is seen

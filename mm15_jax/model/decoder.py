@@ -61,18 +61,26 @@ class DecoderAttention(nn.Module):
             size = heads * c.head_dim
             split = (heads, c.head_dim)
             linear = Linear(D, size, ("embed", axis), use_bias=False, split_out=split, name=name)
-            return saveable(linear(x), "qkv")
+            return linear(x)
 
         query = project("q", c.heads, "heads")
         key = project("k", c.kv_heads, "kv_heads")
         value = project("v", c.kv_heads, "kv_heads")
-        if c.qk_norm:
+        if c.qk_norm:  # its backward pass needs what comes in; a rotation's does not
+            query, key, value = (saveable(x, "qkv") for x in (query, key, value))
             query = RMSNorm(c.head_dim, c.norm_eps, "head_dim", name="q_norm")(query)
             key = RMSNorm(c.head_dim, c.norm_eps, "head_dim", name="k_norm")(key)
         query = apply_rope(query, context.cos, context.sin)
         key = apply_rope(key, context.cos, context.sin)
         if cache is None:
-            out = attention(query, key, value, segment_ids=context.segment_ids, causal=True)
+            out = attention(
+                query,
+                key,
+                value,
+                segment_ids=context.segment_ids,
+                causal=True,
+                name=None if c.qk_norm else "qkv",
+            )
         else:
             assert S == 1, S
             out = cache_attention(query[:, 0], key[:, 0], value[:, 0], *cache, context.lengths)

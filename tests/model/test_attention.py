@@ -118,6 +118,23 @@ def test_rope_keeps_lengths_and_does_nothing_at_position_zero():
     )
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_rope_by_a_matmul_is_the_same_rope(dtype):
+    x = draw(1, 2, 6, 3, 16).astype(dtype)
+    tables = rope_tables(jnp.arange(12).reshape(2, 6) * 37, 16, 1e4)
+
+    def run(by_matmul):
+        rotated, back = jax.vjp(lambda x: apply_rope(x, *tables, by_matmul=by_matmul), x)
+        return rotated, back(x)[0]
+
+    for ours, plain in zip(run(True), run(False), strict=True):
+        assert ours.dtype == dtype
+        step = float(jnp.finfo(dtype).eps)
+        np.testing.assert_allclose(
+            ours.astype(jnp.float32), plain.astype(jnp.float32), rtol=step, atol=step
+        )
+
+
 @pytest.mark.parametrize("S", [16, 15])
 def test_what_the_gpu_kernel_is_asked_for_is_the_same_attention(S):
     # cuDNN itself needs a GPU: here `jax.nn.dot_product_attention` runs its own plain form.

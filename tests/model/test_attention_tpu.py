@@ -134,3 +134,18 @@ def kernels_in(jaxpr):
         else:
             count += sum(kernels_in(inner) for inner in jaxprs_in_params(equation.params))
     return count
+
+
+def test_what_the_kernel_takes_is_kept_by_its_name_and_not_made_again():
+    arrays = draw(1, 1, 128, 4, 16), draw(2, 1, 128, 2, 16), draw(3, 1, 128, 2, 16)
+
+    def transposes(name):
+        def layer(*arrays):
+            return splash_attention(*(x * 2 for x in arrays), causal=True, name=name, interpret=True)
+
+        layer = jax.checkpoint(layer, policy=policy_of("attention"))
+        gradient = jax.grad(lambda *a: jnp.sum(layer(*a) ** 2), argnums=(0, 1, 2))
+        return str(jax.make_jaxpr(gradient)(*arrays)).count("permutation=(0, 2, 1, 3)")
+
+    # Of queries, keys and values; forward alone, or again for the backward pass.
+    assert transposes(None) - transposes("qkv") == 3

@@ -24,6 +24,7 @@ ENCODER = EncoderConfig(
 DECODER = DecoderConfig(
     vocab_size=8, width=16, layers=2, ffn_width=24, heads=2, kv_heads=1, head_dim=8, remat="none"
 )
+WITHOUT_NORM = dataclasses.replace(DECODER, qk_norm=False)
 
 
 def gradient_of(config):
@@ -61,19 +62,25 @@ def first(out):
 
 @pytest.fixture(scope="module")
 def without_remat():
-    return {type(config): gradient_of(config) for config in (ENCODER, DECODER)}
+    return {config: gradient_of(config) for config in (ENCODER, DECODER, WITHOUT_NORM)}
 
 
 @pytest.mark.parametrize(
     "config, remat",
-    [(ENCODER, "matmuls"), (DECODER, "context"), (DECODER, "matmuls"), (DECODER, "activations")],
+    [
+        (ENCODER, "matmuls"),
+        (DECODER, "context"),
+        (DECODER, "matmuls"),
+        (DECODER, "activations"),
+        (WITHOUT_NORM, "matmuls"),
+    ],
     ids=lambda x: x if isinstance(x, str) else type(x).__name__,
 )
 def test_no_policy_changes_a_gradient(config, remat, without_remat):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
         gradient_of(dataclasses.replace(config, remat=remat)),
-        without_remat[type(config)],
+        without_remat[config],
     )
 
 
