@@ -141,7 +141,8 @@ def test_what_the_kernel_takes_is_kept_by_its_name_and_not_made_again():
 
     def transposes(name):
         def layer(*arrays):
-            return splash_attention(*(x * 2 for x in arrays), causal=True, name=name, interpret=True)
+            doubled = (x * 2 for x in arrays)
+            return splash_attention(*doubled, causal=True, name=name, interpret=True)
 
         layer = jax.checkpoint(layer, policy=policy_of("attention"))
         gradient = jax.grad(lambda *a: jnp.sum(layer(*a) ** 2), argnums=(0, 1, 2))
