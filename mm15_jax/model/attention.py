@@ -16,7 +16,7 @@ from jax import Array
 from mm15_jax.model.attention_gpu import cudnn_attention, cudnn_takes
 from mm15_jax.model.attention_xla import MASKED, xla_attention
 from mm15_jax.model.remat import saveable
-from mm15_jax.parallel.rules import rules_in_force
+from mm15_jax.parallel.rules import platform_in_force
 
 
 def rope_tables(positions: Array, head_dim: int, theta: float) -> tuple[Array, Array]:
@@ -151,16 +151,6 @@ def attention_with_token(
     both = (jnp.concatenate(pair, axis=1) for pair in zip(tokens, patches, strict=True))
     out = attention(*both, rows=rows)
     return out[:, 1:], out[:, :1]
-
-
-def platform_in_force() -> str:
-    """Where what is being traced will run: "tpu", "gpu" or "cpu".
-
-    The devices of the mesh in force say so, if there is one: a step compiled ahead of time for TPUs
-    is traced on a machine whose own devices are CPUs.
-    """
-    in_force = rules_in_force()
-    return in_force[0].devices.flat[0].platform if in_force else jax.default_backend()
 
 
 def cache_attention(

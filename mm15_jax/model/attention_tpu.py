@@ -250,9 +250,7 @@ def _attend_with_token(
         _by_head(query, length), key_BHPh, value_BHPh, token_key, token_value, S, interpret
     )
     # The token sees all patches and itself.
-    scores = jnp.einsum(
-        "bhd,bhpd->bhp", token_query[:, 0], key_BHPh, preferred_element_type=jnp.float32
-    )
+    scores = _products(key_BHPh, token_query[:, 0])
     if length > S:
         scores = jnp.where(jnp.arange(length) < S, scores, kernels.DEFAULT_MASK_VALUE)
     own = jnp.einsum(
@@ -260,9 +258,30 @@ def _attend_with_token(
     )
     weights = jax.nn.softmax(jnp.concatenate([scores, own[..., None]], axis=-1), axis=-1)
     weights = weights.astype(value.dtype)
-    token_out = jnp.einsum("bhp,bhpd->bhd", weights[..., :-1], value_BHPh)
-    token_out = token_out + weights[..., -1:] * token_value
+    token_out = _weighted_sum(weights[..., :-1], value_BHPh) + weights[..., -1:] * token_value
     return out_BHPh[:, :, :S].transpose(0, 2, 1, 3), token_out[:, None]
+
+
+def _rows(x: Array) -> Array:
+    """[B, H, n] -> [B, H, 8, n], the first row and zeros.
+
+    XLA makes no matmul of one row, but sums on the vector unit, which take a TPU seven times as
+    long as reading the other operand.
+    """
+    return jnp.pad(x[:, :, None], ((0, 0), (0, 0), (0, 7), (0, 0)))
+
+
+def _products(x_BHPh: Array, token_BHh: Array) -> Array:
+    """Of each place with its head's vector: float32[B, H, P]."""
+    return jnp.einsum(
+        "bhnd,bhpd->bhnp", _rows(token_BHh), x_BHPh, preferred_element_type=jnp.float32
+    )[:, :, 0]
+
+
+def _weighted_sum(weights_BHP: Array, x_BHPh: Array) -> Array:
+    """Of a head's places: [B, H, h] in x's dtype."""
+    weights = _rows(weights_BHP.astype(x_BHPh.dtype))
+    return jnp.einsum("bhnp,bhpd->bhnd", weights, x_BHPh)[:, :, 0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
@@ -300,20 +319,13 @@ def _sums_and_output(
     kernel = _kernel(H, length, interpret=interpret, keep_sums=True)
     run = _over_rows(kernel, _segments_of_padding(S, length))
     out, (log_sum,) = run(query_BHPh, key_BHPh, value_BHPh)
-    score = _token_score(query_BHPh, token_key_BHh)
+    score = _products(query_BHPh, token_key_BHh)
     whole = jnp.logaddexp(log_sum, score)
     out = (
         out * jnp.exp(log_sum - whole)[..., None]
         + jnp.exp(score - whole)[..., None] * token_value_BHh[:, :, None]
     )
     return out.astype(query_BHPh.dtype), whole
-
-
-def _token_score(query_BHPh: Array, token_key_BHh: Array) -> Array:
-    """Scores of the token's key: float32[B, H, P]."""
-    return jnp.einsum(
-        "bhpd,bhd->bhp", query_BHPh, token_key_BHh, preferred_element_type=jnp.float32
-    )
 
 
 def _forward(query, key, value, token_key, token_value, S, interpret):
@@ -340,16 +352,13 @@ def _backward(S, interpret, kept, gradient_BHPh):
 
     run = _over_rows(one_row, _segments_of_padding(S, length))
     d_query, d_key, d_value = run(query, key, value, out, whole, gradient_BHPh)
-    weight = jnp.exp(_token_score(query, token_key) - whole)
+    weight = jnp.exp(_products(query, token_key) - whole)
     gradient = gradient_BHPh.astype(jnp.float32)
-    d_weight = jnp.einsum(
-        "bhpd,bhd->bhp", gradient_BHPh, token_value, preferred_element_type=jnp.float32
-    )
-    d_weight = d_weight - jnp.sum(gradient * out, axis=-1)
+    d_weight = _products(gradient_BHPh, token_value) - jnp.sum(gradient * out, axis=-1)
     d_score = weight * d_weight
     d_query = d_query + (d_score[..., None] * token_key[:, :, None]).astype(query.dtype)
-    d_token_key = jnp.einsum("bhp,bhpd->bhd", d_score.astype(query.dtype), query)
-    d_token_value = jnp.einsum("bhp,bhpd->bhd", weight.astype(query.dtype), gradient_BHPh)
+    d_token_key = _weighted_sum(d_score, query)
+    d_token_value = _weighted_sum(weight, gradient_BHPh)
     return d_query, d_key, d_value, d_token_key, d_token_value
 
 

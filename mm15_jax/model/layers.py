@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax import Array
 
 from mm15_jax.model import params as p
-from mm15_jax.parallel.rules import gathered
+from mm15_jax.parallel.rules import gathered, platform_in_force
 
 
 def linear(
@@ -53,6 +53,19 @@ def rms_norm(x: Array, scale: Array, eps: float) -> Array:
 def quick_gelu(x: Array) -> Array:
     """CLIP's approximation of GELU: x sigmoid(1.702 x)."""
     return x * jax.nn.sigmoid(1.702 * x)
+
+
+@jax.custom_vjp
+def made_whole(x: Array) -> Array:
+    """`x`, which on a TPU is made before what uses it is begun: a barrier, forward alone.
+
+    XLA fuses two matmuls with only an activation between them, and then takes twice as long for
+    the pair. In the backward pass it does not, and there a barrier would keep sums apart.
+    """
+    return jax.lax.optimization_barrier(x) if platform_in_force() == "tpu" else x
+
+
+made_whole.defvjp(lambda x: (made_whole(x), None), lambda _, gradient: (gradient,))
 
 
 ACTIVATIONS = {

@@ -17,7 +17,7 @@ from mm15_jax.config.schema import EncoderConfig
 from mm15_jax.model import params as p
 from mm15_jax.model.attention import attention, attention_with_token
 from mm15_jax.model.convolution import halving_conv3x3
-from mm15_jax.model.layers import LayerNorm, Linear, activation
+from mm15_jax.model.layers import LayerNorm, Linear, activation, made_whole
 from mm15_jax.model.remat import saveable
 from mm15_jax.parallel.rules import constrain
 
@@ -138,7 +138,7 @@ class EncoderLayer(nn.Module):
 
         def mlp(x: Array) -> Array:
             y = saveable(up(norm2(x)), "hidden")
-            return x + down(activation(c.activation)(y))
+            return x + down(activation(c.activation)(made_whole(y)))
 
         return jax.tree.map(mlp, x), None
 

@@ -203,6 +203,16 @@ def rules_in_force() -> tuple[Mesh, LogicalRules] | None:
     return _in_force.get()
 
 
+def platform_in_force() -> str:
+    """Where what is being traced will run: "tpu", "gpu" or "cpu".
+
+    The devices of the mesh in force say so, if there is one: a step compiled ahead of time for TPUs
+    is traced on a machine whose own devices are CPUs.
+    """
+    in_force = _in_force.get()
+    return in_force[0].devices.flat[0].platform if in_force else jax.default_backend()
+
+
 def constrain(x: Array, axes: Axes) -> Array:
     """Holds the compiler to the division of an activation; nothing where no rules are in force.
 

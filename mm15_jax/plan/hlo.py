@@ -132,13 +132,15 @@ def _joined(text: str) -> Iterator[str]:
     """Lines of a program; what a kernel's metadata breaks into several is one again."""
     held, inside = "", False
     for line in text.splitlines():
-        if inside and line and not line.startswith("  ") and line != "}":
+        # A computation of another core ends with }, execution_thread="sparsecore".
+        ends = line.startswith("}")
+        if inside and line and not line.startswith("  ") and not ends:
             held += line
             continue
         if held:
             yield held
         held = line
-        inside = line != "}" and (inside or bool(_COMPUTATION.match(line)))
+        inside = not ends and (inside or bool(_COMPUTATION.match(line)))
     if held:
         yield held
 

@@ -30,6 +30,12 @@ def test_a_loop_runs_from_its_start_to_its_limit(program):
     assert program.unknown_loops == 0
 
 
+def test_what_another_core_runs_ends_as_other_computations_do(program):
+    marked = PROGRAM.replace("\n}\n", '\n}, execution_thread="sparsecore"\n', 1)
+    assert marked != PROGRAM
+    assert hlo.parse(marked).computations.keys() == program.computations.keys()
+
+
 def test_a_loop_without_a_constant_limit_counts_once_and_is_told():
     program = hlo.parse(PROGRAM.replace("constant(6)", "parameter(1)"))
     assert program.runs["body"] == 1
