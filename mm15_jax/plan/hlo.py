@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
+# A computation of another core says so behind its end; a kernel's metadata has such lines too.
+_END = re.compile(r'^\}(, execution_thread="\w+")?$')
 _INSTRUCTION = re.compile(r"^\s+(ROOT )?%([\w.\-]+) = ")
 _ARRAY = re.compile(r"(\w+)\[([\d,<=]*)\](\{[^}]*\})?")
 _OPCODE = re.compile(r"\s*([\w\-]+)\(")
@@ -118,7 +120,7 @@ def parse(text: str) -> Program:
             if head:
                 current = computations.setdefault(head[2], {})
                 entry = head[2] if head[1] else entry
-        elif line.startswith("}"):
+        elif _END.match(line):
             current = None
         else:
             instruction = _instruction(line)
@@ -132,8 +134,7 @@ def _joined(text: str) -> Iterator[str]:
     """Lines of a program; what a kernel's metadata breaks into several is one again."""
     held, inside = "", False
     for line in text.splitlines():
-        # A computation of another core ends with }, execution_thread="sparsecore".
-        ends = line.startswith("}")
+        ends = bool(_END.match(line))
         if inside and line and not line.startswith("  ") and not ends:
             held += line
             continue
