@@ -80,7 +80,8 @@ def ours_compiled(experiment: str, settings: list[str]) -> dict:
         "one": one,
         "three": three,
     }
-    if min(one["optimal_seconds"], three["optimal_seconds"]) > 0:
+    whole = one["looped"] == three["looped"] == 1  # experts one by one are a loop of their own
+    if whole and min(one["optimal_seconds"], three["optimal_seconds"]) > 0:
         found["optimal_seconds"] = extrapolated(
             one["optimal_seconds"], three["optimal_seconds"], layers
         )
