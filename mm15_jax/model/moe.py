@@ -22,12 +22,7 @@ from mm15_jax.config.schema import DecoderConfig, MoEConfig
 from mm15_jax.model import params as p
 from mm15_jax.model.moe_dispatch import Execution, ExpertAxis, Kernels, run_experts
 from mm15_jax.model.remat import keeps
-from mm15_jax.parallel.rules import (
-    gathered,
-    mesh_axes_of,
-    platform_in_force,
-    rules_in_force,
-)
+from mm15_jax.parallel.rules import gathered, mesh_axes_of, platform_in_force, rules_in_force
 
 
 class Auxiliary(NamedTuple):
