@@ -6,7 +6,8 @@ docs/performance.md.
 
 Names:
     context     output of attention, and the log-sum-exp of its scores where a kernel makes one
-    qkv         queries, keys and values as their products make them, before norms and positions
+    qkv         queries, keys and values as their products make them, before norms and positions;
+                of a decoder without norms as attention's kernel takes them
     residual    the residual stream between attention and MLP
     dispatched  tokens at their experts, which came from other devices
     hidden      first products of the MLP, or of experts, before their activation

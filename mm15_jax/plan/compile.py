@@ -2,11 +2,12 @@
 
 Results are kept in `~/.cache/mm15_jax/plans`, or where MM15_PLAN_CACHE says, by all that decides a
 program: the resolved config, the topology, the versions of compiler and JAX, and this package's own
-source.
+code.
 """
 
 from __future__ import annotations
 
+import ast
 import concurrent.futures
 import contextlib
 import functools
@@ -42,6 +43,7 @@ _SOURCES = (
 _FREE_FIELDS = ("name", "family", "checkpoint", "eval", "init_from", "meshes")
 _FREE_TRAIN = ("seed", "log_every")
 _POLL_SECONDS = 0.2
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class CompileError(RuntimeError):
@@ -229,11 +231,20 @@ def _key(request: dict[str, Any]) -> str:
 
 @functools.cache
 def source_digest() -> str:
-    """sha256 of the package's files that decide a program."""
+    """sha256 of the code that decides a program: comments and docstrings do not."""
     root = pathlib.Path(mm15_jax.__file__).parent
     digest = hashlib.sha256()
     for name in _SOURCES:
         where = root / name
         for path in [where] if where.is_file() else sorted(where.rglob("*.py")):
-            digest.update(path.read_bytes())
+            digest.update(_code_of(path.read_text()).encode())
     return digest.hexdigest()
+
+
+def _code_of(source: str) -> str:
+    """A module's source without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

@@ -102,6 +102,14 @@ def test_a_refusal_for_temporaries_alone_counts_the_arguments_too():
     assert worker.hbm_of_message(said, 2**31) == (int(419.52 * 2**30), int(15.75 * 2**30))
 
 
+def test_a_comment_or_a_docstring_makes_no_other_program():
+    plain = "def f(x):\n    return x + 1\n"
+    told = '"""Of f."""\n\n\ndef f(x):\n    """One more."""\n    return x + 1  # and no less\n'
+    assert compiler._code_of(told) == compiler._code_of(plain)
+    assert compiler._code_of(plain.replace("1", "2")) != compiler._code_of(plain)
+    assert compiler._code_of('class A:\n    """Nothing else."""\n')
+
+
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """A page of two rows, in a folder of its own."""
