@@ -61,6 +61,17 @@ TABLE: dict[str, tuple[HardwareMesh, ...]] = {
             MeshConfig(data=1, fsdp=256),
         ),
     ),
+    "mm15_3b_moe_pretrain": (
+        HardwareMesh(
+            "v5p:4x8x8",
+            1,
+            MeshConfig(data=1, fsdp=8, expert=32),
+            (
+                "model.encoder.remat=matmuls",
+                "model.decoder.remat=matmuls",
+            ),
+        ),
+    ),
     "mm15_3b_pretrain": (
         HardwareMesh(
             "v5e:16x16",

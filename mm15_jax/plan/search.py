@@ -272,14 +272,17 @@ def _rendered(source: str, table: dict[str, tuple[HardwareMesh, ...]]) -> str:
                 if getattr(row.mesh, field.name) != field.default
             ]
             settings = "".join(f'                "{s}",\n' for s in row.settings)
+            settings = f"(\n{settings}            )"
+            if len(row.settings) == 1:
+                settings = f'("{row.settings[0]}",)'
             lines += [
                 "        HardwareMesh(",
                 f'            "{row.topology}",',
                 f"            {row.slices},",
                 f"            MeshConfig({', '.join(axes)}),",
             ]
-            if settings:
-                lines.append(f"            (\n{settings}            ),")
+            if row.settings:
+                lines.append(f"            {settings},")
             lines.append("        ),")
         lines.append("    ),")
     lines.append("}" if table else "")
