@@ -46,6 +46,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--chip", choices=CHIPS, default="v5p")
     args = parser.parse_args()
+    if not args.program.is_file():
+        parser.error(f"no file {args.program}: make it with `mm15 plan EXPERIMENT ... --dump FILE`")
     rows = heaviest(args.program, args.chip)
     print(f"{sum(row[0] for row in rows) / 1e6:.0f} million cycles")
     for cycles, runs, once, flops, traffic, name, op in rows[: args.count]:

@@ -107,7 +107,7 @@ def test_a_comment_or_a_docstring_makes_no_other_program():
     told = '"""Of f."""\n\n\ndef f(x):\n    """One more."""\n    return x + 1  # and no less\n'
     assert compiler._code_of(told) == compiler._code_of(plain)
     assert compiler._code_of(plain.replace("1", "2")) != compiler._code_of(plain)
-    assert compiler._code_of('class A:\n    """Nothing else."""\n')
+    assert compiler._code_of('class A:\n    """Nothing else."""\n') == "class A:\n    pass"
 
 
 @pytest.fixture
