@@ -19,6 +19,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -43,6 +44,8 @@ _SOURCES = (
 _FREE_FIELDS = ("name", "family", "checkpoint", "eval", "init_from", "meshes")
 _FREE_TRAIN = ("seed", "log_every")
 _POLL_SECONDS = 0.2
+# Python 3.11's parser fails where two threads are in it: several steps are compiled at once.
+_PARSING = threading.Lock()
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -243,7 +246,8 @@ def source_digest() -> str:
 
 def _code_of(source: str) -> str:
     """A module's source without comments and docstrings."""
-    tree = ast.parse(source)
+    with _PARSING:
+        tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]

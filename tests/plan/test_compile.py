@@ -1,5 +1,7 @@
 """Keeping results, ending compilers, and what the compiler's words mean; compiles nothing."""
 
+import concurrent.futures
+import pathlib
 import subprocess
 import sys
 import time
@@ -108,6 +110,13 @@ def test_a_comment_or_a_docstring_makes_no_other_program():
     assert compiler._code_of(told) == compiler._code_of(plain)
     assert compiler._code_of(plain.replace("1", "2")) != compiler._code_of(plain)
     assert compiler._code_of('class A:\n    """Nothing else."""\n') == "class A:\n    pass"
+
+
+def test_threads_may_ask_for_the_digest_at_once():
+    path = pathlib.Path(compiler.__file__)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(compiler._code_of, [path.read_text()] * 200))
+    assert len(found) == 1
 
 
 @pytest.fixture
