@@ -42,11 +42,17 @@ _TITLES = {"1b": "1B", "3b": "3B", "7b": "7B", "30b": "30B"}
 
 
 def scaling(scale: str) -> Ablation:
-    """Dense models of all sizes: tables 4 to 9."""
-    del scale  # its rows are the scales
-    rows = tuple(AblationRow(f"mm15_{s}", t, family.sft(s)) for s, t in _TITLES.items())
-    title = "Size of the decoder"
-    return Ablation("scaling", title, "3b", "tables 4 to 9", rows, (*_CATEGORIES, "mmbase"))
+    """Dense models of all sizes: tables 4 to 9. At nano scale two, alike in all but the decoder."""
+    if scale == "nano":
+        changes = {**nano.SMALL, "init_from": (InitFrom(nano.small_continual().name),)}
+        rows: tuple[AblationRow, ...] = (
+            row("scaling", "small", scale, "0.2M", sft(scale), changes),
+            row("scaling", "large", scale, "0.6M", sft(scale), {}),
+        )
+    else:  # its rows are the other scales
+        rows = tuple(AblationRow(f"mm15_{s}", t, family.sft(s)) for s, t in _TITLES.items())
+    measures = (*_CATEGORIES, "mmbase")
+    return Ablation("scaling", "Size of the decoder", scale, "tables 4 to 9", rows, measures)
 
 
 def moe(scale: str) -> Ablation:

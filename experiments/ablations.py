@@ -15,9 +15,9 @@ ABLATIONS: dict[str, Callable[[str], Ablation]] = {
 }
 
 # Where not all scales have it: only dense 1B and 3B have models with experts, and the rows of
-# "scaling" and "ui" are the scales themselves.
+# "scaling" and "ui" are the large scales themselves.
 _SCALES = {
-    "scaling": ("3b",),
+    "scaling": ("nano", "3b"),
     "moe": ("nano", "1b", "3b"),
     "video": ("nano", "1b", "3b", "7b"),
     "ui": ("nano", "3b"),

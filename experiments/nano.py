@@ -169,6 +169,31 @@ def sft() -> ExperimentConfig:
     return replace_nested(continual(), changes)
 
 
+def _member(
+    stage: ExperimentConfig, family: str, own: tuple[str, ...], changes: dict[str, object]
+) -> ExperimentConfig:
+    """A stage as another family of the miniature has it.
+
+    Args:
+      stage: of `nano`.
+      family: stands for `nano` in names.
+      own: stages that the family trains itself; it starts from nano's where another is wanted.
+      changes: of the decoder.
+    """
+
+    def start(given: InitFrom) -> InitFrom:
+        is_own = given.experiment.removeprefix("mm15_nano_") in own
+        name = given.experiment.replace("nano", family) if is_own else given.experiment
+        return InitFrom(name, given.parts)
+
+    named = {
+        "name": stage.name.replace("nano", family),
+        "family": family,
+        "init_from": tuple(start(given) for given in stage.init_from),
+    }
+    return replace_nested(stage, named | changes)
+
+
 # Three layers, of which the last has experts. Dropless, as on CPU empty places cost as much as
 # tokens do.
 MOE = MoEConfig(experts=8, every=3, dispatch="dropless")
@@ -176,15 +201,8 @@ MOE = MoEConfig(experts=8, every=3, dispatch="dropless")
 
 def _with_experts(stage: ExperimentConfig) -> ExperimentConfig:
     """A stage with experts in the decoder. The first upcycles the dense text decoder."""
-    changes: dict[str, object] = {
-        "name": stage.name.replace("nano", "nano_moe"),
-        "family": "nano_moe",
-        "model.decoder.moe": MOE,
-    }
-    if stage.name != "mm15_nano_pretrain":
-        before = stage.init_from[0].experiment
-        changes["init_from"] = (InitFrom(before.replace("nano", "nano_moe")),)
-    return replace_nested(stage, changes)
+    own = ("pretrain", "words", "continual")
+    return _member(stage, "nano_moe", own, {"model.decoder.moe": MOE})
 
 
 def moe_pretrain() -> ExperimentConfig:
@@ -201,6 +219,40 @@ def moe_continual() -> ExperimentConfig:
 
 def moe_sft() -> ExperimentConfig:
     return _with_experts(sft())
+
+
+# A quarter of the decoder's parameters, as the paper's sizes are about that far apart.
+SMALL = {
+    "model.decoder.width": 64,
+    "model.decoder.ffn_width": 176,
+    "model.decoder.heads": 2,
+    "model.decoder.kv_heads": 1,
+}
+
+
+def _small(stage: ExperimentConfig) -> ExperimentConfig:
+    """A stage with the small decoder, which is pre-trained on text as nano's is."""
+    return _member(stage, "nano_small", ("text", "pretrain", "words", "continual"), SMALL)
+
+
+def small_text() -> ExperimentConfig:
+    return _small(text())
+
+
+def small_pretrain() -> ExperimentConfig:
+    return _small(pretrain())
+
+
+def small_words() -> ExperimentConfig:
+    return _small(words())
+
+
+def small_continual() -> ExperimentConfig:
+    return _small(continual())
+
+
+def small_sft() -> ExperimentConfig:
+    return _small(sft())
 
 
 def video_sft() -> ExperimentConfig:
@@ -273,6 +325,11 @@ EXPERIMENTS = {
         moe_words,
         moe_continual,
         moe_sft,
+        small_text,
+        small_pretrain,
+        small_words,
+        small_continual,
+        small_sft,
         video_sft,
         video_training_free,
         ui,

@@ -187,8 +187,12 @@ FINDINGS: tuple[Finding, ...] = (
     ),
     Finding(
         "F22", "Bigger is better", "scaling",
-        _against("mm15_3b", ["mm15_1b"], "mmbase") + _against("mm15_7b", ["mm15_3b"], "mmbase")
-        + _against("mm15_30b", ["mm15_7b"], "mmbase"),
+        (
+            Comparison("large", "small", "mmbase", ">", ("nano",)),
+            Comparison("mm15_3b", "mm15_1b", "mmbase", ">", ("3b",)),
+            Comparison("mm15_7b", "mm15_3b", "mmbase", ">", ("3b",)),
+            Comparison("mm15_30b", "mm15_7b", "mmbase", ">", ("3b",)),
+        ),
     ),
     Finding(
         "F23", "Experts beat the dense model at the same active size", "moe",
