@@ -35,15 +35,21 @@ def markdown(ablation: Ablation, result: Result, figure: str = "") -> str:
 
 
 def _about(ablation: Ablation, result: Result) -> str:
-    seeds = sorted({seed for row in result.rows for seed in row.seeds})
+    most = max((len(row.seeds) for row in result.rows), default=0)
     text = f"{ablation.source[0].upper()}{ablation.source[1:]} at scale `{result.scale}`"
-    text += f", {len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
-    if fewer := [row.key for row in result.rows if len(row.seeds) < len(seeds)]:
-        text += f" ({', '.join(fewer)}: fewer)"
+    text += f", {most} seed{'s' if most != 1 else ''}"
+    for count in range(most - 1, 0, -1):
+        if fewer := [row.key for row in result.rows if len(row.seeds) == count]:
+            text += f" (row{'s' if len(fewer) > 1 else ''} {', '.join(fewer)}: {count})"
     text += f", {result.examples} questions of each benchmark."
     if ablation.held:
         text += f" Rows have {ablation.held}."
-    known = trust(ablation.name)
+    printed = any(
+        paper_value(ablation.name, row.key, measure) is not None
+        for row in ablation.rows
+        for measure in result.measures
+    )
+    known = trust(ablation.name) if printed else ""
     text += f" In brackets the paper ({known}). " if known else " "
     return text + "± is one standard error, over seeds and questions."
 

@@ -42,7 +42,14 @@ def test_a_page_names_rows_of_fewer_seeds(table3):
     first, second = found.rows
     short = dataclasses.replace(second, seeds={0: second.seeds[0]})
     text = render.markdown(ablation, dataclasses.replace(found, rows=(first, short)))
-    assert ", 2 seeds (4: fewer), 400 questions" in text
+    assert ", 2 seeds (row 4: 1), 400 questions" in text
+
+
+def test_a_page_without_the_papers_numbers_does_not_speak_of_brackets(table3):
+    ablation = catalog.find("scaling", "nano")  # the paper's rows are other sizes
+    rows = {row.key: {"mini_scene_qa": 0.5} for row in ablation.rows}
+    text = render.markdown(ablation, result("scaling", rows, ablation.measures))
+    assert "brackets" not in text and "brackets the paper (table 3)" in render.markdown(*table3)
 
 
 def test_csv_has_a_line_for_each_seed(table3):
