@@ -38,9 +38,11 @@ def _about(ablation: Ablation, result: Result) -> str:
     most = max((len(row.seeds) for row in result.rows), default=0)
     text = f"{ablation.source[0].upper()}{ablation.source[1:]} at scale `{result.scale}`"
     text += f", {most} seed{'s' if most != 1 else ''}"
+    groups = []
     for count in range(most - 1, 0, -1):
         if fewer := [row.key for row in result.rows if len(row.seeds) == count]:
-            text += f" (row{'s' if len(fewer) > 1 else ''} {', '.join(fewer)}: {count})"
+            groups.append(f"row{'s' if len(fewer) > 1 else ''} {', '.join(fewer)}: {count}")
+    text += f" ({'; '.join(groups)})" if groups else ""
     text += f", {result.examples} questions of each benchmark."
     if ablation.held:
         text += f" Rows have {ablation.held}."
