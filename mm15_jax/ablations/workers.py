@@ -82,7 +82,8 @@ def run_all(
                 failed.append(Ended(task, -1, 0.0, log_dir))
                 bad.add(task.name)
             ready = [t for t in left if all(n in well or n not in names for n in t.after)]
-            for task in ready[: workers - len(running)]:
+            # After a wish to stop nothing new is started.
+            for task in [] if stop.is_set() else ready[: workers - len(running)]:
                 left.remove(task)
                 started(task)
                 running[pool.submit(_run, task, cores, log_dir, stop)] = task

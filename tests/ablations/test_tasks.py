@@ -101,7 +101,8 @@ def quick(tmp_path, monkeypatch):
     script.write_text(
         "import sys, time, pathlib, signal\n"
         "if sys.argv[1] == 'sleep':\n"
-        "    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "    slow = float(sys.argv[3]) if len(sys.argv) > 3 else 0\n"
+        "    signal.signal(signal.SIGTERM, lambda *_: (time.sleep(slow), sys.exit(143)))\n"
         "    pathlib.Path(sys.argv[2]).touch()\n"
         "    time.sleep(60)\n"
         "print(sys.argv[1])\n"
@@ -144,12 +145,17 @@ def test_a_task_begins_when_what_it_waits_for_has_ended(quick):
     assert order.index("c") < order.index("a 0")
 
 
-def test_a_signal_ends_all_that_runs(quick):
-    there = quick / "there"
-    tasks = [task(quick, "a", ["sleep", str(there)]), task(quick, "b", ["well"], ["a"])]
+def test_a_signal_ends_all_that_runs_and_nothing_is_begun_after_it(quick):
+    there = [quick / "there", quick / "there too"]
+    tasks = [
+        task(quick, "a", ["sleep", str(there[0])]),
+        task(quick, "b", ["sleep", str(there[1]), "1"]),  # ends a second after `a`
+        task(quick, "c", ["well"], ["a"]),
+        task(quick, "d", ["well"]),
+    ]
 
     def interrupt():
-        while not there.exists():
+        while not all(path.exists() for path in there):
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -157,6 +163,7 @@ def test_a_signal_ends_all_that_runs(quick):
     with pytest.raises(workers.Stopped) as stopped:
         run(quick, tasks)
     assert stopped.value.number == signal.SIGTERM
+    assert {log.name for log in (quick / "logs").iterdir()} == {"a.log", "b.log"}
 
 
 def test_notes_are_json(tmp_path):
