@@ -3,10 +3,11 @@
 Models start from pre-training without the continual stage and see the Single-image mixture. The
 miniature's encoder has 48 pixels for 672 and 32 for 378, its connector 16 tokens a tile for 144 and
 9 for 81; it starts from print that it has read in single tiles, which favours no way of splitting.
-Rows see equally many examples, as one epoch has: where a picture has more tiles a row has more
-steps.
+Rows see equally many examples, as one epoch has, and about as many in a step, as in the paper's
+batch of 256: batches have fewer rows where more pictures fit into one.
 """
 
+import dataclasses
 from typing import Any
 
 from mm15_jax.config import ExperimentConfig, InitFrom, SplittingConfig, replace_nested
@@ -26,8 +27,37 @@ _TOKENS = {"nano": (16, 9)}
 _NANO_TILES = {(1, 1): 1.0, (4, 4): 5.0, (4, 9): 5.4, (4, 16): 6.0, (1, 9): 2.5, (9, 9): 10.0}
 _TILES = {(1, 1): 1.0, (4, 4): 5.0, (4, 9): 7.0, (4, 16): 8.0, (1, 9): 6.5, (9, 9): 10.0}
 
-_NANO_EXAMPLES = 12_000  # of a row's SFT
-_NANO_ROWS, _NANO_SEQUENCE = 6, 384  # the longest example has 17 tiles
+# Examples in a row of the miniature, as counted, by grid and tokens.
+_NANO_FITS = {
+    ((1, 1), 16): 8.98,
+    ((4, 4), 16): 2.99,
+    ((4, 9), 16): 2.89,
+    ((4, 16), 16): 2.69,
+    ((1, 9), 16): 5.67,
+    ((9, 9), 9): 2.99,
+    ((9, 9), 16): 2.0,
+}
+_NANO_SEQUENCE = 384  # the longest example has 17 tiles
+
+
+@dataclasses.dataclass(frozen=True)
+class _Epoch:
+    """SFT of the rows whose pictures are divided into four; the others see as many examples.
+
+    Attributes:
+      rows: of a batch.
+      steps: of training.
+      rows_by, steps_by: what others' rows and steps are multiples of.
+    """
+
+    rows: int
+    steps: int
+    rows_by: int
+    steps_by: int
+
+
+_EPOCHS = {"nano": _Epoch(6, 620, 1, 10)}  # 18 examples a step, 11,100 in all
+_PAPER_EPOCH = _Epoch(256, 23_000, 64, 100)  # 64 rows divide over a pod's devices
 
 
 def _parent(scale: str) -> ExperimentConfig:
@@ -36,7 +66,6 @@ def _parent(scale: str) -> ExperimentConfig:
         changes = {
             "data.mixture": "nano_sft_single_image",
             "inputs.sequence_length": _NANO_SEQUENCE,
-            "train.batch_rows": _NANO_ROWS,
             "init_from": (InitFrom("mm15_nano_reading"),),
         }
     return replace_nested(sft(scale, "pretrain"), changes)
@@ -62,17 +91,26 @@ def _splitting(
 
 
 def _budget(scale: str, grid: tuple[int, int], tokens: int) -> dict[str, object]:
-    """Tile slots of a row, and at nano scale the steps that its examples take."""
-    if scale != "nano":
-        return {"inputs.tiles_per_row": tiles_budget(_TILES[grid], tokens)}
-    tiles = _NANO_TILES[grid]
-    slots = tiles_budget(tiles, tokens, text=28, sequence=_NANO_SEQUENCE)
-    slots = max(slots, grid[1] + 1)
-    a_step = 0.9 * _NANO_ROWS * slots / tiles  # rows are filled to nine tenths
+    """Tile slots of a row, and the rows and steps that have an epoch's examples."""
+    epoch = _EPOCHS.get(scale, _PAPER_EPOCH)
+    slots, fits = _row_of(scale, grid, tokens)
+    a_step = epoch.rows * _row_of(scale, (4, 4), _TOKENS.get(scale, (144, 81))[0])[1]
+    rows = epoch.rows_by * max(1, round(a_step / fits / epoch.rows_by))
+    steps = epoch.steps * a_step / (rows * fits)
     return {
         "inputs.tiles_per_row": slots,
-        "train.steps": 10 * round(_NANO_EXAMPLES / a_step / 10),
+        "train.batch_rows": rows,
+        "train.steps": epoch.steps_by * round(steps / epoch.steps_by),
     }
+
+
+def _row_of(scale: str, grid: tuple[int, int], tokens: int) -> tuple[int, float]:
+    """Tile slots of a packed row, and the examples that fit into it."""
+    if scale != "nano":
+        slots = tiles_budget(_TILES[grid], tokens)
+        return slots, slots / _TILES[grid]
+    slots = tiles_budget(_NANO_TILES[grid], tokens, text=28, sequence=_NANO_SEQUENCE)
+    return max(slots, grid[1] + 1), _NANO_FITS[grid, tokens]
 
 
 def table1(scale: str) -> Ablation:
