@@ -16,7 +16,7 @@ from mm15_jax.experiments.ablation_base import evaluation_row, row, sft, tiles_b
 
 _FOUR = ("text_rich", "knowledge", "general", "refer_ground", "average")
 _DOCUMENTS = ("docvqa", "infovqa", *_FOUR)
-_HELD = "equal examples"
+_HELD = "equal examples, and as many in a step"
 
 # Encoder's resolution for the paper's 672 and 378 pixels, and tokens a tile for its 144 and 81.
 _RESOLUTIONS = {"nano": (48, 32)}
