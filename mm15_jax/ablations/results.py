@@ -137,11 +137,16 @@ class Result:
 
 
 def _samples(result: Result, keys: Sequence[str], measure: str) -> np.ndarray | None:
-    """float[rows, RESAMPLES] of a measure: seeds and questions drawn anew, alike for all rows."""
+    """float[rows, RESAMPLES] of a measure: seeds and questions drawn anew, alike for all rows.
+
+    Of n seeds n - 1 are drawn, whose mean varies as that of n does; n drawn of n vary too little by
+    (n - 1) / n, by half with two seeds (Rao and Wu 1988, "Resampling inference with complex survey
+    data", JASA 83). Of one seed nothing is known but its questions.
+    """
     rows = [result.row(key) for key in keys]
     seeds = sorted(set.intersection(*(set(row.seeds) for row in rows)))
     rng = np.random.default_rng(0)
-    drawn_seeds = rng.integers(len(seeds), size=(RESAMPLES, len(seeds)))
+    drawn_seeds = rng.integers(len(seeds), size=(RESAMPLES, max(1, len(seeds) - 1)))
     means: list[dict[str, np.ndarray]] = [{} for _ in rows]
     whole = [row.seeds[seeds[0]] for row in rows]
     for name in benchmarks_of((measure,), result.scale):

@@ -59,6 +59,18 @@ def test_the_bootstrap_of_one_seed_has_the_binomial_error():
     assert found.error("a", "general") == pytest.approx(100 * 0.5 / 400**0.5, rel=0.1)
 
 
+@pytest.mark.parametrize("scores", [(40, 50), (40, 50, 54), (40, 50, 54, 44, 47)])
+def test_seeds_vary_as_their_standard_error(scores):
+    """Where every question of a seed has one score, only seeds make a difference."""
+    seeds = {
+        seed: {"mini_scene_qa": Cell(score, 0.0, {}, np.full(50, score / 100, np.float32))}
+        for seed, score in enumerate(scores)
+    }
+    found = Result("x", "nano", "", ("general",), (RowResult("a", "", 0, "", seeds),), 50, {})
+    expected = np.std(scores, ddof=1) / len(scores) ** 0.5
+    assert found.error("a", "general") == pytest.approx(expected, rel=0.05)
+
+
 def test_a_benchmark_that_is_no_mean_has_its_own_error():
     cells = {"widget_captioning": Cell(50.0, 3.0, {}, np.zeros(0, np.float32))}
     rows = tuple(RowResult(key, key, 0.0, "", {0: cells}) for key in "ab")
