@@ -4,7 +4,7 @@ Models start from pre-training without the continual stage and see the Single-im
 miniature's encoder has 48 pixels for 672 and 32 for 378, its connector 16 tokens a tile for 144 and
 9 for 81; it starts from print that it has read in single tiles, which favours no way of splitting.
 Rows see equally many examples, as one epoch has, and about as many in a step, as in the paper's
-batch of 256: batches have fewer rows where more pictures fit into one.
+batch of 256: a batch has fewer packed rows where more pictures fit into one.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ class _Epoch:
 
 
 _EPOCHS = {"nano": _Epoch(6, 620, 1, 10)}  # 18 examples a step, 11,100 in all
-_PAPER_EPOCH = _Epoch(256, 23_000, 64, 100)  # 64 rows divide over a pod's devices
+_PAPER_EPOCH = _Epoch(256, 23_000, 64, 100)  # a row for each chip of v5p:4x4x4
 
 
 def _parent(scale: str) -> ExperimentConfig:
