@@ -21,6 +21,7 @@ def jobs(
     run_dir: str,
     data_dir: str | None = None,
     rows: Sequence[str] = (),
+    starts: int = 1,
     seeds: int = 1,
     overrides: Sequence[str] = (),
 ) -> list[Job]:
@@ -32,13 +33,15 @@ def jobs(
       run_dir: as of `mm15 ablate --run_dir`, a folder that all jobs see, or gs://.
       data_dir: as of `mm15 train --data_dir`; None for the default.
       rows: keys of rows; all without.
-      seeds: how often each row is trained.
+      starts: how often what rows share is trained.
+      seeds: how often each row is trained from each start.
       overrides: of --set, for every run.
 
     Raises:
       ValueError: an unknown ablation, scale or row, or an override that cannot be.
     """
-    work = plan(catalog.find(name, scale), seeds=seeds, rows=rows, overrides=overrides)
+    ablation = catalog.find(name, scale)
+    work = plan(ablation, starts=starts, seeds=seeds, rows=rows, overrides=overrides)
     tasks = {task.name: task for task in tasks_of(work, run_dir, data_dir)}
     uses = Counter(run.folder for asked in work.asked for run in asked.run.chain)
     owner: dict[str, str] = {}  # task -> job that runs it
@@ -58,15 +61,17 @@ def jobs(
                 own.append(tasks[run.folder])
             elif run.folder not in owner:
                 add(run.folder.removeprefix(f"{name}_"), [tasks[run.folder]])
-        seed = f"_seed{asked.seed}" if asked.seed else ""
-        add(f"row_{asked.row.key}{seed}", [*own, tasks[f"{asked.folder} scores"]])
-    made.append(_table(name, scale, run_dir, data_dir, rows, seeds, overrides, made))
+        add(f"row_{asked.row.key}{asked.draw.suffix}", [*own, tasks[f"{asked.folder} scores"]])
+    made.append(_table(name, scale, run_dir, data_dir, rows, starts, seeds, overrides, made))
     return made
 
 
-def _table(name, scale, run_dir, data_dir, rows, seeds, overrides, before: Sequence[Job]) -> Job:
+def _table(
+    name, scale, run_dir, data_dir, rows, starts, seeds, overrides, before: Sequence[Job]
+) -> Job:
     """Reads what the rows have given, draws and judges; trains nothing."""
-    command = ["ablate", name, "--scale", scale, "--run_dir", run_dir, "--seeds", str(seeds)]
+    command = ["ablate", name, "--scale", scale, "--run_dir", run_dir]
+    command += ["--starts", str(starts), "--seeds", str(seeds)]
     command += ["--data_dir", data_dir] if data_dir else []
     command += ["--rows", ",".join(rows)] if rows else []
     command += ["--collect"]

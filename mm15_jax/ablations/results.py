@@ -213,7 +213,7 @@ def collect(work: Plan, tasks: Sequence[Task], command: str, versions: Mapping[s
     rows = []
     for row in work.ablation.rows:
         seeds = {
-            asked.seed: _cells(folders[asked.folder], asked.benchmarks)
+            asked.draw: _cells(folders[asked.folder], asked.benchmarks)
             for asked in work.asked
             if asked.row.key == row.key and asked.folder in folders
         }

@@ -11,7 +11,7 @@ import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mm15_jax.ablations import catalog
 from mm15_jax.ablations.measures import benchmarks_of
@@ -50,6 +50,32 @@ _FREE: dict[str, Any] = {
 }
 
 
+class Draw(NamedTuple):
+    """One of several trainings of a row: drawn anew in all that it starts from, or in itself.
+
+    Attributes:
+      start: 0 and up, of the stages that rows share.
+      seed: 0 and up, of the stages that belong to the row, from that start.
+    """
+
+    start: int
+    seed: int
+
+    @property
+    def suffix(self) -> str:
+        """Of names of folders and jobs: nothing for the first, `_seed2`, `_start1_seed2`."""
+        start = f"_start{self.start}" if self.start else ""
+        return start + (f"_seed{self.seed}" if self.seed else "")
+
+    @property
+    def train_seed(self) -> int:
+        """`train.seed`: no two draws of a row share one."""
+        return MAX_SEEDS * self.start + self.seed
+
+
+MAX_SEEDS = 1000  # of one start
+
+
 @dataclass(frozen=True)
 class Run:
     """A training run.
@@ -76,11 +102,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Asked:
-    """One row with one seed: a run, and how it is asked.
+    """One row, drawn once: a run, and how it is asked.
 
     Attributes:
       row: of the ablation.
-      seed: of the stages that belong to the row.
+      draw: of the row.
       run: that answers.
       folder: of the results, below the ablations' directory.
       overrides: of the run's own config, for `mm15 eval --set`.
@@ -89,7 +115,7 @@ class Asked:
     """
 
     row: AblationRow
-    seed: int
+    draw: Draw
     run: Run
     folder: str
     overrides: tuple[str, ...]
@@ -99,7 +125,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of an ablation, in an order in which it can be done: by seed, then by row."""
+    """All of an ablation, in an order in which it can be done: by start, by seed, by row."""
 
     ablation: Ablation
     asked: tuple[Asked, ...]
@@ -113,6 +139,7 @@ class Plan:
 def plan(
     ablation: Ablation,
     *,
+    starts: int = 1,
     seeds: int = 1,
     rows: Sequence[str] = (),
     overrides: Iterable[str] = (),
@@ -121,40 +148,41 @@ def plan(
 
     Args:
       ablation: of `catalog.find`.
-      seeds: 0 to so many less one, of the stages that belong to a row; what rows share has seed 0.
+      starts: how often what rows share is trained.
+      seeds: how often a row's own stages are trained from each start.
       rows: keys of rows to run; all without.
       overrides: --set for every run, shared ones too.
 
     Raises:
       ValueError: an unknown row, or an override that cannot be.
     """
-    if seeds < 1:
-        raise ValueError(f"--seeds is {seeds}; expected 1 or more")
+    for flag, count in (("starts", starts), ("seeds", seeds)):
+        if not 1 <= count <= MAX_SEEDS:
+            raise ValueError(f"--{flag} is {count}; expected 1 to {MAX_SEEDS}")
     chosen = [ablation.row(key) for key in rows] if rows else list(ablation.rows)
     given = tuple(overrides)
     benchmarks = benchmarks_of(ablation.measures, ablation.scale)
-    asked = [
-        _asked(ablation, row, seed, given, benchmarks) for seed in range(seeds) for row in chosen
-    ]
+    draws = [Draw(start, seed) for start in range(starts) for seed in range(seeds)]
+    asked = [_asked(ablation, row, draw, given, benchmarks) for draw in draws for row in chosen]
     return Plan(ablation, tuple(asked))
 
 
 def _asked(
     ablation: Ablation,
     row: AblationRow,
-    seed: int,
+    draw: Draw,
     overrides: tuple[str, ...],
     benchmarks: tuple[str, ...],
 ) -> Asked:
     config = load(row.config.name, overrides)
     if config.stage != "evaluation":
-        run = _run(row.config.name, seed, overrides, ablation)
-        return Asked(row, seed, run, run.folder, (), benchmarks, config.eval.examples)
+        run = _run(row.config.name, draw, overrides, ablation)
+        return Asked(row, draw, run, run.folder, (), benchmarks, config.eval.examples)
     (start,) = config.init_from
-    run = _run(start.experiment, seed, overrides, ablation)
+    run = _run(start.experiment, draw, overrides, ablation)
     changed = _changes(run.config, config)
     folder = f"{run.folder}/{row.config.name}"
-    return Asked(row, seed, run, folder, changed, benchmarks, config.eval.examples)
+    return Asked(row, draw, run, folder, changed, benchmarks, config.eval.examples)
 
 
 def _changes(trained: ExperimentConfig, asked: ExperimentConfig) -> tuple[str, ...]:
@@ -170,19 +198,20 @@ def _changes(trained: ExperimentConfig, asked: ExperimentConfig) -> tuple[str, .
     return tuple(changes)
 
 
-def _run(experiment: str, seed: int, overrides: tuple[str, ...], ablation: Ablation) -> Run:
+def _run(experiment: str, draw: Draw, overrides: tuple[str, ...], ablation: Ablation) -> Run:
     """The run of an experiment, with all that it starts from."""
     own = ablation.experiments
-    mine = (f"train.seed={seed}",) if experiment in own and seed else ()
+    trained = draw if experiment in own else Draw(draw.start, 0)
+    mine = (f"train.seed={trained.train_seed}",) if trained.train_seed else ()
     # The first experiment of this content trains it, whichever ablation comes first.
     name = _first_names(ablation.scale).get(_key(experiment), experiment)
     config = load(name, (*overrides, *mine))
     starts = [s.experiment for s in config.init_from if not is_shipped(s.experiment)]
     if len(starts) > 1:
         raise ValueError(f"{experiment} starts from several runs: {', '.join(starts)}")
-    start = _run(starts[0], seed, overrides, ablation) if starts else None
-    folder = f"{name}_seed{seed}" if seed and _is_seeded(experiment, own) else name
-    return Run(folder, name, (*overrides, *mine), config, start)
+    start = _run(starts[0], draw, overrides, ablation) if starts else None
+    named = draw if _is_seeded(experiment, own) else trained
+    return Run(name + named.suffix, name, (*overrides, *mine), config, start)
 
 
 def _is_seeded(experiment: str, own: dict[str, ExperimentConfig]) -> bool:

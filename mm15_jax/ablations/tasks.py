@@ -93,11 +93,13 @@ def commands_of(
     run_dir: str,
     data_dir: str | None = None,
     rows: Sequence[str] = (),
+    starts: int = 1,
     seeds: int = 1,
     overrides: Sequence[str] = (),
 ) -> tuple[Task, ...]:
     """`tasks_of` an ablation by name; ValueError for an unknown name, scale or row."""
-    work = plan(catalog.find(name, scale), seeds=seeds, rows=rows, overrides=overrides)
+    ablation = catalog.find(name, scale)
+    work = plan(ablation, starts=starts, seeds=seeds, rows=rows, overrides=overrides)
     return tasks_of(work, run_dir, data_dir)
 
 

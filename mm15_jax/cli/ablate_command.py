@@ -34,7 +34,8 @@ def define_flags(flags) -> None:
     )
     define = {"flag_values": flags}
     absl_flags.DEFINE_list("rows", [], "keys of rows to run; all without", **define)
-    absl_flags.DEFINE_integer("seeds", 1, "how often each row is trained", **define)
+    absl_flags.DEFINE_integer("starts", 1, "how often what rows share is trained", **define)
+    absl_flags.DEFINE_integer("seeds", 1, "how often each row is, from each start", **define)
     absl_flags.DEFINE_integer("workers", 0, "runs at once; 0: one a core at nano scale", **define)
     absl_flags.DEFINE_boolean("plan_only", False, "say what would run and what it costs", **define)
     absl_flags.DEFINE_boolean(
@@ -69,7 +70,9 @@ def main(arguments, flags) -> int:
     from mm15_jax.ablations.runs import plan
 
     ablation = catalog.find(arguments[0], flags.scale)
-    work = plan(ablation, seeds=flags.seeds, rows=flags.rows, overrides=flags.set)
+    work = plan(
+        ablation, starts=flags.starts, seeds=flags.seeds, rows=flags.rows, overrides=flags.set
+    )
     if flags.publish and not PAGES.parent.is_dir():
         raise ValueError(f"{PAGES.parent}/ is not here: --publish is for the repository")
     return _Call(work, flags).go()
@@ -162,7 +165,7 @@ class _Call:
     def _command(self) -> str:
         """The command that gives this result, without what does not change it."""
         words = ["mm15", "ablate", self.ablation.name, "--scale", self.ablation.scale]
-        words += ["--seeds", str(self.flags.seeds)]
+        words += ["--starts", str(self.flags.starts), "--seeds", str(self.flags.seeds)]
         if self.flags.rows:
             words += ["--rows", ",".join(self.flags.rows)]
         if self.flags.set:

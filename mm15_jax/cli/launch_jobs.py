@@ -94,6 +94,7 @@ def _ablation(arguments: list[str], flags: Any) -> tuple[str, list[Job]]:
         run_dir=flags.run_dir or RUN_DIR,
         data_dir=flags.data_dir,
         rows=flags.rows,
+        starts=flags.starts,
         seeds=flags.seeds,
         overrides=flags.set,
     )
