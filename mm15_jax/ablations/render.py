@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 
 from mm15_jax.ablations.findings import FINDINGS, HOLDS, NOT_RUN, Verdict, judge
@@ -16,7 +17,7 @@ DASH = "–"
 
 
 def markdown(ablation: Ablation, result: Result, figure: str = "") -> str:
-    """A page: what is varied, the command, the table, the figure, each finding.
+    """A page: what is varied, the commands, the table, the figure, each finding.
 
     Args:
       ablation: whose result it is.
@@ -24,7 +25,7 @@ def markdown(ablation: Ablation, result: Result, figure: str = "") -> str:
       figure: path of a picture to show, from the page; "" for none.
     """
     lines = [f"# {ablation.title}", ""]
-    lines += [_about(ablation, result), "", "```sh", result.command, "```", ""]
+    lines += [_about(ablation, result), "", "```sh", *result.commands, "```", ""]
     lines += _table(ablation, result)
     if figure:
         lines += ["", f"![{ablation.title}]({figure})"]
@@ -35,15 +36,8 @@ def markdown(ablation: Ablation, result: Result, figure: str = "") -> str:
 
 
 def _about(ablation: Ablation, result: Result) -> str:
-    most = max((len(row.seeds) for row in result.rows), default=0)
     text = f"{ablation.source[0].upper()}{ablation.source[1:]} at scale `{result.scale}`"
-    text += f", {most} seed{'s' if most != 1 else ''}"
-    groups = []
-    for count in range(most - 1, 0, -1):
-        if fewer := [row.key for row in result.rows if len(row.seeds) == count]:
-            groups.append(f"row{'s' if len(fewer) > 1 else ''} {', '.join(fewer)}: {count}")
-    text += f" ({'; '.join(groups)})" if groups else ""
-    text += f", {result.examples} questions of each benchmark."
+    text += f", {_draws(result)}, {result.examples} questions of each benchmark."
     if ablation.held:
         text += f" Rows have {ablation.held}."
     printed = any(
@@ -53,7 +47,34 @@ def _about(ablation: Ablation, result: Result) -> str:
     )
     known = trust(ablation.name) if printed else ""
     text += f" In brackets the paper ({known}). " if known else " "
-    return text + "± is one standard error, over seeds and questions."
+    return text + "± is one standard error, over starts, or seeds of one, and questions."
+
+
+def _draws(result: Result) -> str:
+    """How often rows were drawn: `2 starts of 1 seed (rows 2, 3: 1 start of 2 seeds)`."""
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for row in result.rows:
+        counts = Counter(draw.start for draw in row.draws)
+        groups.setdefault(tuple(counts[start] for start in sorted(counts)), []).append(row.key)
+    shown = sorted(groups.items(), key=lambda group: (len(group[0]), sum(group[0])), reverse=True)
+    (most, _), *fewer = shown
+    text = _seeds(most)
+    if fewer:
+        rest = (
+            f"row{'s' if len(keys) > 1 else ''} {', '.join(keys)}: {_seeds(counts)}"
+            for counts, keys in fewer
+        )
+        text += f" ({'; '.join(rest)})"
+    return text
+
+
+def _seeds(counts: Sequence[int]) -> str:
+    """`3 starts of 8, 2 and 1 seeds`, by how many seeds each start has."""
+    starts = f"{len(counts)} start{'s' if len(counts) > 1 else ''}"
+    if len(set(counts)) == 1:
+        return f"{starts} of {counts[0]} seed{'s' if counts[0] > 1 else ''}"
+    *first, last = (str(count) for count in counts)
+    return f"{starts} of {', '.join(first)} and {last} seeds"
 
 
 def _table(ablation: Ablation, result: Result) -> list[str]:
@@ -95,22 +116,22 @@ def interval(found: Interval | None) -> str:
 
 
 def comma_separated(ablation: Ablation, result: Result) -> str:
-    """CSV: a line for each row, seed and measure; seed "mean" is that over seeds."""
+    """CSV: a line for each row, draw and measure; start and seed "mean" is that over all."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "title", "seed", "measure", "score", "error", "paper"))
+    writer.writerow(("row", "title", "start", "seed", "measure", "score", "error", "paper"))
     for row in result.rows:
         for measure in result.measures:
             theirs = paper_value(ablation.name, row.key, measure)
-            for seed in (*row.seeds, None):
-                score = result.score(row.key, measure, seed)
+            for draw in (*row.draws, None):
+                score = result.score(row.key, measure, draw)
                 if score is None:
                     continue
-                error = result.error(row.key, measure) if seed is None else None
-                name = "mean" if seed is None else seed
+                error = result.error(row.key, measure) if draw is None else None
+                names = ("mean", "mean") if draw is None else draw
                 shown = "" if error is None else f"{error:.3f}"
-                paper = "" if theirs is None or seed is not None else f"{theirs:g}"
-                cells = (row.key, row.title, name, measure, f"{score:.3f}", shown, paper)
+                paper = "" if theirs is None or draw is not None else f"{theirs:g}"
+                cells = (row.key, row.title, *names, measure, f"{score:.3f}", shown, paper)
                 writer.writerow(cells)
     return text.getvalue()
 

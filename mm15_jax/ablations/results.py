@@ -1,7 +1,7 @@
-"""What an ablation gave: scores of each row and seed, kept question by question.
+"""What an ablation gave: scores of each row and draw, kept question by question.
 
 Two rows answer the same questions, so their difference is known better than either score: it is
-judged by a paired bootstrap over seeds and questions.
+judged by a paired bootstrap over starts, or seeds where there is one start, and over questions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from mm15_jax.ablations.measures import benchmarks_of, value
-from mm15_jax.ablations.runs import Plan
+from mm15_jax.ablations.reproduce import commands
+from mm15_jax.ablations.runs import Draw, Plan
 from mm15_jax.ablations.tasks import Task
 from mm15_jax.config.names import unknown
 from mm15_jax.data.storage import to_path, write_atomically
@@ -35,7 +36,7 @@ _NONE = np.zeros(0, np.float32)  # no questions
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One benchmark of one row with one seed.
+    """One benchmark of one row, drawn once.
 
     Attributes:
       score: in the benchmark's own 0-100.
@@ -53,13 +54,13 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class RowResult:
-    """One row: seed -> benchmark -> cell; seeds that have not run are absent."""
+    """One row: draw -> benchmark -> cell; draws that have not run are absent."""
 
     key: str
     title: str
     x: float
     series: str
-    seeds: Mapping[int, Mapping[str, Cell]]
+    draws: Mapping[Draw, Mapping[str, Cell]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,16 +78,16 @@ class Result:
 
     Attributes:
       name, scale: of the ablation.
-      command: that made it.
+      commands: that give it, one after the other.
       measures: what is scored.
-      rows: those that have run, with at least one seed.
+      rows: those that have run, drawn at least once.
       examples: of each benchmark.
       versions: of what made it.
     """
 
     name: str
     scale: str
-    command: str
+    commands: tuple[str, ...]
     measures: tuple[str, ...]
     rows: tuple[RowResult, ...]
     examples: int
@@ -103,57 +104,52 @@ class Result:
         """Whether these rows have run."""
         return set(keys) <= {row.key for row in self.rows}
 
-    def score(self, key: str, measure: str, seed: int | None = None) -> float | None:
-        """Of one seed, or the mean over all; None where something is missing."""
-        row = self.row(key)
-        seeds = [seed] if seed is not None else list(row.seeds)
-        values = [self._value(row.seeds[s], measure) for s in seeds]
-        known = [v for v in values if v is not None]
-        return float(np.mean(known)) if len(known) == len(values) else None
+    def score(self, key: str, measure: str, draw: Draw | None = None) -> float | None:
+        """Of one draw, or the mean over starts of each start's; None where something is missing."""
+        draws = self.row(key).draws
+        return self._mean(key, measure, [draw] if draw is not None else sorted(draws))
 
     def error(self, key: str, measure: str) -> float | None:
-        """Standard error of a row's score over seeds and questions, by bootstrap."""
+        """Standard error of a row's score over draws and questions, by bootstrap."""
         samples = _samples(self, (key,), measure)
         return None if samples is None else float(np.std(samples[0]))
 
     def difference(self, key: str, over: str, measure: str) -> Interval | None:
-        """`key` minus `over`, paired over seeds that both have and over questions."""
-        common = sorted(set(self.row(key).seeds) & set(self.row(over).seeds))
+        """`key` minus `over`, paired over draws that both have and over questions."""
+        common = sorted(set(self.row(key).draws) & set(self.row(over).draws))
         if not common:
             return None
-        each = [
-            (self.score(key, measure, seed), self.score(over, measure, seed)) for seed in common
-        ]
+        first, second = (self._mean(row, measure, common) for row in (key, over))
         samples = _samples(self, (key, over), measure)
-        if samples is None or any(a is None or b is None for a, b in each):
+        if samples is None or first is None or second is None:
             return None
         edges = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
         low, high = np.percentile(samples[0] - samples[1], edges)
-        mean = float(np.mean([a - b for a, b in each if a is not None and b is not None]))
-        return Interval(mean, float(low), float(high))
+        return Interval(first - second, float(low), float(high))
+
+    def _mean(self, key: str, measure: str, draws: Sequence[Draw]) -> float | None:
+        cells = self.row(key).draws
+        values = [self._value(cells[draw], measure) for draw in draws]
+        if any(v is None for v in values):
+            return None
+        return float(_shares(draws).mean(axis=0) @ np.array(values))
 
     def _value(self, cells: Mapping[str, Cell], measure: str) -> float | None:
         return value(measure, self.scale, lookup_of_scores(cells))
 
 
 def _samples(result: Result, keys: Sequence[str], measure: str) -> np.ndarray | None:
-    """float[rows, RESAMPLES] of a measure: seeds and questions drawn anew, alike for all rows.
-
-    Of n seeds n - 1 are drawn, whose mean varies as that of n does; n drawn of n vary too little by
-    (n - 1) / n, by half with two seeds (Rao and Wu 1988, "Resampling inference with complex survey
-    data", JASA 83). Of one seed nothing is known but its questions.
-    """
+    """float[rows, RESAMPLES] of a measure: draws and questions taken anew, alike for all rows."""
     rows = [result.row(key) for key in keys]
-    seeds = sorted(set.intersection(*(set(row.seeds) for row in rows)))
-    rng = np.random.default_rng(0)
-    drawn_seeds = rng.integers(len(seeds), size=(RESAMPLES, max(1, len(seeds) - 1)))
+    draws = sorted(set.intersection(*(set(row.draws) for row in rows)))
+    weights = _weights(draws)
     means: list[dict[str, np.ndarray]] = [{} for _ in rows]
-    whole = [row.seeds[seeds[0]] for row in rows]
+    whole = [row.draws[draws[0]] for row in rows]
     for name in benchmarks_of((measure,), result.scale):
-        if not all(name in row.seeds[seed] for row in rows for seed in seeds):
+        if not all(name in row.draws[draw] for row in rows for draw in draws):
             continue
-        cells = [[row.seeds[seed][name] for seed in seeds] for row in rows]
-        for found, sample in zip(means, _resampled(name, cells, drawn_seeds), strict=True):
+        cells = [[row.draws[draw][name] for draw in draws] for row in rows]
+        for found, sample in zip(means, _resampled(name, cells, weights), strict=True):
             found[name] = sample
 
     def of(row: int, k: int) -> float | None:
@@ -169,6 +165,35 @@ def _samples(result: Result, keys: Sequence[str], measure: str) -> np.ndarray | 
     )
 
 
+def _shares(draws: Sequence[Draw]) -> np.ndarray:
+    """float[units, draws]: the mean that makes each unit, of which draws are a sample.
+
+    A unit is a start, with the mean of its seeds, or a seed where all are from one start: seeds of
+    one start vary less than starts do, so they are no sample of what another start would give.
+    """
+    starts = sorted({draw.start for draw in draws})
+    if len(starts) == 1:
+        return np.eye(len(draws))
+    belongs = np.array([[float(draw.start == start) for draw in draws] for start in starts])
+    return belongs / belongs.sum(axis=1, keepdims=True)
+
+
+def _weights(draws: Sequence[Draw]) -> np.ndarray:
+    """float[RESAMPLES, draws]: units drawn anew, as weights of their draws that add up to 1.
+
+    Of n units n - 1 are drawn, whose mean varies as that of n does; n drawn of n vary too little by
+    (n - 1) / n, by half with two (Rao and Wu 1988, "Resampling inference with complex survey data",
+    JASA 83). Seeds within a start are not drawn again: how starts differ has theirs in it (Davison
+    and Hinkley 1997, "Bootstrap methods and their application", 3.8). Of one unit nothing is known
+    but its questions.
+    """
+    shares = _shares(draws)
+    count = max(1, len(shares) - 1)
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(shares), size=(RESAMPLES, count))
+    return shares[drawn].mean(axis=1)
+
+
 def _moved(cell: Cell, score: float) -> Cell:
     """The cell with another score; its parts move with the whole."""
     share = score / cell.score if cell.score else 1.0
@@ -176,53 +201,61 @@ def _moved(cell: Cell, score: float) -> Cell:
 
 
 @functools.lru_cache(maxsize=128)
-def _draws(benchmark: str, count: int) -> np.ndarray:
+def _asked(benchmark: str, count: int) -> np.ndarray:
     """float32[RESAMPLES, count]: how often each question is drawn, alike for all rows."""
     rng = np.random.default_rng([zlib.crc32(benchmark.encode()), count])
     return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float32)
 
 
 def _resampled(
-    benchmark: str, cells: Sequence[Sequence[Cell]], drawn_seeds: np.ndarray
+    benchmark: str, cells: Sequence[Sequence[Cell]], weights: np.ndarray
 ) -> list[np.ndarray]:
-    """For each row float[RESAMPLES]: its mean over drawn seeds and drawn questions."""
+    """For each row float[RESAMPLES]: its mean over weighted draws and drawn questions."""
     count = len(cells[0][0].questions)
+    samples = []
     if not count or any(len(cell.questions) != count for row in cells for cell in row):
         # Not a mean of questions: the score's own error, each row by itself.
-        samples = []
         rng = np.random.default_rng(zlib.crc32(benchmark.encode()))
         for row in cells:
             scores = np.array([cell.score for cell in row])
             errors = np.array([cell.error for cell in row])
-            noise = rng.normal(size=drawn_seeds.shape) * errors[drawn_seeds]
-            samples.append((scores[drawn_seeds] + noise).mean(axis=1))
+            by_draw = scores + rng.normal(size=weights.shape) * errors
+            samples.append((by_draw * weights).sum(axis=1))
         return samples
-    draws = _draws(benchmark, count)
-    samples = []
+    times = _asked(benchmark, count)
     for row in cells:
-        questions = np.stack([cell.questions for cell in row])  # [seeds, n]
-        by_seed = draws @ questions.T / count  # [RESAMPLES, seeds]
-        samples.append(100 * np.take_along_axis(by_seed, drawn_seeds, axis=1).mean(axis=1))
+        questions = np.stack([cell.questions for cell in row])  # [draws, n]
+        by_draw = times @ questions.T / count  # [RESAMPLES, draws]
+        samples.append(100 * (by_draw * weights).sum(axis=1))
     return samples
 
 
-def collect(work: Plan, tasks: Sequence[Task], command: str, versions: Mapping[str, str]) -> Result:
-    """The result of what has run of an ablation."""
+def collect(
+    work: Plan, tasks: Sequence[Task], versions: Mapping[str, str], overrides: Sequence[str] = ()
+) -> Result:
+    """The result of what has run of an ablation.
+
+    Args:
+      work: of `runs.plan`.
+      tasks: of `tasks_of` it.
+      versions: of what made it.
+      overrides: that it was planned with.
+    """
     # By folder: rows whose runs have the same content share their answers.
     folders = {t.asked.folder: t.folder for t in tasks if t.asked and t.is_done()}
     rows = []
     for row in work.ablation.rows:
-        seeds = {
+        draws = {
             asked.draw: _cells(folders[asked.folder], asked.benchmarks)
             for asked in work.asked
             if asked.row.key == row.key and asked.folder in folders
         }
-        if seeds:
-            rows.append(RowResult(row.key, row.title, row.x, row.series, seeds))
+        if draws:
+            rows.append(RowResult(row.key, row.title, row.x, row.series, draws))
     return Result(
         name=work.ablation.name,
         scale=work.ablation.scale,
-        command=command,
+        commands=commands(work.ablation, {row.key: row.draws for row in rows}, overrides),
         measures=work.ablation.measures,
         rows=tuple(rows),
         examples=max(asked.examples for asked in work.asked),
@@ -257,12 +290,14 @@ def to_json(result: Result) -> dict[str, Any]:
                 measure: {
                     "mean": _rounded(result.score(row.key, measure)),
                     "error": _rounded(result.error(row.key, measure)),
-                    "seeds": {s: _rounded(result.score(row.key, measure, s)) for s in row.seeds},
+                    "draws": {
+                        d.label: _rounded(result.score(row.key, measure, d)) for d in row.draws
+                    },
                 }
                 for measure in result.measures
             },
             "benchmarks": {
-                str(seed): {
+                draw.label: {
                     name: {
                         "score": round(cell.score, 3),
                         "error": round(cell.error, 3),
@@ -270,7 +305,7 @@ def to_json(result: Result) -> dict[str, Any]:
                     }
                     for name, cell in cells.items()
                 }
-                for seed, cells in row.seeds.items()
+                for draw, cells in row.draws.items()
             },
         }
         for row in result.rows
@@ -278,7 +313,7 @@ def to_json(result: Result) -> dict[str, Any]:
     return {
         "name": result.name,
         "scale": result.scale,
-        "command": result.command,
+        "commands": list(result.commands),
         "examples": result.examples,
         "versions": dict(result.versions),
         "measures": list(result.measures),
@@ -296,9 +331,9 @@ def save(result: Result, folder: pathlib.Path) -> None:
     text = json.dumps(to_json(result), indent=1) + "\n"
     write_atomically(folder / f"{stem}.json", text.encode())
     arrays: dict[str, Any] = {
-        f"{row.key}/{seed}/{name}": np.round(255 * cell.questions).astype(np.uint8)
+        f"{row.key}/{draw.label}/{name}": np.round(255 * cell.questions).astype(np.uint8)
         for row in result.rows
-        for seed, cells in row.seeds.items()
+        for draw, cells in row.draws.items()
         for name, cell in cells.items()
         if len(cell.questions)
     }
@@ -324,22 +359,22 @@ def read(folder: pathlib.Path | str, name: str, scale: str) -> Result:
             row["x"],
             row["series"],
             {
-                int(seed): {
+                Draw.of_label(label): {
                     benchmark: Cell(
                         cell["score"],
                         cell["error"],
                         cell["parts"],
-                        questions.get(f"{row['key']}/{seed}/{benchmark}", _NONE),
+                        questions.get(f"{row['key']}/{label}/{benchmark}", _NONE),
                     )
                     for benchmark, cell in cells.items()
                 }
-                for seed, cells in row["benchmarks"].items()
+                for label, cells in row["benchmarks"].items()
             },
         )
         for row in facts["rows"]
     )
     return Result(
-        name, scale, facts["command"], tuple(facts["measures"]), rows, facts["examples"],
+        name, scale, tuple(facts["commands"]), tuple(facts["measures"]), rows, facts["examples"],
         facts["versions"],
     )  # fmt: skip
 

@@ -68,6 +68,17 @@ class Draw(NamedTuple):
         return start + (f"_seed{self.seed}" if self.seed else "")
 
     @property
+    def label(self) -> str:
+        """For people and files: `start 0 seed 2`."""
+        return f"start {self.start} seed {self.seed}"
+
+    @classmethod
+    def of_label(cls, label: str) -> Draw:
+        """What `label` says."""
+        _, start, _, seed = label.split()
+        return cls(int(start), int(seed))
+
+    @property
     def train_seed(self) -> int:
         """`train.seed`: no two draws of a row share one."""
         return MAX_SEEDS * self.start + self.seed

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mm15_jax.ablations import catalog
-from mm15_jax.ablations.runs import Asked, Plan, Run, content_key, plan
+from mm15_jax.ablations.runs import Asked, Plan, Run, content_key
 from mm15_jax.checkpoint import run as run_lib
 from mm15_jax.config import ExperimentConfig
 from mm15_jax.data.storage import to_path, write_atomically
@@ -84,23 +82,6 @@ def tasks_of(
             found.setdefault(run.folder, _train(run, str(run_dir), data))
         found.setdefault(f"{asked.folder} scores", _ask(asked, str(run_dir), data))
     return tuple(found.values())
-
-
-def commands_of(
-    name: str,
-    scale: str,
-    *,
-    run_dir: str,
-    data_dir: str | None = None,
-    rows: Sequence[str] = (),
-    starts: int = 1,
-    seeds: int = 1,
-    overrides: Sequence[str] = (),
-) -> tuple[Task, ...]:
-    """`tasks_of` an ablation by name; ValueError for an unknown name, scale or row."""
-    ablation = catalog.find(name, scale)
-    work = plan(ablation, starts=starts, seeds=seeds, rows=rows, overrides=overrides)
-    return tasks_of(work, run_dir, data_dir)
 
 
 def train_seconds(run: Run) -> float:

@@ -146,7 +146,7 @@ class _Call:
         """Table, figure and verdicts of what has run, in the run directory and where asked."""
         from mm15_jax.ablations import results
 
-        found = results.collect(self.work, self.tasks, self._command(), _versions())
+        found = results.collect(self.work, self.tasks, _versions(), self.flags.set)
         if not found.rows:
             print("no row has a score yet", file=sys.stderr)
             return
@@ -161,16 +161,6 @@ class _Call:
             print(json.dumps(results.to_json(found) | {"findings": verdicts}, indent=1))
         else:
             print(text)
-
-    def _command(self) -> str:
-        """The command that gives this result, without what does not change it."""
-        words = ["mm15", "ablate", self.ablation.name, "--scale", self.ablation.scale]
-        words += ["--starts", str(self.flags.starts), "--seeds", str(self.flags.seeds)]
-        if self.flags.rows:
-            words += ["--rows", ",".join(self.flags.rows)]
-        if self.flags.set:
-            words += ["--set", *self.flags.set]
-        return shlex.join(words)
 
     def _print_plan(self, to=None) -> None:
         from mm15_jax.ablations import cost

@@ -10,7 +10,8 @@ import pytest
 
 from mm15_jax.ablations import catalog, plot, render
 from mm15_jax.ablations.findings import FINDINGS
-from tests.ablations.results_made_up import result
+from mm15_jax.ablations.runs import Draw
+from tests.ablations.results_made_up import SEEDS, result
 
 
 @pytest.fixture
@@ -36,13 +37,18 @@ def test_a_row_that_has_not_run_shows_the_paper_alone(table3):
     assert "– (74.3)" in line
 
 
-def test_a_page_names_rows_of_fewer_seeds(table3):
+def test_a_page_names_rows_that_are_drawn_less_often(table3):
     ablation, found = table3
-    assert ", 2 seeds, 400 questions" in render.markdown(ablation, found)
+    assert ", 1 start of 2 seeds, 400 questions" in render.markdown(ablation, found)
     first, second = found.rows
-    short = dataclasses.replace(second, seeds={0: second.seeds[0]})
-    text = render.markdown(ablation, dataclasses.replace(found, rows=(first, short)))
-    assert ", 2 seeds (row 4: 1), 400 questions" in text
+    cells = second.draws[SEEDS[0]]
+    more = dict.fromkeys([*SEEDS, Draw(1, 0), Draw(2, 0)], cells)
+    rows = (dataclasses.replace(first, draws={SEEDS[0]: cells}), second)
+    text = render.markdown(ablation, dataclasses.replace(found, rows=rows))
+    assert ", 1 start of 2 seeds (row 1: 1 start of 1 seed), 400 questions" in text
+    rows = (first, dataclasses.replace(second, draws=more))
+    text = render.markdown(ablation, dataclasses.replace(found, rows=rows))
+    assert ", 3 starts of 2, 1 and 1 seeds (row 1: 1 start of 2 seeds), 400 q" in text
 
 
 def test_a_page_without_the_papers_numbers_does_not_speak_of_brackets(table3):
@@ -52,10 +58,11 @@ def test_a_page_without_the_papers_numbers_does_not_speak_of_brackets(table3):
     assert "brackets" not in text and "brackets the paper (table 3)" in render.markdown(*table3)
 
 
-def test_csv_has_a_line_for_each_seed(table3):
+def test_csv_has_a_line_for_each_draw(table3):
     rows = list(csv.DictReader(io.StringIO(render.comma_separated(*table3))))
     found = [r for r in rows if r["row"] == "4" and r["measure"] == "average"]
     assert [r["seed"] for r in found] == ["0", "1", "mean"]
+    assert [r["start"] for r in found] == ["0", "0", "mean"]
     assert found[-1]["paper"] == "62.8" and float(found[-1]["error"]) > 0
 
 

@@ -5,22 +5,31 @@ import pytest
 
 from mm15_jax.ablations import catalog, results
 from mm15_jax.ablations.results import Cell, Result, RowResult
-from mm15_jax.ablations.runs import plan
+from mm15_jax.ablations.runs import Draw, plan
 from mm15_jax.ablations.tasks import Task, tasks_of
-from tests.ablations.results_made_up import result
+from tests.ablations.results_made_up import SEEDS, result
 
 MEASURES = ("general", "multi_image", "average_of_five")
 
 
-def pair(first, second, seeds=(0, 1)):
-    return result(
-        "fig8", {"a": {"mini_scene_qa": first}, "b": {"mini_scene_qa": second}}, MEASURES, seeds
-    )
+def pair(first, second, draws=SEEDS):
+    rows = {"a": {"mini_scene_qa": first}, "b": {"mini_scene_qa": second}}
+    return result("fig8", rows, MEASURES, draws)
+
+
+def of_scores(scores, questions=50):
+    """A result of one row: draw -> score, which every question has."""
+    draws = {
+        draw: {"mini_scene_qa": Cell(s, 0.0, {}, np.full(questions, s / 100, np.float32))}
+        for draw, s in scores.items()
+    }
+    row = RowResult("a", "", 0, "", draws)
+    return Result("x", "nano", (), ("general",), (row,), questions, {})
 
 
 def test_a_score_is_the_mean_over_seeds():
     found = pair(0.5, 0.7)
-    each = [found.score("a", "general", seed) for seed in (0, 1)]
+    each = [found.score("a", "general", draw) for draw in SEEDS]
     assert found.score("a", "general") == pytest.approx(np.mean(each))
     assert 40 < found.score("a", "general") < 60
     assert found.score("a", "multi_image") is None
@@ -33,9 +42,9 @@ def test_rows_of_one_content_have_one_runs_answers(tmp_path, monkeypatch):
     work = plan(catalog.find("fig7", "nano"), rows=["text_0", "multi_image_0", "text_0.1"])
     tasks = tasks_of(work, tmp_path)
     assert len([task for task in tasks if task.asked]) == 2
-    rows = results.collect(work, tasks, "mm15 ablate", {}).rows
+    rows = results.collect(work, tasks, {}).rows
     assert [row.key for row in rows] == ["text_0", "text_0.1", "multi_image_0"]
-    answers = [row.seeds[0]["mini_scene_qa"] for row in rows]
+    answers = [row.draws[Draw(0, 0)]["mini_scene_qa"] for row in rows]
     assert answers[0] == answers[2] == "fig5_text_rich_nano" != answers[1]
 
 
@@ -55,26 +64,51 @@ def test_rows_that_are_the_same_do_not_differ():
 
 
 def test_the_bootstrap_of_one_seed_has_the_binomial_error():
-    found = pair(0.5, 0.5, seeds=(0,))
+    found = pair(0.5, 0.5, draws=SEEDS[:1])
     assert found.error("a", "general") == pytest.approx(100 * 0.5 / 400**0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("scores", [(40, 50), (40, 50, 54), (40, 50, 54, 44, 47)])
 def test_seeds_vary_as_their_standard_error(scores):
     """Where every question of a seed has one score, only seeds make a difference."""
-    seeds = {
-        seed: {"mini_scene_qa": Cell(score, 0.0, {}, np.full(50, score / 100, np.float32))}
-        for seed, score in enumerate(scores)
-    }
-    found = Result("x", "nano", "", ("general",), (RowResult("a", "", 0, "", seeds),), 50, {})
+    found = of_scores({Draw(0, seed): score for seed, score in enumerate(scores)})
     expected = np.std(scores, ddof=1) / len(scores) ** 0.5
     assert found.error("a", "general") == pytest.approx(expected, rel=0.05)
 
 
+def test_starts_count_alike_whatever_seeds_they_have():
+    found = of_scores({Draw(0, 0): 40, Draw(0, 1): 44, Draw(0, 2): 48, Draw(1, 0): 54})
+    assert found.score("a", "general") == pytest.approx((44 + 54) / 2)
+    assert found.score("a", "general", Draw(0, 2)) == pytest.approx(48)
+
+
+@pytest.mark.parametrize("scores", [(40, 50), (40, 50, 54), (40, 50, 54, 44, 47)])
+def test_starts_vary_as_their_standard_error_whatever_seeds_they_have(scores):
+    draws = {
+        Draw(start, seed): score + seed - 1.0  # seeds of a start are one apart
+        for start, score in enumerate(scores)
+        for seed in range(3)
+    }
+    expected = np.std(scores, ddof=1) / len(scores) ** 0.5
+    assert of_scores(draws).error("a", "general") == pytest.approx(expected, rel=0.05)
+
+
+def test_a_difference_of_one_start_is_undecided_where_another_start_turns_it_round():
+    """Eight seeds of one start agree; the other start's one says the opposite."""
+    first = [Draw(0, seed) for seed in range(8)]
+    high, low = (
+        of_scores(dict.fromkeys(first, a) | {Draw(1, 0): b}).rows[0].draws
+        for a, b in ((44, 41), (42, 43))
+    )
+    rows = (RowResult("a", "", 0, "", high), RowResult("b", "", 0, "", low))
+    found = Result("x", "nano", (), ("general",), rows, 50, {}).difference("a", "b", "general")
+    assert found.value == pytest.approx(0) and found.low < -1.5 and found.high > 1.5
+
+
 def test_a_benchmark_that_is_no_mean_has_its_own_error():
     cells = {"widget_captioning": Cell(50.0, 3.0, {}, np.zeros(0, np.float32))}
-    rows = tuple(RowResult(key, key, 0.0, "", {0: cells}) for key in "ab")
-    found = Result("x", "3b", "", ("widget_captioning",), rows, 10, {})
+    rows = tuple(RowResult(key, key, 0.0, "", {Draw(0, 0): cells}) for key in "ab")
+    found = Result("x", "3b", (), ("widget_captioning",), rows, 10, {})
     assert found.error("a", "widget_captioning") == pytest.approx(3.0, rel=0.1)
     difference = found.difference("a", "b", "widget_captioning")
     assert difference.high - difference.low == pytest.approx(2 * 1.96 * 3 * 2**0.5, rel=0.1)
@@ -86,19 +120,21 @@ def test_the_papers_averages_are_taken_in_its_units():
     cells = {name: Cell(score, 0.0, {}, np.zeros(0, np.float32)) for name, score in scores.items()}
     parts = {"perception": 1400.0, "cognition": 280.0}
     cells["mme"] = Cell(60.0, 3.0, parts, np.zeros(0, np.float32))
-    found = Result("fig5", "3b", "", ("general",), (RowResult("a", "a", 0, "", {0: cells}),), 1, {})
+    found = Result(
+        "fig5", "3b", (), ("general",), (RowResult("a", "a", 0, "", {Draw(0, 0): cells}),), 1, {}
+    )
     assert found.score("a", "general") == pytest.approx(60.0)
     assert found.error("a", "general") == pytest.approx(3.0 / 6, rel=0.1)
 
 
-def test_only_seeds_that_both_rows_have_are_compared():
+def test_only_draws_that_both_rows_have_are_compared():
     found = pair(0.5, 0.7)
     first, second = found.rows
-    cut = RowResult("b", "", 0.0, "", {1: second.seeds[1]})
-    found = Result("fig8", "nano", "", MEASURES, (first, cut), 400, {})
+    cut = RowResult("b", "", 0.0, "", {SEEDS[1]: second.draws[SEEDS[1]]})
+    found = Result("fig8", "nano", (), MEASURES, (first, cut), 400, {})
     difference = found.difference("b", "a", "general")
     assert difference.value == pytest.approx(
-        found.score("b", "general", 1) - found.score("a", "general", 1)
+        found.score("b", "general", SEEDS[1]) - found.score("a", "general", SEEDS[1])
     )
 
 
@@ -109,8 +145,8 @@ def test_what_is_saved_is_read_again(tmp_path):
     assert read.score("b", "general") == pytest.approx(found.score("b", "general"), abs=1e-3)
     before, after = (r.difference("b", "a", "general") for r in (found, read))
     assert (after.low, after.high) == pytest.approx((before.low, before.high), abs=0.01)
-    assert (read.command, read.versions, read.measures) == (
-        found.command,
+    assert (read.commands, read.versions, read.measures) == (
+        found.commands,
         found.versions,
         found.measures,
     )

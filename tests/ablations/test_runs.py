@@ -4,7 +4,7 @@ import pytest
 
 from mm15_jax.ablations import catalog
 from mm15_jax.ablations.measures import benchmarks_of
-from mm15_jax.ablations.runs import plan
+from mm15_jax.ablations.runs import Draw, plan
 from mm15_jax.config import load
 
 ALL = [(name, scale) for name in catalog.names() for scale in catalog.scales_of(name)]
@@ -67,6 +67,31 @@ def test_stages_of_a_row_are_its_own_and_have_its_seed():
     assert work.runs[-1].start == work.runs[-2]
 
 
+def test_another_start_trains_again_all_that_rows_share():
+    work = plan(catalog.find("fig9a", "nano"), starts=2, seeds=2, rows=["378"])
+    names = [(run.folder, run.overrides) for run in work.runs if "start1" in run.folder]
+    assert names == [
+        ("mm15_nano_pretrain_start1", ("train.seed=1000",)),
+        ("mm15_nano_words_start1", ("train.seed=1000",)),
+        ("fig9a_378_nano_continual_start1", ("train.seed=1000",)),
+        ("fig9a_378_nano_start1", ("train.seed=1000",)),
+        ("fig9a_378_nano_continual_start1_seed1", ("train.seed=1001",)),
+        ("fig9a_378_nano_start1_seed1", ("train.seed=1001",)),
+    ]
+    for asked in work.asked:
+        first, *_, last = asked.run.chain
+        assert first.folder == f"mm15_nano_pretrain{Draw(asked.draw.start, 0).suffix}"
+        assert last.config.train.seed == asked.draw.train_seed
+
+
+def test_a_row_that_trains_nothing_asks_the_same_draw_of_another_row():
+    asked = plan(catalog.find("table2", "nano"), starts=2, rows=["7"]).asked
+    assert [a.folder for a in asked] == [
+        "table1_row3_nano/table2_row7_nano",
+        "table1_row3_nano_start1/table2_row7_nano",
+    ]
+
+
 def test_overrides_are_those_of_every_run():
     work = plan(catalog.find("fig8", "nano"), overrides=["train.steps=7"])
     assert {run.config.train.steps for run in work.runs} == {7}
@@ -76,7 +101,8 @@ def test_overrides_are_those_of_every_run():
     ("more", "message"),
     [
         ({"rows": ["bsae"]}, "unknown row of fig8 'bsae'; did you mean 'base'"),
-        ({"seeds": 0}, "--seeds is 0"),
+        ({"seeds": 0}, "--seeds is 0; expected 1 to 1000"),
+        ({"starts": 1001}, "--starts is 1001; expected 1 to 1000"),
         ({"overrides": ["train.stepz=1"]}, "train.steps"),
     ],
 )

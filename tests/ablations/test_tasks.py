@@ -11,11 +11,16 @@ import time
 import pytest
 from absl import flags as absl_flags
 
-from mm15_jax.ablations import workers
-from mm15_jax.ablations.tasks import ASKED, Task, commands_of
+from mm15_jax.ablations import catalog, workers
+from mm15_jax.ablations.runs import plan
+from mm15_jax.ablations.tasks import ASKED, Task, tasks_of
 from mm15_jax.checkpoint import run as run_lib
 from mm15_jax.cli import main
 from mm15_jax.config import InitFrom, replace_nested
+
+
+def commands_of(name, scale, *, run_dir, **more):
+    return tasks_of(plan(catalog.find(name, scale), **more), run_dir)
 
 
 def test_commands_are_such_as_the_command_line_takes():
