@@ -288,7 +288,8 @@ def _check_gain(check: Gain, result: Result) -> Checked:
     # Four rows: the two differences are taken for independent.
     spread = sum(((d.high - d.low) / 2) ** 2 for d in ours if d) ** 0.5
     value = ours[0].value - ours[1].value
-    gain = Interval(value, value - spread, value + spread)
+    seeds = min((d.seeds for d in ours if d), key=lambda counts: (len(counts), sum(counts)))
+    gain = Interval(value, value - spread, value + spread, seeds)
     return Checked(text, verdict_of(gain, ">"), gain, paper)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Sequence
 
 from mm15_jax.ablations.findings import FINDINGS, HOLDS, NOT_RUN, Verdict, judge
 from mm15_jax.ablations.measures import title
 from mm15_jax.ablations.paper_values import paper_value, trust
-from mm15_jax.ablations.results import Interval, Result
+from mm15_jax.ablations.results import Interval, Result, seeds_by_start
 from mm15_jax.config.ablation import Ablation
 
 DASH = "–"
@@ -54,8 +53,7 @@ def _draws(result: Result) -> str:
     """How often rows were drawn: `2 starts of 1 seed (rows 2, 3: 1 start of 2 seeds)`."""
     groups: dict[tuple[int, ...], list[str]] = {}
     for row in result.rows:
-        counts = Counter(draw.start for draw in row.draws)
-        groups.setdefault(tuple(counts[start] for start in sorted(counts)), []).append(row.key)
+        groups.setdefault(seeds_by_start(row.draws), []).append(row.key)
     shown = sorted(groups.items(), key=lambda group: (len(group[0]), sum(group[0])), reverse=True)
     (most, _), *fewer = shown
     text = _seeds(most)
@@ -98,13 +96,16 @@ def _cell(ablation: Ablation, result: Result, key: str, measure: str) -> str:
 
 
 def _verdicts(verdicts: tuple[Verdict, ...]) -> list[str]:
-    lines = ["| finding | | difference here, 95% interval | in the paper |", "|---|---|---|---|"]
+    head = ("finding", "", "difference here, 95% interval", "in the paper", "drawn")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for verdict in verdicts:
         finding = verdict.finding
-        lines.append(f"| **{finding.name}** {finding.statement} | **{verdict.verdict}** | | |")
+        lines.append(f"| **{finding.name}** {finding.statement} | **{verdict.verdict}** | | | |")
         for check in verdict.checks:
             paper = DASH if check.paper is None else f"{check.paper:+.1f}"
-            lines.append(f"| {check.text} | {check.verdict} | {interval(check.ours)} | {paper} |")
+            drawn = DASH if check.ours is None else _seeds(check.ours.seeds)
+            cells = (check.text, check.verdict, interval(check.ours), paper, drawn)
+            lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -152,7 +153,7 @@ def scoreboard(results: Sequence[Result]) -> str:
         found = [pair for pair in by_name.get(finding.name, []) if pair[1].verdict != NOT_RUN]
         if not found:
             counts[NOT_RUN] = counts.get(NOT_RUN, 0) + 1
-            cells = (finding.name, finding.statement, finding.ablation, DASH, NOT_RUN, DASH)
+            cells = (finding.name, finding.statement, finding.ablation, DASH, NOT_RUN, DASH, DASH)
             lines.append(f"| {' | '.join(cells)} |")
         for result, verdict in found:
             counts[verdict.verdict] = counts.get(verdict.verdict, 0) + 1
@@ -162,7 +163,10 @@ def scoreboard(results: Sequence[Result]) -> str:
                 for c in verdict.checks
             )
             place = f"[{finding.ablation}](ablations/{result.name}_{result.scale}.md)"
-            cells = (finding.name, finding.statement, place, result.scale, shown, differences)
+            seeds = [check.ours.seeds for check in verdict.checks if check.ours]
+            drawn = _seeds(min(seeds, key=lambda counts: (len(counts), sum(counts))))
+            name, text = finding.name, finding.statement
+            cells = (name, text, place, result.scale, shown, differences, drawn)
             lines.append(f"| {' | '.join(cells)} |")
     total = ", ".join(f"{count} {name}" for name, count in counts.items())
     return "\n".join([*lines, "", f"In all: {total}."]) + "\n"
@@ -174,7 +178,8 @@ Made by `mm15 ablate --findings` from the results in docs/ablations/. A finding 
 paired difference of all its comparisons lies on the paper's side of zero with 95% certainty, does
 not hold where one lies on the other side, and is undecided else
 ([ablations](ablations.md#verdicts)). In brackets the same differences in the paper, where it
-prints them.
+prints them. Drawn is how often both rows of a comparison were trained, of a finding's comparisons
+the least often: what one start says, another may not.
 
-| | finding | rows of | scale | here | differences |
-|---|---|---|---|---|---|"""
+| | finding | rows of | scale | here | differences | drawn |
+|---|---|---|---|---|---|---|"""

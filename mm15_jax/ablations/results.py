@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
-import json
 import pathlib
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,7 +20,6 @@ from mm15_jax.ablations.reproduce import commands
 from mm15_jax.ablations.runs import Draw, Plan
 from mm15_jax.ablations.tasks import Task
 from mm15_jax.config.names import unknown
-from mm15_jax.data.storage import to_path, write_atomically
 from mm15_jax.evaluation.benchmarks import find as find_benchmark
 from mm15_jax.evaluation.paper_tables import lookup_of_scores
 from mm15_jax.evaluation.results import read_scores
@@ -31,7 +28,7 @@ from mm15_jax.train.metrics import read_rows
 
 RESAMPLES = 2000
 LEVEL = 0.95
-_NONE = np.zeros(0, np.float32)  # no questions
+NO_QUESTIONS = np.zeros(0, np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +62,19 @@ class RowResult:
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A difference, and where it lies with 95% certainty."""
+    """A difference, and where it lies with 95% certainty.
+
+    Attributes:
+      value: in the measure's 0-100.
+      low, high: the interval.
+      seeds: of each start that both rows were drawn from; where it is one start, the interval is
+        of that start alone.
+    """
 
     value: float
     low: float
     high: float
+    seeds: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +130,7 @@ class Result:
             return None
         edges = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
         low, high = np.percentile(samples[0] - samples[1], edges)
-        return Interval(first - second, float(low), float(high))
+        return Interval(first - second, float(low), float(high), seeds_by_start(common))
 
     def _mean(self, key: str, measure: str, draws: Sequence[Draw]) -> float | None:
         cells = self.row(key).draws
@@ -165,6 +170,12 @@ def _samples(result: Result, keys: Sequence[str], measure: str) -> np.ndarray | 
     )
 
 
+def seeds_by_start(draws: Iterable[Draw]) -> tuple[int, ...]:
+    """How many seeds each start has, by start."""
+    counts = Counter(draw.start for draw in draws)
+    return tuple(counts[start] for start in sorted(counts))
+
+
 def _shares(draws: Sequence[Draw]) -> np.ndarray:
     """float[units, draws]: the mean that makes each unit, of which draws are a sample.
 
@@ -197,7 +208,9 @@ def _weights(draws: Sequence[Draw]) -> np.ndarray:
 def _moved(cell: Cell, score: float) -> Cell:
     """The cell with another score; its parts move with the whole."""
     share = score / cell.score if cell.score else 1.0
-    return Cell(score, cell.error, {name: share * part for name, part in cell.parts.items()}, _NONE)
+    return Cell(
+        score, cell.error, {name: share * part for name, part in cell.parts.items()}, NO_QUESTIONS
+    )
 
 
 @functools.lru_cache(maxsize=128)
@@ -270,117 +283,9 @@ def _cells(folder: pathlib.Path, benchmarks: Sequence[str]) -> dict[str, Cell]:
         found = scores.get(name)
         if found is None or found.score is None:
             continue
-        questions = _NONE
+        questions = NO_QUESTIONS
         if find_benchmark(name).aggregate == "mean":
             rows = read_rows(folder / ANSWERS / f"{name}.jsonl")[: found.count]
             questions = np.array([row["score"] for row in rows], np.float32)
         cells[name] = Cell(found.score, found.error, dict(found.parts), questions)
     return cells
-
-
-def to_json(result: Result) -> dict[str, Any]:
-    """All but the questions, for people and programs."""
-    rows = [
-        {
-            "key": row.key,
-            "title": row.title,
-            "x": row.x,
-            "series": row.series,
-            "measures": {
-                measure: {
-                    "mean": _rounded(result.score(row.key, measure)),
-                    "error": _rounded(result.error(row.key, measure)),
-                    "draws": {
-                        d.label: _rounded(result.score(row.key, measure, d)) for d in row.draws
-                    },
-                }
-                for measure in result.measures
-            },
-            "benchmarks": {
-                draw.label: {
-                    name: {
-                        "score": round(cell.score, 3),
-                        "error": round(cell.error, 3),
-                        "parts": dict(cell.parts),
-                    }
-                    for name, cell in cells.items()
-                }
-                for draw, cells in row.draws.items()
-            },
-        }
-        for row in result.rows
-    ]
-    return {
-        "name": result.name,
-        "scale": result.scale,
-        "commands": list(result.commands),
-        "examples": result.examples,
-        "versions": dict(result.versions),
-        "measures": list(result.measures),
-        "rows": rows,
-    }
-
-
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, 2)
-
-
-def save(result: Result, folder: pathlib.Path) -> None:
-    """Writes NAME_SCALE.json, for readers, and NAME_SCALE.npz with the score of every question."""
-    stem = f"{result.name}_{result.scale}"
-    text = json.dumps(to_json(result), indent=1) + "\n"
-    write_atomically(folder / f"{stem}.json", text.encode())
-    arrays: dict[str, Any] = {
-        f"{row.key}/{draw.label}/{name}": np.round(255 * cell.questions).astype(np.uint8)
-        for row in result.rows
-        for draw, cells in row.draws.items()
-        for name, cell in cells.items()
-        if len(cell.questions)
-    }
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **arrays)
-    write_atomically(folder / f"{stem}.npz", packed.getvalue())
-
-
-def read(folder: pathlib.Path | str, name: str, scale: str) -> Result:
-    """What `save` wrote; ValueError where there is nothing."""
-    stem = to_path(folder) / f"{name}_{scale}"
-    path = stem.with_suffix(".json")
-    if not path.is_file():
-        raise ValueError(f"{folder} has no result of {name} at scale {scale}")
-    facts = json.loads(path.read_text())
-    packed = stem.with_suffix(".npz")
-    with np.load(packed) if packed.is_file() else np.load(_empty()) as arrays:
-        questions = {key: arrays[key].astype(np.float32) / 255 for key in arrays.files}
-    rows = tuple(
-        RowResult(
-            row["key"],
-            row["title"],
-            row["x"],
-            row["series"],
-            {
-                Draw.of_label(label): {
-                    benchmark: Cell(
-                        cell["score"],
-                        cell["error"],
-                        cell["parts"],
-                        questions.get(f"{row['key']}/{label}/{benchmark}", _NONE),
-                    )
-                    for benchmark, cell in cells.items()
-                }
-                for label, cells in row["benchmarks"].items()
-            },
-        )
-        for row in facts["rows"]
-    )
-    return Result(
-        name, scale, tuple(facts["commands"]), tuple(facts["measures"]), rows, facts["examples"],
-        facts["versions"],
-    )  # fmt: skip
-
-
-def _empty() -> io.BytesIO:
-    packed = io.BytesIO()
-    np.savez(packed)
-    packed.seek(0)
-    return packed

@@ -144,7 +144,7 @@ class _Call:
 
     def _write_result(self) -> None:
         """Table, figure and verdicts of what has run, in the run directory and where asked."""
-        from mm15_jax.ablations import results
+        from mm15_jax.ablations import result_files, results
 
         found = results.collect(self.work, self.tasks, _versions(), self.flags.set)
         if not found.rows:
@@ -158,7 +158,7 @@ class _Call:
             from mm15_jax.ablations.findings import judge
 
             verdicts = {v.finding.name: v.verdict for v in judge(found)}
-            print(json.dumps(results.to_json(found) | {"findings": verdicts}, indent=1))
+            print(json.dumps(result_files.to_json(found) | {"findings": verdicts}, indent=1))
         else:
             print(text)
 
@@ -250,11 +250,11 @@ class _Progress:
 
 def _write(ablation, found, folder) -> str:
     """All files of a result; returns its page."""
-    from mm15_jax.ablations import plot, render, results
+    from mm15_jax.ablations import plot, render, result_files
     from mm15_jax.data.storage import write_atomically
 
     stem = f"{found.name}_{found.scale}"
-    results.save(found, folder)
+    result_files.save(found, folder)
     plot.draw(ablation, found, folder / f"{stem}.png")
     text = render.markdown(ablation, found, f"{stem}.png")
     write_atomically(folder / f"{stem}.md", text.encode())
@@ -264,13 +264,13 @@ def _write(ablation, found, folder) -> str:
 
 
 def _renew_scoreboard() -> str:
-    from mm15_jax.ablations import catalog, render, results
+    from mm15_jax.ablations import catalog, render, result_files
     from mm15_jax.data.storage import write_atomically
 
     if not PAGES.is_dir():
         raise ValueError(f"{PAGES}/ is not here: run this in the repository, after --publish")
     found = [
-        results.read(PAGES, name, scale)
+        result_files.read(PAGES, name, scale)
         for name in catalog.names()
         for scale in catalog.scales_of(name)
         if (PAGES / f"{name}_{scale}.json").is_file()

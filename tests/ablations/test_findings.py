@@ -59,7 +59,7 @@ def test_the_papers_own_numbers_hold_to_its_findings():
     ],
 )
 def test_an_interval_decides(low, high, relation, verdict):
-    assert findings.verdict_of(Interval((low + high) / 2, low, high), relation) == verdict
+    assert findings.verdict_of(Interval((low + high) / 2, low, high, (1,)), relation) == verdict
 
 
 def text_rich(share):

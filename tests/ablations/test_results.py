@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mm15_jax.ablations import catalog, results
+from mm15_jax.ablations import catalog, result_files, results
 from mm15_jax.ablations.results import Cell, Result, RowResult
 from mm15_jax.ablations.runs import Draw, plan
 from mm15_jax.ablations.tasks import Task, tasks_of
@@ -103,6 +103,7 @@ def test_a_difference_of_one_start_is_undecided_where_another_start_turns_it_rou
     rows = (RowResult("a", "", 0, "", high), RowResult("b", "", 0, "", low))
     found = Result("x", "nano", (), ("general",), rows, 50, {}).difference("a", "b", "general")
     assert found.value == pytest.approx(0) and found.low < -1.5 and found.high > 1.5
+    assert found.seeds == (8, 1)
 
 
 def test_a_benchmark_that_is_no_mean_has_its_own_error():
@@ -140,8 +141,8 @@ def test_only_draws_that_both_rows_have_are_compared():
 
 def test_what_is_saved_is_read_again(tmp_path):
     found = pair(0.5, 0.7)
-    results.save(found, tmp_path)
-    read = results.read(tmp_path, "fig8", "nano")
+    result_files.save(found, tmp_path)
+    read = result_files.read(tmp_path, "fig8", "nano")
     assert read.score("b", "general") == pytest.approx(found.score("b", "general"), abs=1e-3)
     before, after = (r.difference("b", "a", "general") for r in (found, read))
     assert (after.low, after.high) == pytest.approx((before.low, before.high), abs=0.01)
@@ -151,7 +152,7 @@ def test_what_is_saved_is_read_again(tmp_path):
         found.measures,
     )
     with pytest.raises(ValueError, match="no result of fig7"):
-        results.read(tmp_path, "fig7", "nano")
+        result_files.read(tmp_path, "fig7", "nano")
 
 
 def test_an_unknown_row_is_told():

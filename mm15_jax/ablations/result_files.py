@@ -1,0 +1,122 @@
+"""A result in files: all but the questions as JSON, the score of every question beside it."""
+
+from __future__ import annotations
+
+import io
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from mm15_jax.ablations.results import NO_QUESTIONS, Cell, Result, RowResult
+from mm15_jax.ablations.runs import Draw
+from mm15_jax.data.storage import to_path, write_atomically
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """All but the questions, for people and programs."""
+    rows = [
+        {
+            "key": row.key,
+            "title": row.title,
+            "x": row.x,
+            "series": row.series,
+            "measures": {
+                measure: {
+                    "mean": _rounded(result.score(row.key, measure)),
+                    "error": _rounded(result.error(row.key, measure)),
+                    "draws": {
+                        d.label: _rounded(result.score(row.key, measure, d)) for d in row.draws
+                    },
+                }
+                for measure in result.measures
+            },
+            "benchmarks": {
+                draw.label: {
+                    name: {
+                        "score": round(cell.score, 3),
+                        "error": round(cell.error, 3),
+                        "parts": dict(cell.parts),
+                    }
+                    for name, cell in cells.items()
+                }
+                for draw, cells in row.draws.items()
+            },
+        }
+        for row in result.rows
+    ]
+    return {
+        "name": result.name,
+        "scale": result.scale,
+        "commands": list(result.commands),
+        "examples": result.examples,
+        "versions": dict(result.versions),
+        "measures": list(result.measures),
+        "rows": rows,
+    }
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 2)
+
+
+def save(result: Result, folder: pathlib.Path) -> None:
+    """Writes NAME_SCALE.json, for readers, and NAME_SCALE.npz with the score of every question."""
+    stem = f"{result.name}_{result.scale}"
+    text = json.dumps(to_json(result), indent=1) + "\n"
+    write_atomically(folder / f"{stem}.json", text.encode())
+    arrays: dict[str, Any] = {
+        f"{row.key}/{draw.label}/{name}": np.round(255 * cell.questions).astype(np.uint8)
+        for row in result.rows
+        for draw, cells in row.draws.items()
+        for name, cell in cells.items()
+        if len(cell.questions)
+    }
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    write_atomically(folder / f"{stem}.npz", packed.getvalue())
+
+
+def read(folder: pathlib.Path | str, name: str, scale: str) -> Result:
+    """What `save` wrote; ValueError where there is nothing."""
+    stem = to_path(folder) / f"{name}_{scale}"
+    path = stem.with_suffix(".json")
+    if not path.is_file():
+        raise ValueError(f"{folder} has no result of {name} at scale {scale}")
+    facts = json.loads(path.read_text())
+    packed = stem.with_suffix(".npz")
+    with np.load(packed) if packed.is_file() else np.load(_empty()) as arrays:
+        questions = {key: arrays[key].astype(np.float32) / 255 for key in arrays.files}
+    rows = tuple(
+        RowResult(
+            row["key"],
+            row["title"],
+            row["x"],
+            row["series"],
+            {
+                Draw.of_label(label): {
+                    benchmark: Cell(
+                        cell["score"],
+                        cell["error"],
+                        cell["parts"],
+                        questions.get(f"{row['key']}/{label}/{benchmark}", NO_QUESTIONS),
+                    )
+                    for benchmark, cell in cells.items()
+                }
+                for label, cells in row["benchmarks"].items()
+            },
+        )
+        for row in facts["rows"]
+    )
+    return Result(
+        name, scale, tuple(facts["commands"]), tuple(facts["measures"]), rows, facts["examples"],
+        facts["versions"],
+    )  # fmt: skip
+
+
+def _empty() -> io.BytesIO:
+    packed = io.BytesIO()
+    np.savez(packed)
+    packed.seek(0)
+    return packed
