@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -81,7 +82,16 @@ def _table(
 
 
 def _name(text: str) -> str:
-    """Lower-case letters, digits and underscores; the scale is not said twice."""
+    """Lower-case letters, digits and underscores; which draw it is at the end, `_start1_2`.
+
+    What would be too long is cut before that, and told from others by a digest of it.
+    """
     words = re.sub(r"[^a-z0-9]+", "_", text.lower())
-    assert len(words) <= _LONGEST, words
-    return words
+    words = re.sub(r"_start(\d+)_seed(\d+)$", r"_start\1_\2", words)
+    found = re.fullmatch(r"(.*?)(_start\d+(?:_\d+)?|_seed\d+|)", words)
+    assert found
+    what, draw = found.groups()
+    if len(words) > _LONGEST:
+        digest = hashlib.sha256(what.encode()).hexdigest()[:4]
+        what = f"{what[: _LONGEST - len(draw) - len(digest) - 1]}_{digest}"
+    return what + draw
