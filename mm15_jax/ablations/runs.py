@@ -50,6 +50,9 @@ _FREE: dict[str, Any] = {
 }
 
 
+MAX_SEEDS = 1000  # of one start
+
+
 class Draw(NamedTuple):
     """One of several trainings of a row: drawn anew in all that it starts from, or in itself.
 
@@ -82,9 +85,6 @@ class Draw(NamedTuple):
     def train_seed(self) -> int:
         """`train.seed`: no two draws of a row share one."""
         return MAX_SEEDS * self.start + self.seed
-
-
-MAX_SEEDS = 1000  # of one start
 
 
 @dataclass(frozen=True)
