@@ -46,7 +46,11 @@ def _about(ablation: Ablation, result: Result) -> str:
     )
     known = trust(ablation.name) if printed else ""
     text += f" In brackets the paper ({known}). " if known else " "
-    return text + "± is one standard error, over starts, or seeds of one, and questions."
+    text += "± is one standard error, over starts, or seeds of one, and questions."
+    if len({frozenset(row.draws) for row in result.rows}) > 1:
+        text += " Rows differ in how often they were drawn: compare them by the differences below, "
+        text += "which are of draws that both rows have, and not by their scores."
+    return text
 
 
 def _draws(result: Result) -> str:

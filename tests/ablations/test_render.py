@@ -39,13 +39,15 @@ def test_a_row_that_has_not_run_shows_the_paper_alone(table3):
 
 def test_a_page_names_rows_that_are_drawn_less_often(table3):
     ablation, found = table3
-    assert ", 1 start of 2 seeds, 400 questions" in render.markdown(ablation, found)
+    text = render.markdown(ablation, found)
+    assert ", 1 start of 2 seeds, 400 questions" in text and "not by their scores" not in text
     first, second = found.rows
     cells = second.draws[SEEDS[0]]
     more = dict.fromkeys([*SEEDS, Draw(1, 0), Draw(2, 0)], cells)
     rows = (dataclasses.replace(first, draws={SEEDS[0]: cells}), second)
     text = render.markdown(ablation, dataclasses.replace(found, rows=rows))
     assert ", 1 start of 2 seeds (row 1: 1 start of 1 seed), 400 questions" in text
+    assert "not by their scores" in text
     rows = (first, dataclasses.replace(second, draws=more))
     text = render.markdown(ablation, dataclasses.replace(found, rows=rows))
     assert ", 3 starts of 2, 1 and 1 seeds (row 1: 1 start of 2 seeds), 400 q" in text
