@@ -19,7 +19,8 @@ _INK = "#333333"
 def draw(ablation: Ablation, result: Result, path: pathlib.Path) -> None:
     """Writes a PNG: columns a row of a table, bars of a figure, or curves of a sweep.
 
-    Our scores are the columns, with a standard error; a dash across one is the paper's score.
+    Our scores, over the draws that all rows have, are the columns, with a standard error; a dash
+    across one is the paper's score.
     """
     import matplotlib
 
@@ -28,7 +29,7 @@ def draw(ablation: Ablation, result: Result, path: pathlib.Path) -> None:
 
     style = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     with plt.rc_context(style):
-        figure = (_sweep if ablation.form == "sweep" else _columns)(plt, ablation, result)
+        figure = (_sweep if ablation.form == "sweep" else _columns)(plt, ablation, result.alike)
         with draft(path) as target:
             figure.savefig(target, dpi=130, bbox_inches="tight", format="png")
         plt.close(figure)

@@ -10,6 +10,7 @@ from mm15_jax.ablations.findings import FINDINGS, HOLDS, NOT_RUN, Verdict, judge
 from mm15_jax.ablations.measures import title
 from mm15_jax.ablations.paper_values import paper_value, trust
 from mm15_jax.ablations.results import Interval, Result, seeds_by_start
+from mm15_jax.ablations.runs import Draw
 from mm15_jax.config.ablation import Ablation
 
 DASH = "–"
@@ -25,7 +26,7 @@ def markdown(ablation: Ablation, result: Result, figure: str = "") -> str:
     """
     lines = [f"# {ablation.title}", ""]
     lines += [_about(ablation, result), "", "```sh", *result.commands, "```", ""]
-    lines += _table(ablation, result)
+    lines += _table(ablation, result.alike)
     if figure:
         lines += ["", f"![{ablation.title}]({figure})"]
     verdicts = judge(result)
@@ -46,11 +47,23 @@ def _about(ablation: Ablation, result: Result) -> str:
     )
     known = trust(ablation.name) if printed else ""
     text += f" In brackets the paper ({known}). " if known else " "
-    text += "± is one standard error, over starts, or seeds of one, and questions."
-    if len({frozenset(row.draws) for row in result.rows}) > 1:
-        text += " Rows differ in how often they were drawn: compare them by the differences below, "
-        text += "which are of draws that both rows have, and not by their scores."
-    return text
+    if result.alike is not result:
+        text += (
+            f"Scores are of what all rows have, {_listed(result.draws)}; differences below of all "
+        )
+        text += "draws that both rows have. "
+    return text + "± is one standard error, over starts, or seeds of one, and questions."
+
+
+def _listed(draws: Sequence[Draw]) -> str:
+    """`start 0 seed 0, start 1 seeds 0 and 1`."""
+    seeds: dict[int, list[str]] = {}
+    for start, seed in draws:
+        seeds.setdefault(start, []).append(str(seed))
+    return ", ".join(
+        f"start {start} seed{'s' if len(of) > 1 else ''} " + " and ".join(of)
+        for start, of in seeds.items()
+    )
 
 
 def _draws(result: Result) -> str:
@@ -121,18 +134,19 @@ def interval(found: Interval | None) -> str:
 
 
 def comma_separated(ablation: Ablation, result: Result) -> str:
-    """CSV: a line for each row, draw and measure; start and seed "mean" is that over all."""
+    """CSV: a line for each row, draw and measure; "mean" is over the draws that all rows have."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    alike = result.alike
     writer.writerow(("row", "title", "start", "seed", "measure", "score", "error", "paper"))
     for row in result.rows:
         for measure in result.measures:
             theirs = paper_value(ablation.name, row.key, measure)
             for draw in (*row.draws, None):
-                score = result.score(row.key, measure, draw)
+                score = (alike if draw is None else result).score(row.key, measure, draw)
                 if score is None:
                     continue
-                error = result.error(row.key, measure) if draw is None else None
+                error = alike.error(row.key, measure) if draw is None else None
                 names = ("mean", "mean") if draw is None else draw
                 shown = "" if error is None else f"{error:.3f}"
                 paper = "" if theirs is None or draw is not None else f"{theirs:g}"

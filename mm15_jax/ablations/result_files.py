@@ -15,7 +15,8 @@ from mm15_jax.data.storage import to_path, write_atomically
 
 
 def to_json(result: Result) -> dict[str, Any]:
-    """All but the questions, for people and programs."""
+    """All but the questions, for people and programs; means are over the draws all rows have."""
+    alike = result.alike
     rows = [
         {
             "key": row.key,
@@ -24,8 +25,8 @@ def to_json(result: Result) -> dict[str, Any]:
             "series": row.series,
             "measures": {
                 measure: {
-                    "mean": _rounded(result.score(row.key, measure)),
-                    "error": _rounded(result.error(row.key, measure)),
+                    "mean": _rounded(alike.score(row.key, measure)),
+                    "error": _rounded(alike.error(row.key, measure)),
                     "draws": {
                         d.label: _rounded(result.score(row.key, measure, d)) for d in row.draws
                     },

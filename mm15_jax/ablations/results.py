@@ -109,6 +109,26 @@ class Result:
         """Whether these rows have run."""
         return set(keys) <= {row.key for row in self.rows}
 
+    @property
+    def draws(self) -> tuple[Draw, ...]:
+        """Those that every row has."""
+        return tuple(sorted(set.intersection(*(set(row.draws) for row in self.rows))))
+
+    @property
+    def alike(self) -> Result:
+        """With nothing but the draws that every row has: whose scores can be compared.
+
+        It is the result itself where that is all, or nothing.
+        """
+        draws = self.draws
+        if not draws or all(len(row.draws) == len(draws) for row in self.rows):
+            return self
+        rows = (
+            dataclasses.replace(row, draws={draw: row.draws[draw] for draw in draws})
+            for row in self.rows
+        )
+        return dataclasses.replace(self, rows=tuple(rows))
+
     def score(self, key: str, measure: str, draw: Draw | None = None) -> float | None:
         """Of one draw, or the mean over starts of each start's; None where something is missing."""
         draws = self.row(key).draws

@@ -40,14 +40,14 @@ def test_a_row_that_has_not_run_shows_the_paper_alone(table3):
 def test_a_page_names_rows_that_are_drawn_less_often(table3):
     ablation, found = table3
     text = render.markdown(ablation, found)
-    assert ", 1 start of 2 seeds, 400 questions" in text and "not by their scores" not in text
+    assert ", 1 start of 2 seeds, 400 questions" in text and "what all rows have" not in text
     first, second = found.rows
     cells = second.draws[SEEDS[0]]
     more = dict.fromkeys([*SEEDS, Draw(1, 0), Draw(2, 0)], cells)
     rows = (dataclasses.replace(first, draws={SEEDS[0]: cells}), second)
     text = render.markdown(ablation, dataclasses.replace(found, rows=rows))
     assert ", 1 start of 2 seeds (row 1: 1 start of 1 seed), 400 questions" in text
-    assert "not by their scores" in text
+    assert "Scores are of what all rows have, start 0 seed 0; differences" in text
     rows = (first, dataclasses.replace(second, draws=more))
     text = render.markdown(ablation, dataclasses.replace(found, rows=rows))
     assert ", 3 starts of 2, 1 and 1 seeds (row 1: 1 start of 2 seeds), 400 q" in text
@@ -58,6 +58,27 @@ def test_a_page_without_the_papers_numbers_does_not_speak_of_brackets(table3):
     rows = {row.key: {"mini_scene_qa": 0.5} for row in ablation.rows}
     text = render.markdown(ablation, result("scaling", rows, ablation.measures))
     assert "brackets" not in text and "brackets the paper (table 3)" in render.markdown(*table3)
+
+
+def test_scores_are_of_draws_that_all_rows_have_and_differences_of_all(table3):
+    """A draw that one row alone has would make rows differ by the draw."""
+    ablation, found = table3
+    first, second = found.rows
+    easy = {name: dataclasses.replace(c, score=99.0) for name, c in first.draws[SEEDS[0]].items()}
+    rows = (dataclasses.replace(first, draws={**first.draws, Draw(1, 0): easy}), second)
+    more = dataclasses.replace(found, rows=rows)
+    lines = (
+        [line for line in render.markdown(ablation, one).splitlines() if line.startswith("| 1 |")]
+        for one in (found, more)
+    )
+    assert next(lines) == next(lines)
+    means = (
+        [r["score"] for r in csv.DictReader(io.StringIO(text)) if r["seed"] == "mean"]
+        for text in (render.comma_separated(ablation, one) for one in (found, more))
+    )
+    assert next(means) == next(means)
+    assert more.score("1", "average") > found.score("1", "average") + 10
+    assert "start 0 seeds 0 and 1;" in render.markdown(ablation, more)
 
 
 def test_csv_has_a_line_for_each_draw(table3):
