@@ -4,6 +4,8 @@ As MM1.5 begins from CLIP and a pre-trained language model, nano begins from two
 parts, `mm15_nano_encoder` and `mm15_nano_text`, whose results ship with the package.
 """
 
+from collections.abc import Mapping
+
 from mm15_jax.config import (
     CheckpointConfig,
     ConnectorConfig,
@@ -170,7 +172,7 @@ def sft() -> ExperimentConfig:
 
 
 def _member(
-    stage: ExperimentConfig, family: str, own: tuple[str, ...], changes: dict[str, object]
+    stage: ExperimentConfig, family: str, own: tuple[str, ...], changes: Mapping[str, object]
 ) -> ExperimentConfig:
     """A stage as another family of the miniature has it.
 
