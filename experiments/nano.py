@@ -193,7 +193,7 @@ def _member(
         "family": family,
         "init_from": tuple(start(given) for given in stage.init_from),
     }
-    return replace_nested(stage, named | changes)
+    return replace_nested(stage, {**named, **changes})
 
 
 # Three layers, of which the last has experts. Dropless, as on CPU empty places cost as much as
