@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mm15_jax.ablations.measures import title
 from mm15_jax.ablations.paper_values import paper_value
-from mm15_jax.ablations.results import Interval, Result
+from mm15_jax.ablations.results import Interval, Result, how_often
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
 ABOUT = 2.0  # points within which two scores are about equal
@@ -288,7 +288,7 @@ def _check_gain(check: Gain, result: Result) -> Checked:
     # Four rows: the two differences are taken for independent.
     spread = sum(((d.high - d.low) / 2) ** 2 for d in ours if d) ** 0.5
     value = ours[0].value - ours[1].value
-    seeds = min((d.seeds for d in ours if d), key=lambda counts: (len(counts), sum(counts)))
+    seeds = min((d.seeds for d in ours if d), key=how_often)
     gain = Interval(value, value - spread, value + spread, seeds)
     return Checked(text, verdict_of(gain, ">"), gain, paper)
 

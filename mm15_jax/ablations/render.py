@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from mm15_jax.ablations.findings import FINDINGS, HOLDS, NOT_RUN, Verdict, judge
 from mm15_jax.ablations.measures import title
 from mm15_jax.ablations.paper_values import paper_value, trust
-from mm15_jax.ablations.results import Interval, Result, seeds_by_start
+from mm15_jax.ablations.results import Interval, Result, how_often, seeds_by_start
 from mm15_jax.ablations.runs import Draw
 from mm15_jax.config.ablation import Ablation
 
@@ -48,10 +48,8 @@ def _about(ablation: Ablation, result: Result) -> str:
     known = trust(ablation.name) if printed else ""
     text += f" In brackets the paper ({known}). " if known else " "
     if result.alike is not result:
-        text += (
-            f"Scores are of what all rows have, {_listed(result.draws)}; differences below of all "
-        )
-        text += "draws that both rows have. "
+        text += f"Scores are of what all rows have, {_listed(result.draws)}; "
+        text += "differences below of all draws that both rows have. "
     return text + "± is one standard error, over starts, or seeds of one, and questions."
 
 
@@ -71,13 +69,12 @@ def _draws(result: Result) -> str:
     groups: dict[tuple[int, ...], list[str]] = {}
     for row in result.rows:
         groups.setdefault(seeds_by_start(row.draws), []).append(row.key)
-    shown = sorted(groups.items(), key=lambda group: (len(group[0]), sum(group[0])), reverse=True)
-    (most, _), *fewer = shown
+    most, *fewer = sorted(groups, key=how_often, reverse=True)
     text = _seeds(most)
     if fewer:
         rest = (
-            f"row{'s' if len(keys) > 1 else ''} {', '.join(keys)}: {_seeds(counts)}"
-            for counts, keys in fewer
+            f"row{'s' * (len(groups[counts]) > 1)} {', '.join(groups[counts])}: {_seeds(counts)}"
+            for counts in fewer
         )
         text += f" ({'; '.join(rest)})"
     return text
@@ -182,7 +179,7 @@ def scoreboard(results: Sequence[Result]) -> str:
             )
             place = f"[{finding.ablation}](ablations/{result.name}_{result.scale}.md)"
             seeds = [check.ours.seeds for check in verdict.checks if check.ours]
-            drawn = _seeds(min(seeds, key=lambda counts: (len(counts), sum(counts))))
+            drawn = _seeds(min(seeds, key=how_often))
             name, text = finding.name, finding.statement
             cells = (name, text, place, result.scale, shown, differences, drawn)
             lines.append(f"| {' | '.join(cells)} |")

@@ -196,6 +196,11 @@ def seeds_by_start(draws: Iterable[Draw]) -> tuple[int, ...]:
     return tuple(counts[start] for start in sorted(counts))
 
 
+def how_often(seeds: Sequence[int]) -> tuple[int, int]:
+    """What `seeds_by_start` sorts by: starts, then draws in all."""
+    return len(seeds), sum(seeds)
+
+
 def _shares(draws: Sequence[Draw]) -> np.ndarray:
     """float[units, draws]: the mean that makes each unit, of which draws are a sample.
 
@@ -234,7 +239,7 @@ def _moved(cell: Cell, score: float) -> Cell:
 
 
 @functools.lru_cache(maxsize=128)
-def _asked(benchmark: str, count: int) -> np.ndarray:
+def _times_drawn(benchmark: str, count: int) -> np.ndarray:
     """float32[RESAMPLES, count]: how often each question is drawn, alike for all rows."""
     rng = np.random.default_rng([zlib.crc32(benchmark.encode()), count])
     return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float32)
@@ -255,7 +260,7 @@ def _resampled(
             by_draw = scores + rng.normal(size=weights.shape) * errors
             samples.append((by_draw * weights).sum(axis=1))
         return samples
-    times = _asked(benchmark, count)
+    times = _times_drawn(benchmark, count)
     for row in cells:
         questions = np.stack([cell.questions for cell in row])  # [draws, n]
         by_draw = times @ questions.T / count  # [RESAMPLES, draws]

@@ -1,7 +1,7 @@
-"""mm15 ablate NAME [--scale nano] [--seeds 2] [--rows 1,3] [--run_dir DIR] [--plan_only] [--set]
+"""mm15 ablate NAME [--scale nano] [--starts 2] [--seeds 2] [--rows 1,3] [--run_dir DIR] [--set]
 
 Runs a table or figure of the paper at a scale: says what will run, trains what is not there yet,
-each shared stage once, asks all rows, and writes table, figure and verdicts into run_dir/NAME.
+each shared stage once a start, asks all rows, writes table, figure and verdicts into run_dir/NAME.
 Started again it goes on. --list names all; --findings renews docs/findings.md from docs/ablations.
 """
 
@@ -34,8 +34,12 @@ def define_flags(flags) -> None:
     )
     define = {"flag_values": flags}
     absl_flags.DEFINE_list("rows", [], "keys of rows to run; all without", **define)
-    absl_flags.DEFINE_integer("starts", 1, "how often what rows share is trained", **define)
-    absl_flags.DEFINE_integer("seeds", 1, "how often each row is, from each start", **define)
+    absl_flags.DEFINE_integer(
+        "starts", 1, "how often everything is trained, from random on", **define
+    )
+    absl_flags.DEFINE_integer(
+        "seeds", 1, "how often a row's own stages are, from each start", **define
+    )
     absl_flags.DEFINE_integer("workers", 0, "runs at once; 0: one a core at nano scale", **define)
     absl_flags.DEFINE_boolean("plan_only", False, "say what would run and what it costs", **define)
     absl_flags.DEFINE_boolean(

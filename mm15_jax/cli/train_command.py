@@ -144,7 +144,7 @@ def _train_stage(config, run_dir, data_dir, init_from) -> None:
 def _check_inputs(config, data_dir) -> None:
     """ValueError for data or a tokenizer that is missing, before parameters are allocated."""
     from mm15_jax.config.mixtures import dataset_names
-    from mm15_jax.data.records import dataset_counts
+    from mm15_jax.data.inventory import dataset_counts
     from mm15_jax.inputs.tokenizer import load_tokenizer
 
     load_tokenizer(config.inputs.tokenizer)

@@ -12,9 +12,10 @@ from mm15_jax import config as config_lib
 from mm15_jax.config.mixtures import Mixture, dataset_names, dataset_weights, group_weights
 from mm15_jax.config.schema import ExperimentConfig
 from mm15_jax.data.index import Index, Progress, load_index
+from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.pack_plan import PackPlan, Plan, PlanSource
 from mm15_jax.data.plan_items import Budgets, Items, load_items
-from mm15_jax.data.records import Dataset, dataset_counts, open_dataset
+from mm15_jax.data.records import Dataset, open_dataset
 from mm15_jax.data.storage import to_path
 from mm15_jax.inputs import formatting
 from mm15_jax.inputs.example import Example

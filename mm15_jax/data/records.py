@@ -9,7 +9,6 @@ ended, never a small data set.
 from __future__ import annotations
 
 import bisect
-import concurrent.futures
 import dataclasses
 import hashlib
 import itertools
@@ -33,7 +32,6 @@ MANIFEST = "manifest.json"
 # One record a group: every record is read alone, in random order. Pictures are compressed already.
 _WRITER_OPTIONS = "group_size:1,zstd:3"
 _KINDS = (Text, Image, Video)  # of a segment; the place is the number in a record
-_THREADS = 16  # a bucket answers slowly
 
 
 def encode_example(example: Example) -> bytes:
@@ -338,69 +336,3 @@ def write_dataset(
     )
     write_manifest(directory, manifest)
     return manifest
-
-
-def check_data_dir(data_dir: Path | str, names: Sequence[str] = ()) -> Path:
-    """The data directory as a path; one clear sentence if it is absent or empty.
-
-    Args:
-      data_dir: where data sets are.
-      names: the data sets that the caller wants, for the command in the sentence.
-    """
-    path = storage.to_path(data_dir)
-    if storage.folder_names(path):
-        return path
-    with storage.telling(path):
-        state = "is empty" if path.is_dir() else "does not exist"
-    command = " ".join(["mm15 prepare", *(list(names)[:8] or ["NAME"])])
-    raise ValueError(f"the data directory {path} {state}: run `{command}` first")
-
-
-def dataset_counts(
-    names: Iterable[str], data_dir: Path | str, split: str = "train", *, allow_missing: bool = False
-) -> dict[str, int]:
-    """Number of examples of each prepared data set.
-
-    Args:
-      names: data sets.
-      data_dir: where they are.
-      split: such as "train".
-      allow_missing: leave out a data set that is not prepared, rather than raise.
-
-    Raises:
-      ValueError: if the data directory is absent or empty, or a data set is missing.
-    """
-    names = list(names)
-    data_dir = check_data_dir(data_dir, names)
-    folders = storage.folder_names(data_dir)
-    begun = [name for name in names if name in folders]
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        manifests = list(pool.map(lambda name: manifest_of(data_dir / name / split), begun))
-    counts = {name: found.records for name, found in zip(begun, manifests, strict=True) if found}
-    if not allow_missing and len(counts) < len(names):
-        raise ValueError(_missing_sentence(names, list(counts), data_dir, split))
-    return counts
-
-
-def _missing_sentence(
-    names: Sequence[str], present: Sequence[str], data_dir: Path, split: str
-) -> str:
-    """What is missing, and the commands that prepare it."""
-    from mm15_jax.data.registry import all_preparations  # it imports this module
-
-    missing = [name for name in names if name not in present]
-    known = all_preparations()
-    made = [name for name in missing if name in known and not known[name].requires_source]
-    converted = [name for name in missing if name not in made]
-    commands = [f"mm15 prepare {name} --source DIR --out {data_dir}" for name in converted[:3]]
-    if made:
-        commands.insert(0, f"mm15 prepare {' '.join(made)} --out {data_dir}")
-    sentence = (
-        f"{len(missing)} of {len(names)} data sets are not prepared in {data_dir} ({split}): "
-        f"{', '.join(missing)}; run " + ", ".join(f"`{command}`" for command in commands)
-    )
-    if len(converted) > 3:
-        sentence += " and so on"
-    if present:
-        sentence += ", or leave them out, with their weight, by --set data.allow_missing=true"
-    return sentence

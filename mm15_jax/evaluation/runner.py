@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mm15_jax.data.records import check_data_dir
+from mm15_jax.data.inventory import check_data_dir
 from mm15_jax.data.storage import to_path
 from mm15_jax.evaluation.aggregates import AGGREGATES
 from mm15_jax.evaluation.asking import Answers, Asking, Progress

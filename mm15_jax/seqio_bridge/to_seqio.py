@@ -16,8 +16,9 @@ import tensorflow as tf
 from mm15_jax import config as config_lib
 from mm15_jax.config.mixtures import dataset_names, dataset_weights
 from mm15_jax.config.schema import ExperimentConfig
+from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.permutation import derive_seed, permute
-from mm15_jax.data.records import MANIFEST, Dataset, dataset_counts, decode_example, open_dataset
+from mm15_jax.data.records import MANIFEST, Dataset, decode_example, open_dataset
 from mm15_jax.evaluation.metrics import mean_and_error, score_answer
 from mm15_jax.inputs.example import Example, Image
 from mm15_jax.inputs.formatting import format_example

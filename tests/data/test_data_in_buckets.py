@@ -8,6 +8,7 @@ import pytest
 
 from mm15_jax.data import cache, records, registry, storage
 from mm15_jax.data.index import load_index
+from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.parts import RECEIPTS
 from mm15_jax.data.planning import count_dataset, make_plan
 from mm15_jax.data.prepare import prepare
@@ -139,4 +140,4 @@ def test_an_absent_data_set_names_the_command(prefix):
     with pytest.raises(ValueError, match=r"no data set 'nothing' \(train\) at .*mm15 prepare"):
         open_dataset(f"{prefix}/nothing/train")
     with pytest.raises(ValueError, match=r"does not exist: run `mm15 prepare"):
-        records.dataset_counts(["nothing"], f"{prefix}/nowhere")
+        dataset_counts(["nothing"], f"{prefix}/nowhere")

@@ -174,22 +174,6 @@ def test_a_failing_writer_leaves_no_file(tmp_path):
     assert list(path.parent.iterdir()) == []
 
 
-def test_data_dir_that_is_empty_or_absent_is_one_sentence(tmp_path):
-    with pytest.raises(ValueError, match="is empty: run `mm15 prepare a b` first"):
-        records.dataset_counts(["a", "b"], tmp_path)
-    with pytest.raises(ValueError, match="does not exist: run `mm15 prepare a` first"):
-        records.dataset_counts(["a"], tmp_path / "nowhere")
-
-
-def test_missing_data_sets_may_be_left_out_if_asked(directory):
-    data_dir = directory.parent.parent
-    assert records.dataset_counts(["numbers"], data_dir) == {"numbers": 31}
-    names = ["numbers", "letters"]
-    assert records.dataset_counts(names, data_dir, allow_missing=True) == {"numbers": 31}
-    with pytest.raises(ValueError, match=r"1 of 2 .*: letters; run `mm15 prepare letters --source"):
-        records.dataset_counts(names, data_dir)
-
-
 def test_manifest_survives_its_own_json(directory):
     manifest = records.read_manifest(directory)
     records.write_manifest(directory, manifest)

@@ -10,9 +10,10 @@ import pytest
 
 from mm15_jax import config as config_lib
 from mm15_jax.config.mixtures import dataset_names, dataset_weights
+from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.pipeline import decode
 from mm15_jax.data.prepare import prepare
-from mm15_jax.data.records import dataset_counts, open_dataset
+from mm15_jax.data.records import open_dataset
 from mm15_jax.inputs.example import Image, Text
 from mm15_jax.inputs.tokenizer import load_tokenizer
 from tests import tiny
