@@ -23,6 +23,7 @@ def to_json(result: Result) -> dict[str, Any]:
             "title": row.title,
             "x": row.x,
             "series": row.series,
+            "content": row.content,
             "measures": {
                 measure: {
                     "mean": _rounded(alike.score(row.key, measure)),
@@ -107,6 +108,7 @@ def read(folder: pathlib.Path | str, name: str, scale: str) -> Result:
                 }
                 for label, cells in row["benchmarks"].items()
             },
+            row["content"],
         )
         for row in facts["rows"]
     )

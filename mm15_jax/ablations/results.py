@@ -51,13 +51,20 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class RowResult:
-    """One row: draw -> benchmark -> cell; draws that have not run are absent."""
+    """One row.
+
+    Attributes:
+      key, title, x, series: as of the ablation.
+      draws: draw -> benchmark -> cell; draws that have not run are absent.
+      content: of `Asked.content`; rows of one content differ in nothing but the draw.
+    """
 
     key: str
     title: str
     x: float
     series: str
     draws: Mapping[Draw, Mapping[str, Cell]]
+    content: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,13 +290,11 @@ def collect(
     folders = {t.asked.folder: t.folder for t in tasks if t.asked and t.is_done()}
     rows = []
     for row in work.ablation.rows:
-        draws = {
-            asked.draw: _cells(folders[asked.folder], asked.benchmarks)
-            for asked in work.asked
-            if asked.row.key == row.key and asked.folder in folders
-        }
+        found = [a for a in work.asked if a.row.key == row.key and a.folder in folders]
+        draws = {a.draw: _cells(folders[a.folder], a.benchmarks) for a in found}
         if draws:
-            rows.append(RowResult(row.key, row.title, row.x, row.series, draws))
+            content = found[0].content
+            rows.append(RowResult(row.key, row.title, row.x, row.series, draws, content))
     return Result(
         name=work.ablation.name,
         scale=work.ablation.scale,

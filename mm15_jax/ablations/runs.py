@@ -7,6 +7,7 @@ after the first experiment with its content.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -133,6 +134,14 @@ class Asked:
     benchmarks: tuple[str, ...]
     examples: int
 
+    @property
+    def content(self) -> str:
+        """Of all that decides its scores but the draw: runs of it on two machines are alike."""
+        own = tuple(o for o in self.run.overrides if not o.startswith("train.seed="))
+        trained = content_key(load(self.run.experiment, own))
+        asked = (trained, own, self.overrides, self.examples)
+        return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -235,8 +244,22 @@ def _is_seeded(experiment: str, own: dict[str, ExperimentConfig]) -> bool:
 def content_key(config: ExperimentConfig) -> str:
     """Of all that decides a run's parameters: its config's values, and what it starts from."""
     starts = [(_key(s.experiment), s.parts) for s in config.init_from]
-    content = replace_nested(config, _FREE)
-    return hashlib.sha256(repr((content, mixture(config), starts)).encode()).hexdigest()
+    content = _said(replace_nested(config, _FREE)), _said(mixture(config)), starts
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+def _said(value: Any) -> Any:
+    """A config without what is as by default: a setting that is new changes no key."""
+    if not dataclasses.is_dataclass(value):
+        return [_said(item) for item in value] if isinstance(value, (tuple, list)) else value
+    said = []
+    for field in dataclasses.fields(value):
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        if (own := getattr(value, field.name)) != default:
+            said.append((field.name, _said(own)))
+    return [type(value).__name__, *said]
 
 
 @functools.cache

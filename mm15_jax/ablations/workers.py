@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -48,6 +48,7 @@ def run_all(
     log_dir: pathlib.Path,
     started: Callable[[Task], None],
     ended: Callable[[Ended], None],
+    environment: Mapping[str, str] | None = None,
 ) -> list[Ended]:
     """Runs every task whose predecessors ended well; what is done already is not in `tasks`.
 
@@ -57,6 +58,7 @@ def run_all(
       log_dir: of a file for each command's output.
       started: called with each task as it begins.
       ended: called with how each ended.
+      environment: of the commands, beside this process's own.
 
     Returns:
       Those that failed, and those left out because they wait for one that failed (code -1).
@@ -69,6 +71,7 @@ def run_all(
     for share in _shares(workers):
         cores.put(share)
     stop = threading.Event()
+    env = {**os.environ, **(environment or {})}
     with _signals(stop) as signals, ThreadPoolExecutor(workers) as pool:
         left = list(tasks)
         failed: list[Ended] = []
@@ -86,7 +89,7 @@ def run_all(
             for task in [] if stop.is_set() else ready[: workers - len(running)]:
                 left.remove(task)
                 started(task)
-                running[pool.submit(_run, task, cores, log_dir, stop)] = task
+                running[pool.submit(_run, task, cores, log_dir, env, stop)] = task
             finished, _ = wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in finished:
                 del running[future]
@@ -105,7 +108,11 @@ def run_all(
 
 
 def _run(
-    task: Task, cores: queue.Queue[set[int]], log_dir: pathlib.Path, stop: threading.Event
+    task: Task,
+    cores: queue.Queue[set[int]],
+    log_dir: pathlib.Path,
+    env: Mapping[str, str],
+    stop: threading.Event,
 ) -> Ended:
     share = cores.get()
     log = log_dir / f"{task.name.replace('/', '_').replace(' ', '_')}.log"
@@ -114,7 +121,7 @@ def _run(
         with log.open("a") as output:
             command = [sys.executable, *COMMAND, *task.command]
             process = subprocess.Popen(
-                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+                command, env=env, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C reaches us alone; we pass it on
             )  # fmt: skip
             if share and hasattr(os, "sched_setaffinity"):

@@ -49,6 +49,9 @@ def define_flags(flags) -> None:
     absl_flags.DEFINE_boolean(
         "publish", False, f"also write the result into {PAGES}, and renew {SCOREBOARD}", **define
     )
+    absl_flags.DEFINE_boolean(
+        "join", False, f"--publish beside draws that {PAGES} has and --run_dir has not", **define
+    )
     absl_flags.DEFINE_boolean("findings", False, f"renew {SCOREBOARD} from {PAGES}", **define)
     common.define_string(
         flags, "topology", None, "hardware that chip-hours are reckoned for, such as v5p:4x4x4"
@@ -79,6 +82,8 @@ def main(arguments, flags) -> int:
     )
     if flags.publish and not PAGES.parent.is_dir():
         raise ValueError(f"{PAGES.parent}/ is not here: --publish is for the repository")
+    if flags.join and not flags.publish:
+        raise ValueError(f"--join puts draws beside those in {PAGES}: it needs --publish")
     return _Call(work, flags).go()
 
 
@@ -122,6 +127,7 @@ class _Call:
     def _run(self) -> list:
         from mm15_jax.ablations import workers
         from mm15_jax.cli import generated
+        from mm15_jax.parallel.environment import CPU_DEVICES
 
         configs = [run.config for run in self.work.runs]
         benchmarks = [name for asked in self.work.asked for name in asked.benchmarks]
@@ -134,6 +140,8 @@ class _Call:
                 log_dir=self.run_dir / workers.LOGS,
                 started=progress.started,
                 ended=progress.ended,
+                # A run is the same, whatever the number of cores and of runs at once.
+                environment={CPU_DEVICES: "1"} if self.nano else None,
             )
         except workers.Stopped as stopped:
             print("stopped; runs under way are saved, the same command continues", file=sys.stderr)
@@ -156,7 +164,8 @@ class _Call:
             return
         text = _write(self.ablation, found, self.run_dir / self.ablation.name)
         if self.flags.publish:
-            _write(self.ablation, found, PAGES)
+            found = self._joined(found) if self.flags.join else found
+            text = _write(self.ablation, found, PAGES)
             print(_renew_scoreboard(), file=sys.stderr)
         if self.flags.json:
             from mm15_jax.ablations.findings import judge
@@ -165,6 +174,19 @@ class _Call:
             print(json.dumps(result_files.to_json(found) | {"findings": verdicts}, indent=1))
         else:
             print(text)
+
+    def _joined(self, found):
+        """What is found here beside what is published."""
+        from mm15_jax.ablations import join, result_files
+
+        if not (PAGES / f"{found.name}_{found.scale}.json").is_file():
+            return found  # the first of them
+        published = result_files.read(PAGES, found.name, found.scale)
+        both, left_out = join.joined(self.ablation, found, published, tuple(self.flags.set))
+        if left_out:
+            rows = ", ".join(left_out)
+            print(f"published rows of other experiments, left out: {rows}", file=sys.stderr)
+        return both
 
     def _print_plan(self, to=None) -> None:
         from mm15_jax.ablations import cost

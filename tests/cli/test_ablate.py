@@ -50,6 +50,7 @@ def test_a_plan_of_the_miniature_has_minutes(capsys, tmp_path):
         (("table1", "--rows", "9"), "unknown row of table1 '9'"),
         (("fig8", "--scale", "3b"), "needs accelerators, and there are none here"),
         (("fig8", "--publish"), "--publish is for the repository"),
+        (("fig8", "--collect", "--join"), "puts draws beside those in docs/ablations: it needs"),
     ],
 )
 def test_mistakes_are_one_sentence(capsys, words, message, tmp_path, monkeypatch):

@@ -1,0 +1,40 @@
+"""Draws of one ablation that were made in different places, as one result."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from mm15_jax.ablations.reproduce import commands
+from mm15_jax.ablations.results import Result
+from mm15_jax.ablations.runs import plan
+from mm15_jax.config.ablation import Ablation
+
+
+def joined(
+    ablation: Ablation, found: Result, published: Result, overrides: tuple[str, ...] = ()
+) -> tuple[Result, tuple[str, ...]]:
+    """All draws of two results of an ablation; of a draw that both have, the one of `found`.
+
+    A published row is taken only if its content is what the ablation has now.
+
+    Args:
+      ablation: whose results they are.
+      found: just collected.
+      published: an earlier one, as `result_files.read` gives it.
+      overrides: of --set, for every run of both.
+
+    Returns:
+      The result, and the keys of published rows that were left out.
+    """
+    contents = {a.row.key: a.content for a in plan(ablation, overrides=overrides).asked}
+    rows = {row.key: row for row in found.rows}
+    left_out = []
+    for earlier in published.rows:
+        if earlier.content != contents.get(earlier.key):
+            left_out.append(earlier.key)
+            continue
+        own = rows.get(earlier.key, earlier)
+        rows[earlier.key] = dataclasses.replace(own, draws={**earlier.draws, **own.draws})
+    ordered = tuple(rows[row.key] for row in ablation.rows if row.key in rows)
+    printed = commands(ablation, {row.key: row.draws for row in ordered}, overrides)
+    return dataclasses.replace(found, rows=ordered, commands=printed), tuple(left_out)

@@ -1,0 +1,77 @@
+"""Draws made in different places, put together."""
+
+import dataclasses
+
+import pytest
+
+from mm15_jax.ablations import catalog
+from mm15_jax.ablations.join import joined
+from mm15_jax.ablations.runs import Draw, content_key, plan
+from mm15_jax.config import load, replace_nested
+from tests.ablations.results_made_up import result
+
+FIG8 = catalog.find("fig8", "nano")
+SHARES = {
+    "base": {"mini_scene_qa": 0.4},
+    "single_image": {"mini_scene_qa": 0.5},
+    "all": {"mini_scene_qa": 0.6},
+}
+
+
+def made(draws, rows=("base", "single_image", "all"), **overrides):
+    """A result with the contents of figure 8's rows."""
+    contents = {a.row.key: a.content for a in plan(FIG8, **overrides).asked}
+    found = result("fig8", {key: SHARES[key] for key in rows}, ("general",), draws)
+    rows = tuple(dataclasses.replace(row, content=contents[row.key]) for row in found.rows)
+    return dataclasses.replace(found, rows=rows)
+
+
+def test_draws_of_both_are_there_and_a_draw_of_both_is_the_new_one():
+    here, there = made([Draw(0, 0), Draw(2, 0)]), made([Draw(0, 0), Draw(1, 0)])
+    both, left_out = joined(FIG8, here, there)
+    assert not left_out and both.draws == (Draw(0, 0), Draw(1, 0), Draw(2, 0))
+    assert both.row("all").draws[Draw(0, 0)] is here.row("all").draws[Draw(0, 0)]
+    assert both.row("all").draws[Draw(1, 0)] is there.row("all").draws[Draw(1, 0)]
+    assert both.commands == ("mm15 ablate fig8 --scale nano --starts 3",)
+
+
+def test_rows_that_one_place_alone_has_run_are_in_their_order():
+    here, there = made([Draw(0, 0)], rows=("all",)), made([Draw(0, 0)], rows=("base", "all"))
+    both, _ = joined(FIG8, here, there)
+    assert [row.key for row in both.rows] == ["base", "all"]
+
+
+def test_draws_of_an_experiment_that_has_changed_are_left_out():
+    here, there = made([Draw(0, 0)]), made([Draw(1, 0)], overrides=["train.steps=7"])
+    both, left_out = joined(FIG8, here, there)
+    assert left_out == ("base", "single_image", "all") and both.draws == (Draw(0, 0),)
+
+
+@pytest.mark.parametrize(
+    "overrides", [["eval.examples=7"], ["optimizer.peak_learning_rate=0.5"], ["train.steps=7"]]
+)
+def test_a_rows_content_is_what_decides_its_scores_and_not_its_draw(overrides):
+    (once,) = plan(FIG8, rows=["all"]).asked
+    *_, again = plan(FIG8, rows=["all"], starts=2, seeds=2).asked
+    (other,) = plan(FIG8, rows=["all"], overrides=overrides).asked
+    assert again.draw == Draw(1, 1) and again.content == once.content != other.content
+
+
+def test_rows_that_ask_one_run_differently_differ_in_content():
+    contents = {a.row.key: a.content for a in plan(catalog.find("table2", "nano")).asked}
+    assert len(set(contents.values())) == len(contents)
+
+
+def test_what_is_as_by_default_is_not_in_a_key():
+    """So that a new setting leaves the keys of what was run before it as they are."""
+    config = load("mm15_nano_sft")
+    assert content_key(replace_nested(config, {"train.steps": 7})) != content_key(config)
+
+    @dataclasses.dataclass(frozen=True)
+    class TrainConfig(type(config.train)):
+        is_new: bool = False
+
+    newer = dataclasses.replace(config, train=TrainConfig(**vars(config.train)))
+    assert content_key(newer) == content_key(config)
+    newer = dataclasses.replace(config, train=TrainConfig(**vars(config.train), is_new=True))
+    assert content_key(newer) != content_key(config)
