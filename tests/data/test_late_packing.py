@@ -10,7 +10,7 @@ from mm15_jax.data.pipeline import open_pipeline
 from mm15_jax.data.plan_items import Budgets
 from mm15_jax.data.records import open_dataset
 from mm15_jax.inputs.example import Example, Text
-from tests.data.test_pipeline import assert_equal_batches
+from tests.data.pipelines import assert_equal_batches
 
 
 def stream(name, lengths):

@@ -10,7 +10,7 @@ from mm15_jax import config as config_lib
 from mm15_jax.config import replace_nested
 from mm15_jax.config.mixtures import Group
 from mm15_jax.data.pipeline import open_pipeline
-from tests.data.test_pipeline import assert_equal_batches
+from tests.data.pipelines import assert_equal_batches
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from mm15_jax.inputs.tokenizer import load_tokenizer
 from mm15_jax.inputs.video import frame_numbers, video_of_file, video_of_frames
 from tests.clips import clip, folder, number_of
 from tests.data.conftest import picture_question
-from tests.data.test_pipeline import start, take
+from tests.data.pipelines import start, take
 
 FRAMES = (3, 40, 7)
 SIZES = {"tokens_per_tile": 4, "resolution": 16}
