@@ -1,11 +1,20 @@
 """Results whose truth is known."""
 
+import dataclasses
+
 import numpy as np
 
+from mm15_jax.ablations import catalog
 from mm15_jax.ablations.results import Cell, Result, RowResult
-from mm15_jax.ablations.runs import Draw
+from mm15_jax.ablations.runs import Draw, plan
 
 SEEDS = (Draw(0, 0), Draw(0, 1))
+FIG8 = catalog.find("fig8", "nano")
+SHARES = {
+    "base": {"mini_scene_qa": 0.4},
+    "single_image": {"mini_scene_qa": 0.5},
+    "all": {"mini_scene_qa": 0.6},
+}
 
 
 def cell(rng, probability, questions=400):
@@ -24,3 +33,11 @@ def result(name, rows, measures, draws=SEEDS, scale="nano"):
         made.append(RowResult(key, f"title of {key}", 0.0, "", by_draw))
     commands = (f"mm15 ablate {name}",)
     return Result(name, scale, commands, measures, tuple(made), 400, {"jax": "1"})
+
+
+def fig8(draws, rows=("base", "single_image", "all"), **overrides):
+    """A result with the contents of figure 8's rows."""
+    contents = {a.row.key: a.content for a in plan(FIG8, **overrides).asked}
+    found = result("fig8", {key: SHARES[key] for key in rows}, ("general",), draws)
+    rows = tuple(dataclasses.replace(row, content=contents[row.key]) for row in found.rows)
+    return dataclasses.replace(found, rows=rows)

@@ -8,26 +8,11 @@ from mm15_jax.ablations import catalog
 from mm15_jax.ablations.join import joined
 from mm15_jax.ablations.runs import Draw, content_key, plan
 from mm15_jax.config import load, replace_nested
-from tests.ablations.results_made_up import result
-
-FIG8 = catalog.find("fig8", "nano")
-SHARES = {
-    "base": {"mini_scene_qa": 0.4},
-    "single_image": {"mini_scene_qa": 0.5},
-    "all": {"mini_scene_qa": 0.6},
-}
-
-
-def made(draws, rows=("base", "single_image", "all"), **overrides):
-    """A result with the contents of figure 8's rows."""
-    contents = {a.row.key: a.content for a in plan(FIG8, **overrides).asked}
-    found = result("fig8", {key: SHARES[key] for key in rows}, ("general",), draws)
-    rows = tuple(dataclasses.replace(row, content=contents[row.key]) for row in found.rows)
-    return dataclasses.replace(found, rows=rows)
+from tests.ablations.results_made_up import FIG8, fig8
 
 
 def test_draws_of_both_are_there_and_a_draw_of_both_is_the_new_one():
-    here, there = made([Draw(0, 0), Draw(2, 0)]), made([Draw(0, 0), Draw(1, 0)])
+    here, there = fig8([Draw(0, 0), Draw(2, 0)]), fig8([Draw(0, 0), Draw(1, 0)])
     both, left_out = joined(FIG8, here, there)
     assert not left_out and both.draws == (Draw(0, 0), Draw(1, 0), Draw(2, 0))
     assert both.row("all").draws[Draw(0, 0)] is here.row("all").draws[Draw(0, 0)]
@@ -36,13 +21,13 @@ def test_draws_of_both_are_there_and_a_draw_of_both_is_the_new_one():
 
 
 def test_rows_that_one_place_alone_has_run_are_in_their_order():
-    here, there = made([Draw(0, 0)], rows=("all",)), made([Draw(0, 0)], rows=("base", "all"))
+    here, there = fig8([Draw(0, 0)], rows=("all",)), fig8([Draw(0, 0)], rows=("base", "all"))
     both, _ = joined(FIG8, here, there)
     assert [row.key for row in both.rows] == ["base", "all"]
 
 
 def test_draws_of_an_experiment_that_has_changed_are_left_out():
-    here, there = made([Draw(0, 0)]), made([Draw(1, 0)], overrides=["train.steps=7"])
+    here, there = fig8([Draw(0, 0)]), fig8([Draw(1, 0)], overrides=["train.steps=7"])
     both, left_out = joined(FIG8, here, there)
     assert left_out == ("base", "single_image", "all") and both.draws == (Draw(0, 0),)
 

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from mm15_jax.ablations import result_files, results
+from mm15_jax.ablations.runs import Draw
 from mm15_jax.cli import main
+from tests.ablations.results_made_up import fig8
 
 
 def run(capsys, *words):
@@ -57,3 +60,18 @@ def test_mistakes_are_one_sentence(capsys, words, message, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, *words)
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1
+
+
+def test_publishing_beside_what_is_published(capsys, tmp_path, monkeypatch):
+    """Each place has one draw; the page has what both have given."""
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for start, more in ((0, ()), (1, ("--join",)), (2, ("--join",)), (3, ())):
+        here = fig8([Draw(start, 0)])
+        monkeypatch.setattr(results, "collect", lambda *_, here=here: here)
+        code, out, _ = run(capsys, "fig8", "--collect", "--publish", *more)
+        published = result_files.read("docs/ablations", "fig8", "nano")
+        first = 0 if more else start
+        assert code == 0 and published.draws == tuple(Draw(s, 0) for s in range(first, start + 1))
+        assert out == (tmp_path / "docs/ablations/fig8_nano.md").read_text() + "\n"
+    assert "F18" in (tmp_path / "docs/findings.md").read_text()
