@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mm15_jax.ablations.runs import Asked, Plan, Run, content_key
@@ -47,12 +48,20 @@ class Task:
     def is_done(self) -> bool:
         """Whether its result is there, of this very task."""
         if self.run:
-            return run_lib.is_complete(self.folder) and _is_run_of(self.folder, self.run.config)
+            return run_lib.is_complete(self.folder) and _is_run_of(self.folder, self.run)
         assert self.asked
         nested = self.asked.folder != self.asked.run.folder
         trained = self.folder.parent if nested else self.folder
         answered = set(self.asked.benchmarks) <= _answered(self.folder, self.asked)
-        return answered and _is_run_of(trained, self.asked.run.config)
+        return answered and _is_run_of(trained, self.asked.run)
+
+    def changed_start(self) -> str | None:
+        """The stage that its run began from when that had other settings than now; or None."""
+        if self.run is None:
+            return None
+        began = run_lib.read_started_from(self.folder)
+        changed = (r.config.name for r in self.run.chain[:-1] if not _is_alike(began, r.config))
+        return next(changed, None)
 
     def mark_done(self) -> None:
         """Notes what was asked, so that it is known not to ask again.
@@ -140,12 +149,21 @@ def _settings(asked: Asked) -> dict[str, object]:
     }
 
 
-def _is_run_of(folder: pathlib.Path, config: ExperimentConfig) -> bool:
-    """Whether what was trained there has the content that is wanted now.
+def _is_run_of(folder: pathlib.Path, run: Run) -> bool:
+    """Whether what was trained there, and all that it began from, has the content wanted now.
 
     Where it has not, `mm15 train` refuses the folder and says in which value it differs.
     """
     try:
-        return content_key(run_lib.read_config(folder)) == content_key(config)
+        trained = run_lib.read_started_from(folder) | {run.config.name: run_lib.read_config(folder)}
+    except ValueError:
+        return False
+    return all(_is_alike(trained, one.config) for one in run.chain)
+
+
+def _is_alike(trained: Mapping[str, ExperimentConfig], wanted: ExperimentConfig) -> bool:
+    """Whether the one of this name has the content that is wanted; true where there is none."""
+    try:
+        return content_key(trained.get(wanted.name, wanted)) == content_key(wanted)
     except ValueError:  # its mixture, or what it started from, is not known any more
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ METRICS = "metrics.jsonl"
 DATA_LOG = "data_log.jsonl"  # which data the run has read, from which step on
 LATEST = "latest"
 STARTS = "starts.json"  # where the first parameters came from, a sentence each
+STARTED_FROM = "started_from.json"  # configs of the runs they came from, by experiment
 
 # Fields that may differ between a run and its continuation: they change when a run ends, what it
 # prints or how fast it is, not what a step computes.
@@ -88,6 +90,27 @@ def read_config(run_dir: pathlib.Path) -> ExperimentConfig:
         return from_dict(ExperimentConfig, json.loads(path.read_text()))
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read as a config: {error}") from None
+
+
+def read_started_from(run_dir: pathlib.Path) -> dict[str, ExperimentConfig]:
+    """Experiment -> config, as it was trained, of every run that a run's parameters came from.
+
+    Empty where they came from no run, or where it began before this was written down.
+    """
+    path = storage.to_path(run_dir) / STARTED_FROM
+    told = json.loads(path.read_text()) if path.is_file() else {}
+    return {name: from_dict(ExperimentConfig, config) for name, config in told.items()}
+
+
+def write_started_from(run_dir: pathlib.Path, starts: Iterable[pathlib.Path]) -> None:
+    """Writes down what `read_started_from` tells, of the run directories that a run starts from."""
+    found: dict[str, ExperimentConfig] = {}
+    for start in starts:
+        config = read_config(start)
+        found |= {**read_started_from(start), config.name: config}
+    told = {name: to_dict(config) for name, config in found.items()}
+    text = json.dumps(told, indent=1) + "\n"
+    storage.write_atomically(storage.to_path(run_dir) / STARTED_FROM, text.encode())
 
 
 def _first_difference(

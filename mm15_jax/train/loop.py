@@ -86,6 +86,7 @@ def train(
     if not first_step and main:
         text = json.dumps([str(start) for start in starts]) + "\n"
         storage.write_atomically(run_dir / run.STARTS, text.encode())
+        run.write_started_from(run_dir, [start.run_dir for start in starts if start.run_dir])
     state, data_state = _initial_state(config, starts, checkpoints, first_step, mesh)
 
     with (

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import threading
 import time
@@ -80,6 +81,25 @@ def test_a_run_of_other_content_is_not_the_one_that_is_wanted(changes, same, tmp
     trained([run], **changes)
     asks.mark_done()
     assert run.is_done() == same and asks.is_done() == same
+
+
+@pytest.mark.parametrize(("changes", "changed"), [({}, None), ({"train.steps": 9}, "reading")])
+def test_a_run_that_began_from_another_start_is_not_the_one_that_is_wanted(
+    changes, changed, tmp_path, monkeypatch
+):
+    """The start's folder may be gone since, or hold what is wanted now."""
+    monkeypatch.setattr(run_lib, "is_complete", lambda folder: True)
+    tasks = commands_of("table1", "nano", run_dir=str(tmp_path), rows=["1"])
+    pretrain, words, reading, row, asks = tasks
+    trained([pretrain, words, row])
+    trained([reading], **changes)
+    for before, after in ((pretrain, words), (words, reading), (reading, row)):
+        run_lib.write_started_from(after.folder, [before.folder])
+    shutil.rmtree(reading.folder)
+    asks.mark_done()
+    name = changed and f"mm15_nano_{changed}"
+    assert words.changed_start() is None and row.changed_start() == name
+    assert row.is_done() == asks.is_done() == (changed is None)
 
 
 def test_ablations_that_share_a_run_leave_each_others_scores(tmp_path):
