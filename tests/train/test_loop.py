@@ -142,6 +142,7 @@ def test_a_stage_starts_from_the_parameters_of_the_one_before(straight, tmp_path
     assert not np.allclose(
         before["connector"]["linear1"]["kernel"], after["connector"]["linear1"]["kernel"], atol=1e-3
     )
+    assert run.read_started_from(tmp_path / "next") == {"mm15_nano_sft": run.read_config(straight)}
 
 
 def test_a_directory_of_another_experiment_is_refused(straight, data_dir):
