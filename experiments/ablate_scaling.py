@@ -3,12 +3,11 @@
 import functools
 from collections.abc import Callable
 
-from mm15_jax.config import ExperimentConfig, InitFrom
+from mm15_jax.config import ExperimentConfig
 from mm15_jax.config.ablation import Ablation, AblationRow
 from mm15_jax.experiments import family, nano
 from mm15_jax.experiments import ui as screens
 from mm15_jax.experiments import video as v
-from mm15_jax.experiments.ablation_base import row, sft
 
 _CATEGORIES = ("general", "text_rich", "knowledge", "refer_ground", "multi_image")
 # Columns of tables 10 and 11.
@@ -44,10 +43,9 @@ _TITLES = {"1b": "1B", "3b": "3B", "7b": "7B", "30b": "30B"}
 def scaling(scale: str) -> Ablation:
     """Dense models of all sizes: tables 4 to 9. At nano scale two, alike in all but the decoder."""
     if scale == "nano":
-        changes = {**nano.SMALL, "init_from": (InitFrom(nano.small_continual().name),)}
         rows: tuple[AblationRow, ...] = (
-            row("scaling", "small", scale, "0.2M", sft(scale), changes),
-            row("scaling", "large", scale, "0.6M", sft(scale), {}),
+            AblationRow("small", "0.2M", nano.small_sft()),
+            AblationRow("large", "0.6M", nano.sft()),
         )
     else:  # its rows are the other scales
         rows = tuple(AblationRow(f"mm15_{s}", t, family.sft(s)) for s, t in _TITLES.items())
@@ -56,18 +54,15 @@ def scaling(scale: str) -> Ablation:
 
 
 def moe(scale: str) -> Ablation:
-    """64 experts in place of every second FFN against the dense model: tables 4 to 9."""
-    if scale == "nano":  # experts in every stage, as in the paper
-        dense = row("moe", "dense", scale, "dense", sft(scale), {})
-        changes = {
-            "model.decoder.moe": nano.MOE,
-            "init_from": (InitFrom(nano.moe_continual().name),),
-        }
-        experts = row("moe", "experts", scale, f"{nano.MOE.experts} experts", sft(scale), changes)
-    else:
-        dense = AblationRow("dense", "dense", family.sft(scale))
-        experts = AblationRow("experts", "64 experts", family.sft(f"{scale}_moe"))
-    rows = (dense, experts)
+    """Experts in every stage against the dense model of the family: tables 4 to 9."""
+    if scale == "nano":
+        dense, experts, count = nano.sft(), nano.moe_sft(), nano.MOE.experts
+    else:  # in place of every second FFN
+        dense, experts, count = family.sft(scale), family.sft(f"{scale}_moe"), 64
+    rows = (
+        AblationRow("dense", "dense", dense),
+        AblationRow("experts", f"{count} experts", experts),
+    )
     measures = (*_CATEGORIES, "mmbase")
     title = "Experts against the dense model at the same active size"
     return Ablation("moe", title, scale, "tables 4 to 9", rows, measures, "bars", held="all else")

@@ -12,7 +12,6 @@ PAPER_SCALE = "3b"  # of all ablations of section 3
 SCALES = ("nano", "1b", "3b", "7b", "30b")
 
 NANO_STEPS = 400  # of a row's SFT: minutes on one core; the parent has 1800
-NANO_EXAMPLES = 512  # held-out examples of a benchmark: differences of rows are small
 
 
 def experiment_name(ablation: str, row: str, scale: str, stage: str = "") -> str:
@@ -32,7 +31,6 @@ def sft(scale: str, start: str = "continual") -> ExperimentConfig:
         changes: dict[str, Any] = {
             "train.steps": NANO_STEPS,
             "optimizer.peak_learning_rate": 0.005,  # higher than the parent's, as it is shorter
-            "eval.examples": NANO_EXAMPLES,
             "checkpoint.every": 200,
         }
         before = {"pretrain": "words", "continual": "continual"}[start]
