@@ -22,8 +22,8 @@ def jobs(
     run_dir: str,
     data_dir: str | None = None,
     rows: Sequence[str] = (),
-    starts: int = 1,
-    seeds: int = 1,
+    starts: int | str = 1,
+    seeds: int | str = 1,
     overrides: Sequence[str] = (),
 ) -> list[Job]:
     """Jobs of an ablation, each behind those it waits for; a job may be started again and goes on.
@@ -34,12 +34,12 @@ def jobs(
       run_dir: as of `mm15 ablate --run_dir`, a folder that all jobs see, or gs://.
       data_dir: as of `mm15 train --data_dir`; None for the default.
       rows: keys of rows; all without.
-      starts: how often what rows share is trained.
-      seeds: how often each row is trained from each start.
+      starts: as of `mm15 ablate --starts`.
+      seeds: as of `mm15 ablate --seeds`.
       overrides: of --set, for every run.
 
     Raises:
-      ValueError: an unknown ablation, scale or row, or an override that cannot be.
+      ValueError: an unknown ablation, scale or row, no such draws, or an override that cannot be.
     """
     ablation = catalog.find(name, scale)
     work = plan(ablation, starts=starts, seeds=seeds, rows=rows, overrides=overrides)

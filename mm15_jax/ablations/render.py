@@ -6,11 +6,11 @@ import csv
 import io
 from collections.abc import Sequence
 
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.findings import FINDINGS, HOLDS, NOT_RUN, Verdict, judge
 from mm15_jax.ablations.measures import title
 from mm15_jax.ablations.paper_values import paper_value, trust
 from mm15_jax.ablations.results import Interval, Result, how_often, seeds_by_start
-from mm15_jax.ablations.runs import Draw
 from mm15_jax.config.ablation import Ablation
 
 DASH = "–"

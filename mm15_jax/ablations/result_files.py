@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.results import NO_QUESTIONS, Cell, Result, RowResult
-from mm15_jax.ablations.runs import Draw
 from mm15_jax.data.storage import to_path, write_atomically
 
 

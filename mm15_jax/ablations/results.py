@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.measures import benchmarks_of, value
 from mm15_jax.ablations.reproduce import commands
-from mm15_jax.ablations.runs import Draw, Plan
+from mm15_jax.ablations.runs import Plan
 from mm15_jax.ablations.tasks import Task
 from mm15_jax.config.names import unknown
 from mm15_jax.evaluation.benchmarks import find as find_benchmark

@@ -12,9 +12,10 @@ import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from mm15_jax.ablations import catalog
+from mm15_jax.ablations.draws import Draw, draws_of
 from mm15_jax.ablations.measures import benchmarks_of
 from mm15_jax.checkpoint.shipped import is_shipped
 from mm15_jax.config import (
@@ -49,43 +50,6 @@ _FREE: dict[str, Any] = {
     "model.encoder.remat": "",
     "model.decoder.remat": "",
 }
-
-
-MAX_SEEDS = 1000  # of one start
-
-
-class Draw(NamedTuple):
-    """One of several trainings of a row: drawn anew in all that it starts from, or in itself.
-
-    Attributes:
-      start: 0 and up, of the stages that rows share.
-      seed: 0 and up, of the stages that belong to the row, from that start.
-    """
-
-    start: int
-    seed: int
-
-    @property
-    def suffix(self) -> str:
-        """Of names of folders and jobs: nothing for the first, `_seed2`, `_start1_seed2`."""
-        start = f"_start{self.start}" if self.start else ""
-        return start + (f"_seed{self.seed}" if self.seed else "")
-
-    @property
-    def label(self) -> str:
-        """For people and files: `start 0 seed 2`."""
-        return f"start {self.start} seed {self.seed}"
-
-    @classmethod
-    def of_label(cls, label: str) -> Draw:
-        """What `label` says."""
-        _, start, _, seed = label.split()
-        return cls(int(start), int(seed))
-
-    @property
-    def train_seed(self) -> int:
-        """`train.seed`: no two draws of a row share one."""
-        return MAX_SEEDS * self.start + self.seed
 
 
 @dataclass(frozen=True)
@@ -159,8 +123,8 @@ class Plan:
 def plan(
     ablation: Ablation,
     *,
-    starts: int = 1,
-    seeds: int = 1,
+    starts: int | str = 1,
+    seeds: int | str = 1,
     rows: Sequence[str] = (),
     overrides: Iterable[str] = (),
 ) -> Plan:
@@ -168,21 +132,18 @@ def plan(
 
     Args:
       ablation: of `catalog.find`.
-      starts: how often what rows share is trained.
-      seeds: how often a row's own stages are trained from each start.
+      starts: how often what rows share is trained, 3; or which of its draws, "3:7".
+      seeds: how often a row's own stages are trained from each start, or which of these draws.
       rows: keys of rows to run; all without.
       overrides: --set for every run, shared ones too.
 
     Raises:
-      ValueError: an unknown row, or an override that cannot be.
+      ValueError: an unknown row, no such draws, or an override that cannot be.
     """
-    for flag, count in (("starts", starts), ("seeds", seeds)):
-        if not 1 <= count <= MAX_SEEDS:
-            raise ValueError(f"--{flag} is {count}; expected 1 to {MAX_SEEDS}")
+    draws = draws_of(starts, seeds)
     chosen = [ablation.row(key) for key in rows] if rows else list(ablation.rows)
     given = tuple(overrides)
     benchmarks = benchmarks_of(ablation.measures, ablation.scale)
-    draws = [Draw(start, seed) for start in range(starts) for seed in range(seeds)]
     asked = [_asked(ablation, row, draw, given, benchmarks) for draw in draws for row in chosen]
     return Plan(ablation, tuple(asked))
 

@@ -34,11 +34,14 @@ def define_flags(flags) -> None:
     )
     define = {"flag_values": flags}
     absl_flags.DEFINE_list("rows", [], "keys of rows to run; all without", **define)
-    absl_flags.DEFINE_integer(
-        "starts", 1, "how often everything is trained, from random on", **define
+    common.define_string(
+        flags,
+        "starts",
+        "1",
+        "how often everything is trained, from random on; 3:7 for draws 3 to 6",
     )
-    absl_flags.DEFINE_integer(
-        "seeds", 1, "how often a row's own stages are, from each start", **define
+    common.define_string(
+        flags, "seeds", "1", "how often a row's own stages are, from each start, or which draws"
     )
     absl_flags.DEFINE_integer("workers", 0, "runs at once; 0: one a core at nano scale", **define)
     absl_flags.DEFINE_boolean("plan_only", False, "say what would run and what it costs", **define)

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 
 from mm15_jax.ablations import catalog
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.results import Cell, Result, RowResult
-from mm15_jax.ablations.runs import Draw, plan
+from mm15_jax.ablations.runs import plan
 
 SEEDS = (Draw(0, 0), Draw(0, 1))
 FIG8 = catalog.find("fig8", "nano")

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from mm15_jax.ablations import catalog
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.join import joined
-from mm15_jax.ablations.runs import Draw, content_key, plan
+from mm15_jax.ablations.runs import content_key, plan
 from mm15_jax.config import load, replace_nested
 from tests.ablations.results_made_up import FIG8, fig8
 

@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 from mm15_jax.ablations import catalog, plot, render
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.findings import FINDINGS
-from mm15_jax.ablations.runs import Draw
 from tests.ablations.results_made_up import SEEDS, result
 
 

@@ -4,8 +4,9 @@ import pytest
 from absl import flags as absl_flags
 
 from mm15_jax.ablations import catalog
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.reproduce import commands
-from mm15_jax.ablations.runs import Draw, plan
+from mm15_jax.ablations.runs import plan
 from mm15_jax.cli import ablate_command
 
 
@@ -31,6 +32,7 @@ def draws(*counts):
         {"base": draws(2), "single_image": draws(2)},
         {"base": draws(8, 1, 1), "single_image": draws(2), "all": draws(8, 1, 1)},
         {"base": draws(4, 3, 3, 1), "single_image": draws(1, 1, 1, 1), "all": draws(4)},
+        {"base": draws(1, 3), "single_image": draws(0, 0, 0, 2, 1), "all": draws(2, 0, 2, 1)},
     ],
 )
 def test_commands_draw_what_the_result_has_and_no_more(rows):
@@ -53,3 +55,5 @@ def test_a_command_says_what_is_not_usual_and_no_more():
     assert commands(ablation, {"base": draws(1)}, ["train.steps=3"]) == (
         "mm15 ablate fig8 --scale nano --rows base --set train.steps=3",
     )
+    rows = dict.fromkeys(("base", "single_image", "all"), draws(0, 0, 0, 1, 1))
+    assert commands(ablation, rows) == ("mm15 ablate fig8 --scale nano --starts 3:5",)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mm15_jax.ablations import catalog, result_files, results
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.results import Cell, Result, RowResult
-from mm15_jax.ablations.runs import Draw, plan
+from mm15_jax.ablations.runs import plan
 from mm15_jax.ablations.tasks import Task, tasks_of
 from tests.ablations.results_made_up import SEEDS, result
 

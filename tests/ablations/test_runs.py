@@ -3,8 +3,9 @@
 import pytest
 
 from mm15_jax.ablations import catalog
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.measures import benchmarks_of
-from mm15_jax.ablations.runs import Draw, plan
+from mm15_jax.ablations.runs import plan
 from mm15_jax.config import load
 
 ALL = [(name, scale) for name in catalog.names() for scale in catalog.scales_of(name)]
@@ -92,6 +93,12 @@ def test_a_row_that_trains_nothing_asks_the_same_draw_of_another_row():
     ]
 
 
+def test_draws_can_be_chosen():
+    asked = plan(catalog.find("fig8", "nano"), starts="3:5", seeds="1:3", rows=["all"]).asked
+    assert [a.draw for a in asked] == [Draw(3, 1), Draw(3, 2), Draw(4, 1), Draw(4, 2)]
+    assert asked[0].run.folder == "fig8_all_nano_start3_seed1"
+
+
 def test_overrides_are_those_of_every_run():
     work = plan(catalog.find("fig8", "nano"), overrides=["train.steps=7"])
     assert {run.config.train.steps for run in work.runs} == {7}
@@ -101,8 +108,11 @@ def test_overrides_are_those_of_every_run():
     ("more", "message"),
     [
         ({"rows": ["bsae"]}, "unknown row of fig8 'bsae'; did you mean 'base'"),
-        ({"seeds": 0}, "--seeds is 0; expected 1 to 1000"),
-        ({"starts": 1001}, "--starts is 1001; expected 1 to 1000"),
+        ({"seeds": 0}, "--seeds is 0; expected how many, 1 to 1000, or which, 3:7 for"),
+        ({"starts": 1001}, "--starts is 1001; expected how many, 1 to 1000, or which"),
+        ({"starts": "7:3"}, "--starts is 7:3; expected how many"),
+        ({"starts": "3-7"}, "--starts is 3-7; expected how many"),
+        ({"seeds": "-1:2"}, "--seeds is -1:2; expected how many"),
         ({"overrides": ["train.stepz=1"]}, "train.steps"),
     ],
 )

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mm15_jax.ablations import result_files, results
-from mm15_jax.ablations.runs import Draw
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.cli import main
 from tests.ablations.results_made_up import fig8
 
