@@ -1,4 +1,4 @@
-"""Draws of one ablation that were made in different places, as one result."""
+"""Draws made in different places as one result, and results that are older than their rows."""
 
 from __future__ import annotations
 
@@ -26,15 +26,21 @@ def joined(
     Returns:
       The result, and the keys of published rows that were left out.
     """
-    contents = {a.row.key: a.content for a in plan(ablation, overrides=overrides).asked}
     rows = {row.key: row for row in found.rows}
-    left_out = []
+    left_out = changed_rows(ablation, published, overrides)
     for earlier in published.rows:
-        if earlier.content != contents.get(earlier.key):
-            left_out.append(earlier.key)
+        if earlier.key in left_out:
             continue
         own = rows.get(earlier.key, earlier)
         rows[earlier.key] = dataclasses.replace(own, draws={**earlier.draws, **own.draws})
     ordered = tuple(rows[row.key] for row in ablation.rows if row.key in rows)
     printed = commands(ablation, {row.key: row.draws for row in ordered}, overrides)
-    return dataclasses.replace(found, rows=ordered, commands=printed), tuple(left_out)
+    return dataclasses.replace(found, rows=ordered, commands=printed), left_out
+
+
+def changed_rows(
+    ablation: Ablation, result: Result, overrides: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Keys of a result's rows whose experiment, or what it starts from, is another by now."""
+    contents = {a.row.key: a.content for a in plan(ablation, overrides=overrides).asked}
+    return tuple(row.key for row in result.rows if row.content != contents.get(row.key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.findings import FINDINGS, HOLDS, NOT_RUN, Verdict, judge
@@ -16,15 +16,23 @@ from mm15_jax.config.ablation import Ablation
 DASH = "–"
 
 
-def markdown(ablation: Ablation, result: Result, figure: str = "") -> str:
+def markdown(
+    ablation: Ablation, result: Result, figure: str = "", changed: Sequence[str] = ()
+) -> str:
     """A page: what is varied, the commands, the table, the figure, each finding.
 
     Args:
       ablation: whose result it is.
       result: with the rows that have run.
       figure: path of a picture to show, from the page; "" for none.
+      changed: keys of rows whose experiment is another by now.
     """
     lines = [f"# {ablation.title}", ""]
+    if changed:
+        every = len(changed) == len(result.rows)
+        which = "All rows" if every else f"Row{'s' * (len(changed) > 1)} {', '.join(changed)}"
+        warning = "ran before their experiments changed: the commands give other numbers now."
+        lines += [f"**{which} {warning}**", ""]
     lines += [_about(ablation, result), "", "```sh", *result.commands, "```", ""]
     lines += _table(ablation, result.alike)
     if figure:
@@ -152,11 +160,12 @@ def comma_separated(ablation: Ablation, result: Result) -> str:
     return text.getvalue()
 
 
-def scoreboard(results: Sequence[Result]) -> str:
+def scoreboard(results: Sequence[Result], changed: Collection[tuple[str, str]] = ()) -> str:
     """`docs/findings.md`: every finding of the paper, and what our runs say of it.
 
     Args:
       results: of all ablations that have run, at any scale.
+      changed: names and scales of those with rows whose experiments are others by now.
     """
     by_name: dict[str, list[tuple[Result, Verdict]]] = {}
     for result in results:
@@ -178,13 +187,20 @@ def scoreboard(results: Sequence[Result]) -> str:
                 for c in verdict.checks
             )
             place = f"[{finding.ablation}](ablations/{result.name}_{result.scale}.md)"
+            place += _CHANGED if (result.name, result.scale) in changed else ""
             seeds = [check.ours.seeds for check in verdict.checks if check.ours]
             drawn = _seeds(min(seeds, key=how_often))
             name, text = finding.name, finding.statement
             cells = (name, text, place, result.scale, shown, differences, drawn)
             lines.append(f"| {' | '.join(cells)} |")
     total = ", ".join(f"{count} {name}" for name, count in counts.items())
-    return "\n".join([*lines, "", f"In all: {total}."]) + "\n"
+    lines += ["", f"In all: {total}."]
+    if changed:
+        lines += ["", f"{_CHANGED.strip()} ran before the experiments of its rows changed."]
+    return "\n".join(lines) + "\n"
+
+
+_CHANGED = " \\*"
 
 
 _SCOREBOARD_HEAD = """# What the paper found, and what our runs say

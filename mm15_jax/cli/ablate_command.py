@@ -291,15 +291,25 @@ def _write(ablation, found, folder) -> str:
     stem = f"{found.name}_{found.scale}"
     result_files.save(found, folder)
     plot.draw(ablation, found, folder / f"{stem}.png")
-    text = render.markdown(ablation, found, f"{stem}.png")
-    write_atomically(folder / f"{stem}.md", text.encode())
+    text = _write_page(ablation, found, folder)
     table = render.comma_separated(ablation, found)
     write_atomically(folder / f"{stem}.csv", table.encode())
     return text
 
 
+def _write_page(ablation, found, folder, changed=()) -> str:
+    from mm15_jax.ablations import render
+    from mm15_jax.data.storage import write_atomically
+
+    stem = f"{found.name}_{found.scale}"
+    text = render.markdown(ablation, found, f"{stem}.png", changed)
+    write_atomically(folder / f"{stem}.md", text.encode())
+    return text
+
+
 def _renew_scoreboard() -> str:
-    from mm15_jax.ablations import catalog, render, result_files
+    """From all results; pages of rows whose experiments have changed since say so."""
+    from mm15_jax.ablations import catalog, join, render, result_files
     from mm15_jax.data.storage import write_atomically
 
     if not PAGES.is_dir():
@@ -310,7 +320,13 @@ def _renew_scoreboard() -> str:
         for scale in catalog.scales_of(name)
         if (PAGES / f"{name}_{scale}.json").is_file()
     ]
-    write_atomically(SCOREBOARD, render.scoreboard(found).encode())
+    changed = []
+    for result in found:
+        ablation = catalog.find(result.name, result.scale)
+        if keys := join.changed_rows(ablation, result):
+            changed.append((result.name, result.scale))
+            _write_page(ablation, result, PAGES, keys)
+    write_atomically(SCOREBOARD, render.scoreboard(found, changed).encode())
     return f"{SCOREBOARD}: from {len(found)} result{'s' * (len(found) != 1)}"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mm15_jax.ablations import catalog
 from mm15_jax.ablations.draws import Draw
-from mm15_jax.ablations.join import joined
+from mm15_jax.ablations.join import changed_rows, joined
 from mm15_jax.ablations.runs import content_key, plan
 from mm15_jax.config import load, replace_nested
 from tests.ablations.results_made_up import FIG8, fig8
@@ -31,6 +31,12 @@ def test_draws_of_an_experiment_that_has_changed_are_left_out():
     here, there = fig8([Draw(0, 0)]), fig8([Draw(1, 0)], overrides=["train.steps=7"])
     both, left_out = joined(FIG8, here, there)
     assert left_out == ("base", "single_image", "all") and both.draws == (Draw(0, 0),)
+
+
+def test_rows_that_have_changed_are_named():
+    assert changed_rows(FIG8, fig8([Draw(0, 0)])) == ()
+    older = fig8([Draw(0, 0)], overrides=["train.steps=7"], rows=("base", "all"))
+    assert changed_rows(FIG8, older) == ("base", "all")
 
 
 @pytest.mark.parametrize(
