@@ -117,7 +117,7 @@ def _from_scratch(ablation: str, key: str, scale: str, title: str, mixture: str)
     """Every stage of a row, from pre-training on."""
     stages: list[ExperimentConfig] = []
     parents = (
-        (nano.pretrain(), nano.words(), nano.continual())
+        (nano.pretrain(), nano.continual())
         if scale == "nano"
         else (family.pretrain(scale), family.continual(scale))
     )

@@ -33,9 +33,8 @@ def sft(scale: str, start: str = "continual") -> ExperimentConfig:
             "optimizer.peak_learning_rate": 0.005,  # higher than the parent's, as it is shorter
             "checkpoint.every": 200,
         }
-        before = {"pretrain": "words", "continual": "continual"}[start]
         return replace_nested(
-            nano.sft(), changes | {"init_from": (InitFrom(f"mm15_nano_{before}"),)}
+            nano.sft(), changes | {"init_from": (InitFrom(f"mm15_nano_{start}"),)}
         )
     changes = {
         "inputs.splitting": SplittingConfig(mode="static", overview="before", indicator="none"),

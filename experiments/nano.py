@@ -1,7 +1,8 @@
 """The miniature: the same three stages at a scale that trains on two CPU cores.
 
-As MM1.5 begins from CLIP and a pre-trained language model, nano begins from two small pre-trained
-parts, `mm15_nano_encoder` and `mm15_nano_text`, whose results ship with the package.
+As MM1.5 begins from CLIP and a language model, nano begins from a small encoder and text
+decoder that have learned to read words: `mm15_nano_words`, from `mm15_nano_encoder` and
+`mm15_nano_text`. The results of these three ship with the package.
 """
 
 from collections.abc import Mapping
@@ -89,17 +90,18 @@ def encoder() -> ExperimentConfig:
     return replace_nested(text(), changes)
 
 
-def pretrain() -> ExperimentConfig:
-    """Captions, interleaved documents and text, 50 : 10 : 40."""
+def words() -> ExperimentConfig:
+    """Words of one tile, from one letter to five: what CLIP has read before MM1.5 begins.
+
+    Beside captions and text, so that objects and language are not forgotten meanwhile.
+    """
     changes = {
-        "name": "mm15_nano_pretrain",
+        "name": "mm15_nano_words",
         "stage": "pretrain",
-        "inputs.tiles_per_row": 8,
-        "data.mixture": "nano_pretrain",
-        # Gently: at three times this rate captions undo what the shipped parts know, and reading
-        # does not come any more.
-        "optimizer.peak_learning_rate": 0.001,
-        "train": TrainConfig(steps=120, batch_rows=8),
+        "inputs.tiles_per_row": 12,
+        "inputs.loss_balance": "example",  # a word has 2 loss tokens, a text 30
+        "data.mixture": "nano_words",
+        "train": TrainConfig(steps=1800, batch_rows=8),  # its words once: they are a curriculum
         "init_from": (
             InitFrom("mm15_nano_encoder", ("encoder",)),
             InitFrom("mm15_nano_text", ("decoder",)),
@@ -108,18 +110,20 @@ def pretrain() -> ExperimentConfig:
     return replace_nested(text(), changes)
 
 
-def words() -> ExperimentConfig:
-    """Words of one tile, from one letter to five: what CLIP has read before MM1.5 begins."""
+def pretrain() -> ExperimentConfig:
+    """Captions, interleaved documents and text, 50 : 10 : 40."""
     changes = {
-        "name": "mm15_nano_words",
-        "inputs.tiles_per_row": 12,
-        "data.mixture": "nano_words",
-        "optimizer.peak_learning_rate": 0.01,
-        "optimizer.end_ratio": 0.3,  # the next stage reads on
-        "train.steps": 650,
-        "init_from": (InitFrom("mm15_nano_pretrain"),),
+        "name": "mm15_nano_pretrain",
+        "inputs.tiles_per_row": 8,
+        "inputs.loss_balance": "token",
+        "data.mixture": "nano_pretrain",
+        # Gently: at three times this rate captions undo what the shipped parts know, and reading
+        # does not come any more.
+        "optimizer.peak_learning_rate": 0.001,
+        "train.steps": 120,
+        "init_from": (InitFrom("mm15_nano_words"),),
     }
-    return replace_nested(pretrain(), changes)
+    return replace_nested(words(), changes)
 
 
 def reading() -> ExperimentConfig:
@@ -130,12 +134,14 @@ def reading() -> ExperimentConfig:
     """
     changes = {
         "name": "mm15_nano_reading",
+        "inputs.tiles_per_row": 12,
         "data.mixture": "nano_continual",
         "optimizer.peak_learning_rate": 0.006,
+        "optimizer.end_ratio": 0.3,  # the next stage reads on
         "train.steps": 450,
-        "init_from": (InitFrom("mm15_nano_words"),),
+        "init_from": (InitFrom("mm15_nano_pretrain"),),
     }
-    return replace_nested(words(), changes)
+    return replace_nested(pretrain(), changes)
 
 
 def continual() -> ExperimentConfig:
@@ -144,13 +150,9 @@ def continual() -> ExperimentConfig:
         "name": "mm15_nano_continual",
         "stage": "continual",
         "inputs.splitting": SplittingConfig(n_min=1, n_max=4),
-        "data.mixture": "nano_continual",
-        "optimizer.peak_learning_rate": 0.006,
         "optimizer.end_ratio": 0.02,
-        "train.steps": 450,
-        "init_from": (InitFrom("mm15_nano_words"),),
     }
-    return replace_nested(words(), changes)
+    return replace_nested(reading(), changes)
 
 
 def sft() -> ExperimentConfig:
@@ -202,17 +204,13 @@ MOE = MoEConfig(experts=8, every=3, dispatch="dropless")
 
 
 def _with_experts(stage: ExperimentConfig) -> ExperimentConfig:
-    """A stage with experts in the decoder. The first upcycles the dense text decoder."""
-    own = ("pretrain", "words", "continual")
+    """A stage with experts in the decoder. The first upcycles the dense decoder."""
+    own = ("pretrain", "continual")
     return _member(stage, "nano_moe", own, {"model.decoder.moe": MOE})
 
 
 def moe_pretrain() -> ExperimentConfig:
     return _with_experts(pretrain())
-
-
-def moe_words() -> ExperimentConfig:
-    return _with_experts(words())
 
 
 def moe_continual() -> ExperimentConfig:
@@ -234,19 +232,19 @@ SMALL = {
 
 def _small(stage: ExperimentConfig) -> ExperimentConfig:
     """A stage with the small decoder, which is pre-trained on text as nano's is."""
-    return _member(stage, "nano_small", ("text", "pretrain", "words", "continual"), SMALL)
+    return _member(stage, "nano_small", ("text", "words", "pretrain", "continual"), SMALL)
 
 
 def small_text() -> ExperimentConfig:
     return _small(text())
 
 
-def small_pretrain() -> ExperimentConfig:
-    return _small(pretrain())
-
-
 def small_words() -> ExperimentConfig:
     return _small(words())
+
+
+def small_pretrain() -> ExperimentConfig:
+    return _small(pretrain())
 
 
 def small_continual() -> ExperimentConfig:
@@ -318,18 +316,17 @@ EXPERIMENTS = {
     for function in (
         encoder,
         text,
-        pretrain,
         words,
+        pretrain,
         reading,
         continual,
         sft,
         moe_pretrain,
-        moe_words,
         moe_continual,
         moe_sft,
         small_text,
-        small_pretrain,
         small_words,
+        small_pretrain,
         small_continual,
         small_sft,
         video_sft,

@@ -69,7 +69,12 @@ MIXTURES: dict[str, Mixture] = {
     "nano_pretrain": captions_interleaved_text(0.5, 0.1, 0.4),
     "nano_pretrain_mm1": captions_interleaved_text(0.45, 0.45, 0.1),
     "nano_pretrain_old_text": captions_interleaved_text(0.45, 0.45, 0.1, "mini_noisy_text"),
-    "nano_words": (Group("words", 1.0, ("mini_words",)),),
+    # Beside words what the encoder and the decoder have learned before: without it they forget it.
+    "nano_words": (
+        Group("words", 0.7, ("mini_words",)),
+        Group("captions", 0.15, ("mini_captions",)),
+        Group("text", 0.15, ("mini_text", "mini_instructions"), (0.8, 0.2)),
+    ),
     "nano_continual": reading("mini_ocr"),
     "nano_continual_recap": reading("mini_dense_captions"),
     "nano_continual_sharegpt4v": reading("mini_relation_captions"),

@@ -33,7 +33,8 @@ def test_a_wheel_carries_experiments_launchers_and_assets_under_one_name(tmp_pat
         "import mm15_jax; print(mm15_jax.__file__);"
         "assert len(config.experiments()) > 15;"
         "from mm15_jax import paper; assert len(paper.tables()) == 12 and len(paper.figures()) > 5;"
-        "assert shipped.is_shipped('mm15_nano_encoder') and shipped.is_shipped('mm15_nano_text');"
+        "parts = ('mm15_nano_encoder', 'mm15_nano_text', 'mm15_nano_words');"
+        "assert all(shipped.is_shipped(part) for part in parts);"
         "assert load_tokenizer('nano').vocab_size > 256"
     )
     environment = {**os.environ, "PYTHONPATH": str(unpacked)}

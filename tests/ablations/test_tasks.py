@@ -71,7 +71,7 @@ def test_a_task_is_done_when_it_was_asked_the_same(tmp_path):
         ({"data.mixture": "nano_fig6_code_0"}, True),  # another name for the same
         ({"data.mixture": "nano_sft_base"}, False),
         ({"optimizer.peak_learning_rate": 1.0}, False),
-        ({"init_from": (InitFrom("mm15_nano_words"),)}, False),
+        ({"init_from": (InitFrom("mm15_nano_pretrain"),)}, False),
         ({"init_from": (InitFrom("mm15_nano_no_more"),)}, False),
     ],
 )
@@ -90,15 +90,15 @@ def test_a_run_that_began_from_another_start_is_not_the_one_that_is_wanted(
     """The start's folder may be gone since, or hold what is wanted now."""
     monkeypatch.setattr(run_lib, "is_complete", lambda folder: True)
     tasks = commands_of("table1", "nano", run_dir=str(tmp_path), rows=["1"])
-    pretrain, words, reading, row, asks = tasks
-    trained([pretrain, words, row])
+    pretrain, reading, row, asks = tasks
+    trained([pretrain, row])
     trained([reading], **changes)
-    for before, after in ((pretrain, words), (words, reading), (reading, row)):
+    for before, after in ((pretrain, reading), (reading, row)):
         run_lib.write_started_from(after.folder, [before.folder])
     shutil.rmtree(reading.folder)
     asks.mark_done()
     name = changed and f"mm15_nano_{changed}"
-    assert words.changed_start() is None and row.changed_start() == name
+    assert reading.changed_start() is None and row.changed_start() == name
     assert row.is_done() == asks.is_done() == (changed is None)
 
 

@@ -62,7 +62,7 @@ def test_without_a_run_the_sentence_names_every_way_on(tmp_path, ships):
 
 def test_shipped_parts_are_taken_each_for_its_part(tmp_path, ships):
     ships("mm15_nano_encoder", "mm15_nano_text")
-    starts, warning = find_starts(load("mm15_nano_pretrain"), tmp_path / "r", None)
+    starts, warning = find_starts(load("mm15_nano_words"), tmp_path / "r", None)
     assert not warning
     assert starts == (
         Start("mm15_nano_encoder", ("encoder",), None),
@@ -74,7 +74,7 @@ def test_shipped_parts_are_taken_each_for_its_part(tmp_path, ships):
 def test_a_run_of_a_users_own_goes_before_the_shipped_one(tmp_path, ships):
     ships("mm15_nano_encoder", "mm15_nano_text")
     own = fake_run(tmp_path / "mm15_nano_text", "mm15_nano_text")
-    starts, _ = find_starts(load("mm15_nano_pretrain"), tmp_path / "r", None)
+    starts, _ = find_starts(load("mm15_nano_words"), tmp_path / "r", None)
     assert [start.run_dir for start in starts] == [None, own]
 
 
@@ -87,7 +87,7 @@ def test_the_shipped_roots_stand_in_for_missing_stages_with_a_warning(tmp_path, 
 
 
 def test_parameters_may_be_random_or_of_any_run(tmp_path, ships):
-    config = load("mm15_nano_pretrain")
+    config = load("mm15_nano_words")
     assert find_starts(config, tmp_path / "r", "none") == ((), "")
     assert find_starts(load("mm15_nano_text"), tmp_path / "r", None) == ((), "")
     # Of an experiment that the config names, only the part that it names.

@@ -152,8 +152,9 @@ SETS: dict[str, GeneratedSet] = {
             "text_rich",
             "Words and their text, from one letter to five: a curriculum.",
             ocr.words,
-            48_000,
+            150_000,
             ordered=True,
+            version=2,
         ),
         GeneratedSet(
             "mini_ocr",

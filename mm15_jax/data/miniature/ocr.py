@@ -18,9 +18,9 @@ from mm15_jax.data.miniature.reading import (
 )
 from mm15_jax.data.miniature.sampling import Sampler
 
-# The longest word, by the share of the data set that has gone by: one letter until 25%, two until
-# 38% ...
-_CURRICULUM = (0.25, 0.38, 0.54, 0.75)
+# The longest word, by the share of the data set that has gone by: one letter until 8%, two until
+# 20% ...
+_CURRICULUM = (0.08, 0.2, 0.35, 0.55)
 assert len(_CURRICULUM) + 1 == LONGEST_WORD
 _NUMBERS = 0.2  # share of numbers among words of two letters and more
 

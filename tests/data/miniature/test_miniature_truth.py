@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mm15_jax.config import SplittingConfig
+from mm15_jax.config import SplittingConfig, load, mixture
 from mm15_jax.data.miniature import SETS
 from mm15_jax.data.miniature.ocr import longest_word
 from mm15_jax.data.miniature.reading import draw_page
@@ -233,4 +233,13 @@ def test_lines_of_a_page_stand_one_below_the_other():
 
 
 def test_longest_word_of_the_curriculum():
-    assert [longest_word(p) for p in (0, 0.249, 0.25, 0.55, 0.999)] == [1, 1, 2, 4, 5]
+    assert [longest_word(p) for p in (0, 0.079, 0.08, 0.54, 0.999)] == [1, 1, 2, 4, 5]
+
+
+def test_the_curriculum_is_read_once():
+    """Read on, it begins again with single letters, and longer words are forgotten."""
+    config = load("mm15_nano_words")
+    pictures = config.train.steps * config.train.batch_rows * config.inputs.tiles_per_row
+    weights = {group.category: group.weight for group in mixture(config)}
+    words = weights["words"] / (weights["words"] + weights["captions"])  # of pictures
+    assert words * pictures <= SETS["mini_words"].train_count
