@@ -38,7 +38,7 @@ def define_flags(flags) -> None:
         flags,
         "starts",
         "1",
-        "how often everything is trained, from random on; 3:7 for draws 3 to 6",
+        "how often everything is trained, pre-training and all; 3:7 for draws 3 to 6",
     )
     common.define_string(
         flags, "seeds", "1", "how often a row's own stages are, from each start, or which draws"
