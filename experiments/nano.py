@@ -101,7 +101,7 @@ def words() -> ExperimentConfig:
         "inputs.tiles_per_row": 12,
         "inputs.loss_balance": "example",  # a word has 2 loss tokens, a text 30
         "data.mixture": "nano_words",
-        "train": TrainConfig(steps=1800, batch_rows=8),  # its words once: they are a curriculum
+        "train": TrainConfig(steps=1800, batch_rows=8),  # no word twice: they are a curriculum
         "init_from": (
             InitFrom("mm15_nano_encoder", ("encoder",)),
             InitFrom("mm15_nano_text", ("decoder",)),

@@ -41,6 +41,6 @@ def joined(
 def changed_rows(
     ablation: Ablation, result: Result, overrides: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
-    """Keys of a result's rows whose experiment, or what it starts from, is another by now."""
+    """Keys of rows whose settings, or those of what they start from, are others by now."""
     contents = {a.row.key: a.content for a in plan(ablation, overrides=overrides).asked}
     return tuple(row.key for row in result.rows if row.content != contents.get(row.key))

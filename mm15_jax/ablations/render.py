@@ -14,6 +14,7 @@ from mm15_jax.ablations.results import Interval, Result, how_often, seeds_by_sta
 from mm15_jax.config.ablation import Ablation
 
 DASH = "–"
+_CHANGED = " \\*"  # behind a result on the scoreboard
 
 
 def markdown(
@@ -25,14 +26,14 @@ def markdown(
       ablation: whose result it is.
       result: with the rows that have run.
       figure: path of a picture to show, from the page; "" for none.
-      changed: keys of rows whose experiment is another by now.
+      changed: keys of rows whose settings are others by now.
     """
     lines = [f"# {ablation.title}", ""]
     if changed:
         every = len(changed) == len(result.rows)
         which = "All rows" if every else f"Row{'s' * (len(changed) > 1)} {', '.join(changed)}"
-        warning = "ran before their experiments changed: the commands give other numbers now."
-        lines += [f"**{which} {warning}**", ""]
+        warning = "ran with other settings than the experiments, or what they start from, have now"
+        lines += [f"**{which} {warning}.**", ""]
     lines += [_about(ablation, result), "", "```sh", *result.commands, "```", ""]
     lines += _table(ablation, result.alike)
     if figure:
@@ -165,7 +166,7 @@ def scoreboard(results: Sequence[Result], changed: Collection[tuple[str, str]] =
 
     Args:
       results: of all ablations that have run, at any scale.
-      changed: names and scales of those with rows whose experiments are others by now.
+      changed: names and scales of those with rows whose settings are others by now.
     """
     by_name: dict[str, list[tuple[Result, Verdict]]] = {}
     for result in results:
@@ -173,6 +174,7 @@ def scoreboard(results: Sequence[Result], changed: Collection[tuple[str, str]] =
             by_name.setdefault(verdict.finding.name, []).append((result, verdict))
     lines = [_SCOREBOARD_HEAD]
     counts: dict[str, int] = {}
+    marked = 0
     for finding in FINDINGS:
         found = [pair for pair in by_name.get(finding.name, []) if pair[1].verdict != NOT_RUN]
         if not found:
@@ -187,7 +189,9 @@ def scoreboard(results: Sequence[Result], changed: Collection[tuple[str, str]] =
                 for c in verdict.checks
             )
             place = f"[{finding.ablation}](ablations/{result.name}_{result.scale}.md)"
-            place += _CHANGED if (result.name, result.scale) in changed else ""
+            if (result.name, result.scale) in changed:
+                place += _CHANGED
+                marked += 1
             seeds = [check.ours.seeds for check in verdict.checks if check.ours]
             drawn = _seeds(min(seeds, key=how_often))
             name, text = finding.name, finding.statement
@@ -195,12 +199,11 @@ def scoreboard(results: Sequence[Result], changed: Collection[tuple[str, str]] =
             lines.append(f"| {' | '.join(cells)} |")
     total = ", ".join(f"{count} {name}" for name, count in counts.items())
     lines += ["", f"In all: {total}."]
-    if changed:
-        lines += ["", f"{_CHANGED.strip()} ran before the experiments of its rows changed."]
+    if marked:
+        lines[-1] += (
+            f" Of {marked}, marked{_CHANGED}, rows ran with other settings than they have now."
+        )
     return "\n".join(lines) + "\n"
-
-
-_CHANGED = " \\*"
 
 
 _SCOREBOARD_HEAD = """# What the paper found, and what our runs say

@@ -308,7 +308,7 @@ def _write_page(ablation, found, folder, changed=()) -> str:
 
 
 def _renew_scoreboard() -> str:
-    """From all results; pages of rows whose experiments have changed since say so."""
+    """From all results; pages of rows whose settings are others by now say so."""
     from mm15_jax.ablations import catalog, join, render, result_files
     from mm15_jax.data.storage import write_atomically
 
@@ -326,6 +326,8 @@ def _renew_scoreboard() -> str:
         if keys := join.changed_rows(ablation, result):
             changed.append((result.name, result.scale))
             _write_page(ablation, result, PAGES, keys)
+            page = PAGES / f"{result.name}_{result.scale}.md"
+            print(f"{page}: ran with other settings: {', '.join(keys)}", file=sys.stderr)
     write_atomically(SCOREBOARD, render.scoreboard(found, changed).encode())
     return f"{SCOREBOARD}: from {len(found)} result{'s' * (len(found) != 1)}"
 

@@ -115,13 +115,13 @@ def test_a_sweep_of_its_common_start_alone_has_no_panel(tmp_path, monkeypatch):
     assert [axes.get_title(loc="left") for axes in drawn[0].axes] == ["multi image"]
 
 
-def test_results_that_are_older_than_their_experiments_say_so(table3):
+def test_results_of_other_settings_than_there_are_now_say_so(table3):
     _, found = table3
-    warned = "{} ran before their experiments changed"
+    warned = "{} ran with other settings than the experiments"
     assert warned.format("Row 4") in render.markdown(*table3, changed=["4"])
     every = [row.key for row in found.rows]
     assert warned.format("All rows") in render.markdown(*table3, changed=every)
-    assert "experiments changed" not in render.markdown(*table3)
+    assert "other settings" not in render.markdown(*table3)
     place = "[table3](ablations/table3_nano.md)"
     assert f"{place} \\* |" in render.scoreboard([found], [("table3", "nano")])
     assert f"{place} |" in render.scoreboard([found], [("table3", "3b"), ("fig8", "nano")])
