@@ -195,4 +195,4 @@ def test_notes_are_json(tmp_path):
     *_, last = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["all"])
     last.mark_done()
     note = json.loads(pathlib.Path(last.folder / ASKED).read_text())
-    assert note["examples"] == 512 and "mini_compare" in note["benchmarks"]
+    assert note["examples"] == 2048 and "mini_compare" in note["benchmarks"]

@@ -24,7 +24,6 @@ from mm15_jax.data.miniature.ui import questions, screens
 from mm15_jax.data.preparation import Preparation, range_parts
 from mm15_jax.inputs.example import Example, Text
 
-HELD_OUT_COUNT = 512  # examples of each of the two held-out splits
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,9 @@ class GeneratedSet:
       build: draws one example.
       train_count: number of training examples.
       ordered: whether training reads it in order, as a curriculum.
-      version: raised when `build` draws other examples: what was prepared before is then stale.
+      version: raised when `build` draws other examples, or there are more: what was prepared
+        before is then stale.
+      held_out_count: number of examples of each of the two held-out splits.
     """
 
     name: str
@@ -48,6 +49,7 @@ class GeneratedSet:
     train_count: int
     ordered: bool = False
     version: int = 1
+    held_out_count: int = 512
 
     def count(self, split: str) -> int:
         """Number of examples of a split.
@@ -57,7 +59,7 @@ class GeneratedSet:
         """
         if split not in SPLITS:
             raise ValueError(f"{self.name} has the splits {', '.join(SPLITS)}, not {split!r}.")
-        return self.train_count if split == "train" else HELD_OUT_COUNT
+        return self.train_count if split == "train" else self.held_out_count
 
     def sampler(self, split: str, index: int) -> Sampler:
         """The random choices of one example."""
@@ -170,6 +172,9 @@ SETS: dict[str, GeneratedSet] = {
             "Colour, shape, number and presence of shapes.",
             scenes.scene_question,
             10_000,
+            version=2,
+            # The only benchmark of its category, of which most others have two to six.
+            held_out_count=2048,
         ),
         GeneratedSet(
             "mini_word_qa",
