@@ -12,6 +12,7 @@ ids a source has given weight x t of them, plus or minus a bound that does not g
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ import numpy as np
 
 from mm15_jax.data.permutation import derive_seed, permute, shuffled
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class MixtureSource:
@@ -29,7 +32,7 @@ class MixtureSource:
     name: str
     size: int  # records, numbered from 0
     weight: float  # its share of the examples, relative to the others'; 0 leaves it out
-    ordered: bool = False  # read as written, over and over; otherwise shuffled anew every epoch
+    ordered: bool = False  # a curriculum, read as written; otherwise shuffled anew every epoch
     start: int = 0  # position in its own endless stream at which the mixture takes it up
 
 
@@ -129,10 +132,12 @@ class Mixture:
 
         Returns:
           sources int32[window], records int64[window]. A source that is `ordered` keeps its order
-          from window to window, not inside one: the packer needs that freedom.
+          from window to window, not inside one: the packer needs that freedom. It is warned of one
+          that begins again.
         """
         start = self.counts(window * self.window)
         stop = self.counts((window + 1) * self.window)
+        self._warn_of_beginnings(start, stop)
         taken = np.subtract(stop, start)
         sources = np.repeat(np.arange(len(taken), dtype=np.int32), taken)
         positions = np.concatenate(
@@ -144,6 +149,23 @@ class Mixture:
         order = shuffled(self.window, derive_seed("window", self.seed, window))
         sources, positions = sources[order], positions[order]
         return sources, self.records(sources, positions)
+
+    def _warn_of_beginnings(self, start: Sequence[int], stop: Sequence[int]) -> None:
+        """Says which curricula begin again between those positions: rarely what was meant.
+
+        What their last examples taught, the first ones, the easiest, overwrite.
+        """
+        for source, first, after in zip(self.sources, start, stop, strict=True):
+            if not source.ordered or after == first:
+                continue
+            passes = (source.start + after - 1) // source.size
+            if passes > (source.start + first - 1) // source.size and passes:
+                log.warning(
+                    "%s is a curriculum, and all of its %s examples are read: it begins again with "
+                    "the first; fewer steps or a smaller weight would end with the last",
+                    source.name,
+                    f"{source.size:,}",
+                )
 
     def positions(self, window: int) -> dict[str, int]:
         """Where each source stands in its own endless stream when `window` windows are done."""

@@ -104,6 +104,16 @@ def test_a_curriculum_is_read_as_written():
     assert read == [*range(40), *range(40)]
 
 
+def test_a_curriculum_that_begins_again_is_warned_of(caplog):
+    mixture = make([0.5, 0.5], [40, 40], window=20, ordered=(0,))
+    for window in range(4):  # to its very end
+        mixture.ids(window)
+    assert not caplog.records
+    mixture.ids(4)
+    (warning,) = caplog.messages
+    assert warning.startswith("s0 is a curriculum, and all of its 40 examples are read")
+
+
 def test_a_curriculum_alone():
     assert sorted(make([2.0], [30], window=10, ordered=(0,)).ids(1)[1]) == list(range(10, 20))
 
