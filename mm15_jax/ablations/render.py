@@ -46,7 +46,7 @@ def markdown(
 
 def _about(ablation: Ablation, result: Result) -> str:
     text = f"{ablation.source[0].upper()}{ablation.source[1:]} at scale `{result.scale}`"
-    text += f", {_draws(result)}, {result.examples} questions of each benchmark."
+    text += f", {_draws(result)}, up to {result.examples:,} questions of each benchmark."
     if ablation.held:
         text += f" Rows have {ablation.held}."
     printed = any(

@@ -94,7 +94,7 @@ class Result:
       commands: that give it, one after the other.
       measures: what is scored.
       rows: those that have run, drawn at least once.
-      examples: of each benchmark.
+      examples: of each benchmark, at most.
       versions: of what made it.
     """
 
