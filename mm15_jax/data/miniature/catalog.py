@@ -25,7 +25,6 @@ from mm15_jax.data.preparation import Preparation, range_parts
 from mm15_jax.inputs.example import Example, Text
 
 
-
 @dataclass(frozen=True)
 class GeneratedSet:
     """A generated data set.
