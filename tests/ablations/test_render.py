@@ -40,17 +40,17 @@ def test_a_row_that_has_not_run_shows_the_paper_alone(table3):
 def test_a_page_names_rows_that_are_drawn_less_often(table3):
     ablation, found = table3
     text = render.markdown(ablation, found)
-    assert ", 1 start of 2 seeds, 400 questions" in text and "what all rows have" not in text
+    assert ", 1 start of 2 seeds, up to 400 questions" in text and "what all rows have" not in text
     first, second = found.rows
     cells = second.draws[SEEDS[0]]
     more = dict.fromkeys([*SEEDS, Draw(1, 0), Draw(2, 0)], cells)
     rows = (dataclasses.replace(first, draws={SEEDS[0]: cells}), second)
     text = render.markdown(ablation, dataclasses.replace(found, rows=rows))
-    assert ", 1 start of 2 seeds (row 1: 1 start of 1 seed), 400 questions" in text
+    assert ", 1 start of 2 seeds (row 1: 1 start of 1 seed), up to 400 questions" in text
     assert "Scores are of what all rows have, start 0 seed 0; differences" in text
     rows = (first, dataclasses.replace(second, draws=more))
     text = render.markdown(ablation, dataclasses.replace(found, rows=rows))
-    assert ", 3 starts of 2, 1 and 1 seeds (row 1: 1 start of 2 seeds), 400 q" in text
+    assert ", 3 starts of 2, 1 and 1 seeds (row 1: 1 start of 2 seeds), up to 400 q" in text
 
 
 def test_a_page_without_the_papers_numbers_does_not_speak_of_brackets(table3):
