@@ -196,3 +196,17 @@ def test_notes_are_json(tmp_path):
     last.mark_done()
     note = json.loads(pathlib.Path(last.folder / ASKED).read_text())
     assert note["examples"] == 2048 and "mini_compare" in note["benchmarks"]
+
+
+def test_the_time_of_answers_is_reckoned_by_how_many_there_are(tmp_path):
+    def seconds(limit):
+        overrides = [f"eval.examples={limit}"]
+        *_, asking = commands_of(
+            "fig8", "nano", run_dir=str(tmp_path), rows=["all"], overrides=overrides
+        )
+        return asking.seconds, len(asking.asked.benchmarks)
+
+    (first, count), (second, _), (third, _) = (seconds(limit) for limit in (100, 512, 9999))
+    an_answer = (second - first) / (412 * count)
+    # General's one benchmark has 2,048 questions, the others 512.
+    assert an_answer > 0 and third - second == pytest.approx(an_answer * (2048 - 512))
