@@ -165,16 +165,16 @@ class _Call:
 
     def _write_result(self) -> None:
         """Table, figure and verdicts of what has run, in the run directory and where asked."""
-        from mm15_jax.ablations import result_files, results
+        from mm15_jax.ablations import publish, result_files, results
 
         found = results.collect(self.work, self.tasks, _versions(), self.flags.set)
         if not found.rows:
             print("no row has a score yet", file=sys.stderr)
             return
-        text = _write(self.ablation, found, self.run_dir / self.ablation.name)
+        text = publish.write(self.ablation, found, self.run_dir / self.ablation.name)
         if self.flags.publish:
             found = self._joined(found) if self.flags.join else found
-            text = _write(self.ablation, found, PAGES)
+            text = publish.write(self.ablation, found, PAGES)
             print(_renew_scoreboard(), file=sys.stderr)
         if self.flags.json:
             from mm15_jax.ablations.findings import judge
@@ -283,53 +283,13 @@ class _Progress:
         )
 
 
-def _write(ablation, found, folder) -> str:
-    """All files of a result; returns its page."""
-    from mm15_jax.ablations import plot, render, result_files
-    from mm15_jax.data.storage import write_atomically
-
-    stem = f"{found.name}_{found.scale}"
-    result_files.save(found, folder)
-    plot.draw(ablation, found, folder / f"{stem}.png")
-    text = _write_page(ablation, found, folder)
-    table = render.comma_separated(ablation, found)
-    write_atomically(folder / f"{stem}.csv", table.encode())
-    return text
-
-
-def _write_page(ablation, found, folder, changed=()) -> str:
-    from mm15_jax.ablations import render
-    from mm15_jax.data.storage import write_atomically
-
-    stem = f"{found.name}_{found.scale}"
-    text = render.markdown(ablation, found, f"{stem}.png", changed)
-    write_atomically(folder / f"{stem}.md", text.encode())
-    return text
-
-
 def _renew_scoreboard() -> str:
-    """From all results; pages of rows whose settings are others by now say so."""
-    from mm15_jax.ablations import catalog, join, render, result_files
-    from mm15_jax.data.storage import write_atomically
+    from mm15_jax.ablations import publish
 
     if not PAGES.is_dir():
         raise ValueError(f"{PAGES}/ is not here: run this in the repository, after --publish")
-    found = [
-        result_files.read(PAGES, name, scale)
-        for name in catalog.names()
-        for scale in catalog.scales_of(name)
-        if (PAGES / f"{name}_{scale}.json").is_file()
-    ]
-    changed = []
-    for result in found:
-        ablation = catalog.find(result.name, result.scale)
-        if keys := join.changed_rows(ablation, result):
-            changed.append((result.name, result.scale))
-            _write_page(ablation, result, PAGES, keys)
-            page = PAGES / f"{result.name}_{result.scale}.md"
-            print(f"{page}: ran with other settings: {', '.join(keys)}", file=sys.stderr)
-    write_atomically(SCOREBOARD, render.scoreboard(found, changed).encode())
-    return f"{SCOREBOARD}: from {len(found)} result{'s' * (len(found) != 1)}"
+    count = publish.renew_scoreboard(PAGES, SCOREBOARD, lambda line: print(line, file=sys.stderr))
+    return f"{SCOREBOARD}: from {count} result{'s' * (count != 1)}"
 
 
 def _print_list(as_json: bool) -> None:
