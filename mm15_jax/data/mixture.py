@@ -158,8 +158,8 @@ class Mixture:
         for source, first, after in zip(self.sources, start, stop, strict=True):
             if not source.ordered or after == first:
                 continue
-            passes = (source.start + after - 1) // source.size
-            if passes > (source.start + first - 1) // source.size and passes:
+            begun, ended = source.start + first, source.start + after
+            if (ended - 1) // source.size > max(begun - 1, 0) // source.size:
                 log.warning(
                     "%s is a curriculum, and all of its %s examples are read: it begins again with "
                     "the first; fewer steps or a smaller weight would end with the last",
