@@ -15,8 +15,9 @@ from mm15_jax.plan import arithmetic
 
 ASKED = "asked.json"  # written beside scores.json when all questions are answered
 
-# Of one core at nano scale: what an ablation's hours are reckoned with before anything has run.
-_FLOPS_PER_SECOND = 2.5e10
+# Of one core beside another run, at nano scale: what an ablation's hours are reckoned with before
+# anything has run (BUILD_NOTES: rows measured).
+_FLOPS_PER_SECOND = 3.3e10
 _SECONDS_TO_START = 20.0
 _ANSWERS_PER_SECOND = 150.0
 
