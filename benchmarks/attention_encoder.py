@@ -84,7 +84,8 @@ def lower(args: argparse.Namespace) -> jax.stages.Lowered:
 
 def cycles_by_computation(text: str) -> dict[str, int]:
     """Estimated cycles of each computation of a compiled program, loop bodies counted once."""
-    cycles, current = collections.Counter(), ""
+    cycles: collections.Counter[str] = collections.Counter()
+    current = ""
     for line in text.splitlines():
         if header := re.match(r"(?:ENTRY )?%?([\w.\-]+) \(.*\{$", line):
             current = header.group(1)

@@ -124,17 +124,19 @@ class Theirs:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.versions = json.loads(self._process.stdout.readline())
+        assert self._process.stdin and self._process.stdout  # both are piped
+        self._questions, self._answers = self._process.stdin, self._process.stdout
+        self.versions = json.loads(self._answers.readline())
 
     def run(self, prompts: np.ndarray) -> dict:
         """As of `Ours`."""
-        self._process.stdin.write(json.dumps(prompts.tolist()) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        self._questions.write(json.dumps(prompts.tolist()) + "\n")
+        self._questions.flush()
+        return json.loads(self._answers.readline())
 
     def close(self) -> None:
         """Ends the process."""
-        self._process.stdin.close()
+        self._questions.close()
         self._process.wait()
 
 
@@ -148,7 +150,7 @@ def compare(size: str, python: str, rounds: int) -> list[dict]:
             "/".join(str(key.key) for key in path): np.asarray(x)
             for path, x in jax.tree_util.tree_leaves_with_path(params["decoder"])
         }
-        np.savez(f"{folder}/weights.npz", **flat)
+        np.savez(f"{folder}/weights.npz", allow_pickle=False, **flat)
         pathlib.Path(folder, "sizes.json").write_text(json.dumps(dataclasses.asdict(decoder)))
         with contextlib.closing(Theirs(python, folder)) as theirs:
             ours = Ours(decoder, params)

@@ -74,8 +74,10 @@ def screens() -> None:
     generated = SETS["mini_ui_grd_ios"]
     for index in range(generated.count("test")):
         example = generated.example("test", index)
-        if any("settings icon" in s.text for s in example.segments if isinstance(s, Text)):
-            (FIGURES / "screen.png").write_bytes(example.segments[0].data)
+        picture = example.segments[0]
+        asked = " ".join(s.text for s in example.segments if isinstance(s, Text))
+        if isinstance(picture, Image) and "settings icon" in asked:
+            (FIGURES / "screen.png").write_bytes(picture.data)
             return
 
 

@@ -170,12 +170,14 @@ def energon_loader(folder: pathlib.Path, codec: str) -> Iterator[int]:
 def our_loader(folder: pathlib.Path, codec: str) -> Iterator[int]:
     """Our pipeline: planned, packed, and laid into the arrays of a batch; records written first."""
     from mm15_jax.config import load, replace_nested
-    from mm15_jax.data import pipeline
+    from mm15_jax.data.pipeline import Pipeline
+    from mm15_jax.data.planning import count_dataset, make_plan
     from mm15_jax.data.records import write_dataset
+    from mm15_jax.inputs import rendering
     from mm15_jax.inputs.example import Example, Image, Text
 
     if codec != "ours":
-        pipeline.load_tiles = corpus.pictures.pillow_tiles
+        rendering.load_tiles = corpus.pictures.pillow_tiles
     if not (folder / "prepared").exists():
         made = []
         for key, jpeg, question, answer in corpus.examples(
@@ -198,10 +200,10 @@ def our_loader(folder: pathlib.Path, codec: str) -> Iterator[int]:
             "data.prefetch": 2,
         },
     )
-    plan, datasets = pipeline.make_plan({"prepared": 1.0}, folder, config)
-    batches = pipeline.Pipeline(
-        plan,
-        datasets,
+    counted = count_dataset("prepared", folder, config)
+    batches = Pipeline(
+        make_plan({"prepared": 1.0}, {"prepared": counted}, config),
+        [counted.dataset],
         config.inputs,
         config.data,
         rows=2,

@@ -138,7 +138,7 @@ def child(folder: pathlib.Path, host_rows: int, batches: int) -> dict:
     resumed = time.perf_counter() - began
     with Pipeline(
         plan,
-        [Repeated(source.name, examples) for source in sources],  # type: ignore[arg-type]
+        [Repeated(source.name, examples) for source in sources],  # type: ignore[misc]
         config.inputs,
         config.data,
         rows=config.train.batch_rows,
