@@ -13,7 +13,7 @@ from mm15_jax.config import ExperimentConfig
 from mm15_jax.data.storage import to_path, write_atomically
 from mm15_jax.plan import arithmetic
 
-ASKED = "asked.json"  # written beside scores.json when all questions are answered
+ASKED = "asked.json"  # written beside scores.json when all questions are answered: how many
 
 # Of one core beside another run, at nano scale: what an ablation's hours are reckoned with before
 # anything has run (BUILD_NOTES: rows measured).
@@ -53,8 +53,8 @@ class Task:
         assert self.asked
         nested = self.asked.folder != self.asked.run.folder
         trained = self.folder.parent if nested else self.folder
-        answered = set(self.asked.benchmarks) <= _answered(self.folder, self.asked)
-        return answered and _is_run_of(trained, self.asked.run)
+        wanted, answered = _questions(self.asked), _answered(self.folder, self.asked)
+        return wanted.items() <= answered.items() and _is_run_of(trained, self.asked.run)
 
     def changed_start(self) -> str | None:
         """The stage that its run began from when that had other settings than now; or None."""
@@ -70,9 +70,10 @@ class Task:
         Ablations share runs, and scores.json keeps what each of them asked.
         """
         if self.asked:
-            names = sorted(_answered(self.folder, self.asked) | set(self.asked.benchmarks))
-            note = {"benchmarks": names} | _settings(self.asked)
-            write_atomically(self.folder / ASKED, (json.dumps(note) + "\n").encode())
+            questions = _answered(self.folder, self.asked) | _questions(self.asked)
+            note = {"questions": questions} | _settings(self.asked)
+            text = json.dumps(note, sort_keys=True) + "\n"
+            write_atomically(self.folder / ASKED, text.encode())
 
 
 def tasks_of(
@@ -127,27 +128,28 @@ def _ask(asked: Asked, run_dir: str, data: tuple[str, ...]) -> Task:
         title=f"score {asked.folder}",
         command=command,
         after=(asked.run.folder,),
-        seconds=_SECONDS_TO_START + _answers(asked) / _ANSWERS_PER_SECOND,
+        seconds=_SECONDS_TO_START + sum(_questions(asked).values()) / _ANSWERS_PER_SECOND,
         folder=to_path(f"{run_dir}/{asked.folder}"),
         asked=asked,
     )
 
 
-def _answers(asked: Asked) -> int:
-    """Number of questions; of a benchmark that is not the miniature's, as many as may be asked."""
+def _questions(asked: Asked) -> dict[str, int]:
+    """Of each benchmark, how many; as many as may be asked where it is not the miniature's."""
     from mm15_jax.data.miniature import SETS  # draws pictures: not free to import
 
-    known = (SETS[name].count("test") for name in asked.benchmarks if name in SETS)
-    others = sum(name not in SETS for name in asked.benchmarks)
-    return sum(min(asked.examples, count) for count in known) + others * asked.examples
+    return {
+        name: min(asked.examples, SETS[name].count("test")) if name in SETS else asked.examples
+        for name in asked.benchmarks
+    }
 
 
-def _answered(folder: pathlib.Path, asked: Asked) -> set[str]:
-    """Benchmarks of which a folder has scores, if they were asked for with the same settings."""
+def _answered(folder: pathlib.Path, asked: Asked) -> dict[str, int]:
+    """Benchmarks of which a folder has scores, asked with the same settings, and of how many."""
     path = folder / ASKED
     note = json.loads(path.read_text()) if path.is_file() else {}
-    benchmarks = note.pop("benchmarks", ())
-    return set(benchmarks) if note == _settings(asked) else set()
+    questions = note.pop("questions", {})
+    return questions if note == _settings(asked) else {}
 
 
 def _settings(asked: Asked) -> dict[str, object]:

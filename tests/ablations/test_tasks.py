@@ -1,5 +1,6 @@
 """The commands of an ablation, and running them."""
 
+import dataclasses
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ from mm15_jax.ablations.tasks import ASKED, Task, tasks_of
 from mm15_jax.checkpoint import run as run_lib
 from mm15_jax.cli import main
 from mm15_jax.config import InitFrom, replace_nested
+from mm15_jax.data.miniature import SETS
 
 
 def commands_of(name, scale, *, run_dir, **more):
@@ -61,6 +63,17 @@ def test_a_task_is_done_when_it_was_asked_the_same(tmp_path):
         "fig8", "nano", run_dir=str(tmp_path), rows=["base"], overrides=["eval.examples=9"]
     )
     assert not other.is_done()
+
+
+def test_a_benchmark_that_has_grown_is_asked_again(tmp_path, monkeypatch):
+    """And one that has shrunk: its score is of other questions."""
+    *runs, task = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
+    trained(runs)
+    task.mark_done()
+    for count, done in ((600, False), (512, True), (100, False)):
+        diagrams = dataclasses.replace(SETS["mini_diagram_qa"], held_out_count=count)
+        monkeypatch.setitem(SETS, "mini_diagram_qa", diagrams)
+        assert task.is_done() == done
 
 
 @pytest.mark.parametrize(
@@ -195,7 +208,7 @@ def test_notes_are_json(tmp_path):
     *_, last = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["all"])
     last.mark_done()
     note = json.loads(pathlib.Path(last.folder / ASKED).read_text())
-    assert note["examples"] == 2048 and "mini_compare" in note["benchmarks"]
+    assert note["examples"] == 2048 and note["questions"]["mini_compare"] == 512
 
 
 def test_the_time_of_answers_is_reckoned_by_how_many_there_are(tmp_path):
