@@ -66,7 +66,7 @@ def picture(number: int) -> bytes:
 
 
 class Repeated:
-    """A data set of any size, of a few examples."""
+    """A data set of any size, of a few examples; it has what `Pipeline` reads of a `Dataset`."""
 
     categories = ("general", "x")
 

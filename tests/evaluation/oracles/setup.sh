@@ -5,7 +5,7 @@
 #   MM15_ORACLES=DIR python -m pytest tests/evaluation -m oracle
 #
 # lmms-eval's scorers are plain functions, and importing them alone needs no torch: it is left out,
-# and what is imported and never called is replaced (worker.py). Java for pycocoevalcap's tokenizer
+# and what is imported and never called is replaced (importing.py). Java for pycocoevalcap's tokenizer
 # comes in a package. WTQ's evaluator is of Python 2: without a python2.7 its tests are skipped.
 set -eu
 [ $# -eq 1 ] || { echo "usage: setup.sh DIR" >&2; exit 1; }
