@@ -51,7 +51,7 @@ EXTRAS = {
     # In an environment of its own: Beam wants other versions of protobuf, pillow and pyarrow.
     "beam": ["apache-beam[gcp]>=2.65"],
     "open": ["pypdfium2>=4.30"],
-    "oracle": ["torch>=2.5", "transformers>=5.0"],
+    "oracle": ["timm>=1.0", "torch>=2.5", "transformers>=5.0"],
     "test": [
         "httpx2>=2.10",
         "hypothesis>=6.100",

@@ -146,7 +146,7 @@ def test_equals_live_oracle(oracle):
     needed = {"c_abstractor": ["torch", "timm"], "pools": ["torch"], "resizes": ["torch"]}
     for name in needed.get(oracle, ["torch", "transformers"]):
         if importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed")
+            pytest.skip(f"{name} is not installed: pip install -e '.[oracle]'")
     from oracles import ORACLES
 
     assert_equal_to(ORACLES[oracle](), OURS[oracle]())
