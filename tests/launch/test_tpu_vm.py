@@ -111,9 +111,7 @@ def cloud(tmp_path, monkeypatch):
     monkeypatch.setattr(programs, "check_installed", lambda program: None)
     monkeypatch.setattr(tpu_run, "POLL_SECONDS", 0.1)
     yield played
-    for pid in tmp_path.glob("machines*/*/*/pid"):
-        kill = ["kill", "-KILL", "--", f"-{pid.read_text().strip()}"]
-        subprocess.run(kill, check=False, stderr=subprocess.DEVNULL)
+    tpu_hosts.end_all(tmp_path / "programs")
 
 
 def launch(words, *, name="job") -> int:
@@ -298,6 +296,7 @@ class TestWithGcloud:
             hosts = tpu_hosts.programs(tmp_path / "host_programs")
             monkeypatch.setenv("MM15_TEST_PROGRAMS", hosts["MM15_TEST_PROGRAMS"])
             yield api
+        tpu_hosts.end_all(tmp_path / "host_programs")
 
     def test_two_slices_of_four_hosts_run_to_the_end(self, api, tmp_path, capsys):
         api.hosts = 4

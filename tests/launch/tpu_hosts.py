@@ -1,7 +1,9 @@
 """Hosts of TPU VMs as folders, on which `worker.sh` sets up a stand-in of mm15."""
 
+import contextlib
 import os
 import pathlib
+import signal
 
 # `python3 -m pip install --target tools uv` leaves a uv, and that makes an environment with mm15.
 _PYTHON = """#!/bin/bash
@@ -20,6 +22,7 @@ _MM15 = """#!/bin/bash
 echo "ran $* with A=$A in $(basename "$PWD")"
 code=$(head -n 1 "$HOME/codes"); sed -i 1d "$HOME/codes"
 if [[ $code == wait ]]; then
+  ps -o pgid= $$ >> "$MM15_TEST_PROGRAMS/waiting"
   trap 'echo saved; exit 143' TERM
   echo "mm15 3/10 eta 7s"
   while :; do sleep 0.1; done
@@ -45,3 +48,11 @@ def prepare(home: pathlib.Path, codes: list) -> None:
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "codes").exists():
         (home / "codes").write_text("".join(f"{code}\n" for code in codes))
+
+
+def end_all(folder: pathlib.Path) -> None:
+    """Kills what still waits on hosts that have their programs in a folder, taken back or not."""
+    waiting = folder / "waiting"
+    for group in waiting.read_text().split() if waiting.exists() else ():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(group), signal.SIGKILL)
