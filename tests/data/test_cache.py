@@ -8,6 +8,7 @@ from mm15_jax.data import cache, storage
 from mm15_jax.data.storage import StorageError, to_path, write_atomically
 
 DATA = os.urandom(100_000)
+CHANGED = DATA[:-1] + bytes([DATA[-1] ^ 1])
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
@@ -79,7 +80,7 @@ def test_a_damaged_start_is_fetched_anew(remote, requests):
     assert requests[1:] == [(0, 30_000), (30_000, 60_000), (60_000, 90_000), (90_000, 100_000)]
 
 
-@pytest.mark.parametrize("data", [DATA[:-1] + b"?", DATA + b"more"], ids=["other", "longer"])
+@pytest.mark.parametrize("data", [CHANGED, DATA + b"more"], ids=["other", "longer"])
 def test_a_file_that_is_not_what_the_manifest_says_is_refused(remote, data):
     sha256 = hashlib.sha256(data).hexdigest()
     with pytest.raises(StorageError, match=r"shard has not the size and sha256"):
