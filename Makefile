@@ -24,7 +24,7 @@ test: setup
 	$(BIN)/python -m pytest
 
 test-all: setup
-	$(BIN)/python -m pytest -m ""
+	$(BIN)/python -m pytest -m "" --hypothesis-profile explore
 
 # What pre-commit runs, and the fast tests.
 check: setup

@@ -14,10 +14,13 @@ import pytest
 from tests import buckets, tiny
 
 # How fast a busy machine draws examples says nothing about the code.
-hypothesis.settings.register_profile(
-    "repository", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+EXPLORE = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.load_profile("repository")
+hypothesis.settings.register_profile("explore", EXPLORE)  # new examples each time: `make test-all`
+# A change lands or does not by what it is, so the fast tests draw the same examples each time.
+hypothesis.settings.register_profile("same", EXPLORE, derandomize=True)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -143,15 +143,23 @@ def test_closing_ends_all_threads_at_any_time(config, data_dir):
             next(pipeline)
 
 
+def settled(noted):
+    """The length of a list that others append to, once they have stopped for a second."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        before = len(noted)
+        time.sleep(1)
+        if 0 < before == len(noted):
+            return before
+    raise AssertionError(f"{len(noted)} and no end")
+
+
 def test_reading_ahead_is_bounded(config, data_dir, monkeypatch):
     decoded = []
     load = pipeline_lib.load_example
     monkeypatch.setattr(pipeline_lib, "load_example", lambda *a: decoded.append(1) or load(*a))
     with start(config, data_dir):
-        time.sleep(0.5)
-        ahead = len(decoded)
-        time.sleep(0.3)
-        assert 0 < ahead == len(decoded)
+        assert settled(decoded) > 0
 
 
 def test_large_batches_are_not_read_ahead_by_number(config, data_dir, monkeypatch):
@@ -162,8 +170,7 @@ def test_large_batches_are_not_read_ahead_by_number(config, data_dir, monkeypatc
         pipeline_lib.batch_lib, "empty_batch", lambda shape: made.append(1) or empty(shape)
     )
     with start(config, data_dir) as pipeline:
-        time.sleep(0.5)
-        assert len(made) == 2  # one ready, one that waits to be
+        assert settled(made) == 2  # one ready, one that waits to be
         first = [next(pipeline) for _ in range(5)]
     with start(config, data_dir) as pipeline:
         for (a, _, _), (b, _, _) in zip(first, pipeline, strict=False):

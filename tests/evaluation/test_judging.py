@@ -159,7 +159,7 @@ def test_pauses_grow_until_it_gives_up(tmp_path):
 @pytest.mark.parametrize("drips", [False, True])
 def test_a_slow_server_does_not_hold_us_up(tmp_path, drips):
     def behave(number, body):
-        return 200, {}, completion("1.0"), 0 if drips else 3
+        return 200, {}, completion("1.0"), 0 if drips else 60
 
     began = time.monotonic()
     with serving(behave) as server:
@@ -167,7 +167,7 @@ def test_a_slow_server_does_not_hold_us_up(tmp_path, drips):
         client = judge_at(server, try_seconds=0.3, tries=2)
         with pytest.raises(JudgeError, match=r"2 tries: nothing came within 0.3 s"):
             judge_rows(rows_of(4), "mm_vet", client, tmp_path / "t.jsonl")
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 30
 
 
 def test_the_total_time_limits_tries_and_patience(tmp_path):

@@ -22,10 +22,10 @@ ROWS = [job("shared"), job("a", "shared"), job("b", "shared"), job("compare", "a
 class Recorder:
     """Runs jobs by remembering them; some fail."""
 
-    def __init__(self, **codes):
+    def __init__(self, patience=0.3, **codes):
         self.codes, self.order, self.running, self.most = codes, [], 0, 0
         self.lock = threading.Lock()
-        self.both = threading.Barrier(2, timeout=0.3)
+        self.both = threading.Barrier(2, timeout=patience)
 
     def __call__(self, job, stop):
         with self.lock:
@@ -47,7 +47,7 @@ def test_jobs_run_after_those_they_wait_for():
 
 
 def test_as_many_run_at_once_as_may():
-    run = Recorder()
+    run = Recorder(patience=60)
     assert fan_out.run("t", ROWS, run, at_once=2) == 0
     assert run.most == 2
 
