@@ -227,6 +227,11 @@ class Checked:
     ours: Interval | None
     paper: float | None  # the same difference in the paper; None where it prints none
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the two are about equal, whichever is ahead."""
+        return self.ours is not None and verdict_of(self.ours, "~") == HOLDS
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -235,6 +240,11 @@ class Verdict:
     finding: Finding
     verdict: str
     checks: tuple[Checked, ...]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether what leaves it undecided are differences that are small, whichever way."""
+        return all(check.is_small for check in self.checks if check.verdict == UNDECIDED)
 
 
 def findings_of(ablation: str) -> tuple[Finding, ...]:

@@ -7,7 +7,16 @@ import io
 from collections.abc import Collection, Sequence
 
 from mm15_jax.ablations.draws import Draw
-from mm15_jax.ablations.findings import FINDINGS, HOLDS, NOT_RUN, Verdict, judge
+from mm15_jax.ablations.findings import (
+    ABOUT,
+    FINDINGS,
+    HOLDS,
+    NOT_RUN,
+    UNDECIDED,
+    Checked,
+    Verdict,
+    judge,
+)
 from mm15_jax.ablations.measures import title
 from mm15_jax.ablations.paper_values import paper_value, trust
 from mm15_jax.ablations.results import Interval, Result, how_often, seeds_by_start
@@ -123,13 +132,19 @@ def _verdicts(verdicts: tuple[Verdict, ...]) -> list[str]:
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for verdict in verdicts:
         finding = verdict.finding
-        lines.append(f"| **{finding.name}** {finding.statement} | **{verdict.verdict}** | | | |")
+        lines.append(f"| **{finding.name}** {finding.statement} | **{_shown(verdict)}** | | | |")
         for check in verdict.checks:
             paper = DASH if check.paper is None else f"{check.paper:+.1f}"
             drawn = DASH if check.ours is None else _seeds(check.ours.seeds)
-            cells = (check.text, check.verdict, interval(check.ours), paper, drawn)
+            cells = (check.text, _shown(check), interval(check.ours), paper, drawn)
             lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _shown(judged: Verdict | Checked) -> str:
+    """A verdict; of one that is undecided also whether the difference is known to be small."""
+    is_small = judged.verdict == UNDECIDED and judged.is_small
+    return judged.verdict + (", small" if is_small else "")
 
 
 def interval(found: Interval | None) -> str:
@@ -183,7 +198,7 @@ def scoreboard(results: Sequence[Result], changed: Collection[tuple[str, str]] =
             lines.append(f"| {' | '.join(cells)} |")
         for result, verdict in found:
             counts[verdict.verdict] = counts.get(verdict.verdict, 0) + 1
-            shown = f"**{verdict.verdict}**" if verdict.verdict == HOLDS else verdict.verdict
+            shown = f"**{HOLDS}**" if verdict.verdict == HOLDS else _shown(verdict)
             differences = "; ".join(
                 interval(c.ours) + ("" if c.paper is None else f" ({c.paper:+.1f})")
                 for c in verdict.checks
@@ -206,14 +221,14 @@ def scoreboard(results: Sequence[Result], changed: Collection[tuple[str, str]] =
     return "\n".join(lines) + "\n"
 
 
-_SCOREBOARD_HEAD = """# What the paper found, and what our runs say
+_SCOREBOARD_HEAD = f"""# What the paper found, and what our runs say
 
 Made by `mm15 ablate --findings` from the results in docs/ablations/. A finding holds where the
 paired difference of all its comparisons lies on the paper's side of zero with 95% certainty, does
-not hold where one lies on the other side, and is undecided else
-([ablations](ablations.md#verdicts)). In brackets the same differences in the paper, where it
-prints them. Drawn is how often both rows of a comparison were trained, of a finding's comparisons
-the least often: what one start says, another may not.
+not hold where one lies on the other side, and is undecided else, "small" where what is undecided
+is less than {ABOUT:g} points either way ([ablations](ablations.md#verdicts)). In brackets the same
+differences in the paper, where it prints them. Drawn is how often both rows of a comparison were
+trained, of a finding's comparisons the least often: what one start says, another may not.
 
 | | finding | rows of | scale | here | differences | drawn |
 |---|---|---|---|---|---|---|"""

@@ -11,6 +11,7 @@ import pytest
 from mm15_jax.ablations import catalog, plot, render
 from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.findings import FINDINGS
+from mm15_jax.ablations.results import Interval, Result
 from tests.ablations.results_made_up import SEEDS, result
 
 
@@ -29,6 +30,19 @@ def test_a_page_has_the_papers_numbers_the_command_and_the_verdict(table3):
     (line,) = [line for line in text.splitlines() if line.startswith("| 4 |")]
     assert line.count("±") == 7 and "(73.3)" in line and "(62.8)" in line
     assert "**F11**" in text and "| **holds** |" in text and "| **not run** |" in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(-1.2, 0.7, "undecided, small"), (-1.2, 2.9, "undecided"), (0.1, 0.7, "holds")],
+)
+def test_what_is_undecided_says_whether_it_is_small(table3, monkeypatch, low, high, said):
+    between = Interval((low + high) / 2, low, high, (2,))
+    monkeypatch.setattr(Result, "difference", lambda *_: between)
+    page, board = render.markdown(*table3), render.scoreboard([table3[1]])
+    assert f"| **{said}** |" in page and f"| 4 above 1, Average | {said} |" in page
+    (line,) = [line for line in board.splitlines() if line.startswith("| F11 |")]
+    assert f"| {said} |" in line.replace("*", "")
 
 
 def test_a_row_that_has_not_run_shows_the_paper_alone(table3):
