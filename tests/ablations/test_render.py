@@ -8,10 +8,10 @@ import cv2
 import matplotlib.pyplot as plt
 import pytest
 
-from mm15_jax.ablations import catalog, plot, render
+from mm15_jax.ablations import catalog, plot, publish, render, result_files
 from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.findings import FINDINGS
-from mm15_jax.ablations.results import Interval, Result
+from mm15_jax.ablations.results import Cell, Interval, Result
 from tests.ablations.results_made_up import SEEDS, result
 
 
@@ -145,3 +145,21 @@ def test_the_scoreboard_has_every_finding(table3):
     text = render.scoreboard([table3[1]])
     assert text.count("\n| F") == len(FINDINGS) and "[table3](ablations/table3_nano.md)" in text
     assert "1 holds" in text
+
+
+def test_a_page_shows_what_its_files_keep(table3, tmp_path):
+    ablation, found = table3
+    # A score between the steps in which the file keeps it moves by as much when it is read.
+    rows = [
+        dataclasses.replace(row, draws={d: dict(c) for d, c in row.draws.items()})
+        for row in found.rows
+    ]
+    for row in rows:
+        for cells in row.draws.values():
+            for name, cell in cells.items():
+                questions = cell.questions * 0.3337
+                cells[name] = Cell(100 * float(questions.mean()), 0.0, {}, questions)
+    found = dataclasses.replace(found, rows=tuple(rows))
+    shown = publish.write(ablation, found, tmp_path)
+    again = publish.write(ablation, result_files.read(tmp_path, "table3", "nano"), tmp_path)
+    assert shown == again and shown != render.markdown(ablation, found, "table3_nano.png")
