@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from mm15_jax.ablations.reproduce import commands
-from mm15_jax.ablations.results import Result
-from mm15_jax.ablations.runs import plan
+from mm15_jax.ablations.results import Result, RowResult
+from mm15_jax.ablations.runs import Asked, plan
 from mm15_jax.config.ablation import Ablation
 
 
@@ -41,6 +41,14 @@ def joined(
 def changed_rows(
     ablation: Ablation, result: Result, overrides: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
-    """Keys of rows whose settings, or those of what they start from, are others by now."""
-    contents = {a.row.key: a.content for a in plan(ablation, overrides=overrides).asked}
-    return tuple(row.key for row in result.rows if row.content != contents.get(row.key))
+    """Keys of rows whose settings or generated data, or those of a start, are others by now."""
+    asked = {a.row.key: a for a in plan(ablation, overrides=overrides).asked}
+    return tuple(row.key for row in result.rows if not _is_alike(row, asked.get(row.key)))
+
+
+def _is_alike(row: RowResult, asked: Asked | None) -> bool:
+    return (
+        asked is not None
+        and row.content == asked.content
+        and row.generated.items() <= asked.generated.items()
+    )

@@ -24,6 +24,7 @@ def to_json(result: Result) -> dict[str, Any]:
             "x": row.x,
             "series": row.series,
             "content": row.content,
+            "generated": dict(row.generated),
             "measures": {
                 measure: {
                     "mean": _rounded(alike.score(row.key, measure)),
@@ -109,6 +110,7 @@ def read(folder: pathlib.Path | str, name: str, scale: str) -> Result:
                 for label, cells in row["benchmarks"].items()
             },
             row["content"],
+            row.get("generated", {}),
         )
         for row in facts["rows"]
     )

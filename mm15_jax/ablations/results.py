@@ -58,6 +58,7 @@ class RowResult:
       key, title, x, series: as of the ablation.
       draws: draw -> benchmark -> cell; draws that have not run are absent.
       content: of `Asked.content`; rows of one content differ in nothing but the draw.
+      generated: of `Asked.generated`: versions of generated data; empty where not written down.
     """
 
     key: str
@@ -66,6 +67,7 @@ class RowResult:
     series: str
     draws: Mapping[Draw, Mapping[str, Cell]]
     content: str = ""
+    generated: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,8 +296,8 @@ def collect(
         found = [a for a in work.asked if a.row.key == row.key and a.folder in folders]
         draws = {a.draw: _cells(folders[a.folder], a.benchmarks) for a in found}
         if draws:
-            content = found[0].content
-            rows.append(RowResult(row.key, row.title, row.x, row.series, draws, content))
+            said = found[0].content, found[0].generated
+            rows.append(RowResult(row.key, row.title, row.x, row.series, draws, *said))
     return Result(
         name=work.ablation.name,
         scale=work.ablation.scale,

@@ -29,6 +29,8 @@ from mm15_jax.config import (
     replace_nested,
 )
 from mm15_jax.config.ablation import Ablation, AblationRow
+from mm15_jax.config.mixtures import dataset_names
+from mm15_jax.evaluation.benchmarks import find
 
 # What does not change a run's parameters (hardware may set some of it), or is looked at by its
 # content: starts and the mixture.
@@ -105,6 +107,15 @@ class Asked:
         trained = content_key(load(self.run.experiment, own))
         asked = (trained, own, self.overrides, self.examples)
         return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
+
+    @property
+    def generated(self) -> dict[str, int]:
+        """Generated data sets that it is trained on and asked about -> their version now."""
+        from mm15_jax.data.miniature import SETS  # draws pictures: not free to import
+
+        names = [n for run in self.run.chain for n in dataset_names(mixture(run.config))]
+        names += [part.data_set for name in self.benchmarks for part in find(name).data_sets]
+        return {name: SETS[name].version for name in sorted(set(names)) if name in SETS}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mm15_jax.ablations import same_data
 from mm15_jax.ablations.runs import Asked, Plan, Run, content_key
 from mm15_jax.checkpoint import run as run_lib
 from mm15_jax.config import ExperimentConfig
@@ -33,6 +34,7 @@ class Task:
       after: names of tasks that must have ended well before it.
       seconds: reckoned, on one core at nano scale.
       folder: that it writes into.
+      data_dir: that it reads; None for the default.
       asked: what it asks, of a task that evaluates.
       run: what it trains, of a task that trains.
     """
@@ -43,26 +45,36 @@ class Task:
     after: tuple[str, ...]
     seconds: float
     folder: pathlib.Path
+    data_dir: str | None = None
     run: Run | None = None
     asked: Asked | None = None
 
     def is_done(self) -> bool:
         """Whether its result is there, of this very task."""
         if self.run:
-            return run_lib.is_complete(self.folder) and _is_run_of(self.folder, self.run)
+            return run_lib.is_complete(self.folder) and self._is_run_of(self.folder, self.run)
         assert self.asked
         nested = self.asked.folder != self.asked.run.folder
         trained = self.folder.parent if nested else self.folder
-        wanted, answered = _questions(self.asked), _answered(self.folder, self.asked)
-        return wanted.items() <= answered.items() and _is_run_of(trained, self.asked.run)
+        wanted, answered = _questions(self.asked), self._answered()
+        return wanted.items() <= answered.items() and self._is_run_of(trained, self.asked.run)
 
-    def changed_start(self) -> str | None:
-        """The stage that its run began from when that had other settings than now; or None."""
+    def refusal(self) -> str | None:
+        """Why its folder cannot be gone on with, in a sentence, where `mm15 train` does not see it.
+
+        The stage that its run began from had other settings then, or data sets are others now.
+        """
         if self.run is None:
             return None
         began = run_lib.read_started_from(self.folder)
-        changed = (r.config.name for r in self.run.chain[:-1] if not _is_alike(began, r.config))
-        return next(changed, None)
+        for run in self.run.chain[:-1]:
+            if not _is_alike(began, run.config):
+                return f"{self.folder} began from {run.experiment} when that had other settings"
+        for experiment, read in run_lib.read_data(self.folder).items():
+            if name := same_data.first_changed(read, self.data_dir):
+                of = "" if experiment == self.run.config.name else f" by {experiment}"
+                return f"{self.folder} was trained{of} on another {name} than is there"
+        return None
 
     def mark_done(self) -> None:
         """Notes what was asked, so that it is known not to ask again.
@@ -70,10 +82,44 @@ class Task:
         Ablations share runs, and scores.json keeps what each of them asked.
         """
         if self.asked:
-            questions = _answered(self.folder, self.asked) | _questions(self.asked)
-            note = {"questions": questions} | _settings(self.asked)
+            questions = self._answered() | _questions(self.asked)
+            note = {
+                "questions": questions,
+                "data": same_data.asked_about(tuple(questions), self.data_dir),
+                **_settings(self.asked),
+            }
             text = json.dumps(note, sort_keys=True) + "\n"
             write_atomically(self.folder / ASKED, text.encode())
+
+    def _answered(self) -> dict[str, int]:
+        """Benchmarks that were asked as it asks, of data as it is now; and how many questions."""
+        assert self.asked
+        path = self.folder / ASKED
+        note = json.loads(path.read_text()) if path.is_file() else {}
+        questions, data = note.pop("questions", {}), note.pop("data", {})
+        if note != _settings(self.asked):
+            return {}
+        return {
+            name: count
+            for name, count in questions.items()
+            if not same_data.first_changed(data.get(name, {}), self.data_dir)
+        }
+
+    def _is_run_of(self, folder: pathlib.Path, run: Run) -> bool:
+        """Whether what was trained there, and all it began from, has the content wanted now.
+
+        Where it has not, `mm15 train` refuses the folder and says in which value it differs, or
+        `refusal` does.
+        """
+        try:
+            trained = run_lib.read_started_from(folder)
+            trained |= {run.config.name: run_lib.read_config(folder)}
+        except ValueError:
+            return False
+        return all(_is_alike(trained, one.config) for one in run.chain) and not any(
+            same_data.first_changed(read, self.data_dir)
+            for read in run_lib.read_data(folder).values()
+        )
 
 
 def tasks_of(
@@ -86,12 +132,11 @@ def tasks_of(
       run_dir: the ablations' directory, a folder or gs://.
       data_dir: as for `mm15 train`; None for the default.
     """
-    data = ("--data_dir", data_dir) if data_dir else ()
     found: dict[str, Task] = {}
     for asked in work.asked:
         for run in asked.run.chain:
-            found.setdefault(run.folder, _train(run, str(run_dir), data))
-        found.setdefault(f"{asked.folder} scores", _ask(asked, str(run_dir), data))
+            found.setdefault(run.folder, _train(run, str(run_dir), data_dir))
+        found.setdefault(f"{asked.folder} scores", _ask(asked, str(run_dir), data_dir))
     return tuple(found.values())
 
 
@@ -101,7 +146,8 @@ def train_seconds(run: Run) -> float:
     return _SECONDS_TO_START + run.config.train.steps * step / _FLOPS_PER_SECOND
 
 
-def _train(run: Run, run_dir: str, data: tuple[str, ...]) -> Task:
+def _train(run: Run, run_dir: str, data_dir: str | None) -> Task:
+    data = ("--data_dir", data_dir) if data_dir else ()
     folder = f"{run_dir}/{run.folder}"
     start = ("--init_from", f"{run_dir}/{run.start.folder}") if run.start else ()
     changes = ("--set", *run.overrides) if run.overrides else ()
@@ -112,11 +158,13 @@ def _train(run: Run, run_dir: str, data: tuple[str, ...]) -> Task:
         after=(run.start.folder,) if run.start else (),
         seconds=train_seconds(run),
         folder=to_path(folder),
+        data_dir=data_dir,
         run=run,
     )
 
 
-def _ask(asked: Asked, run_dir: str, data: tuple[str, ...]) -> Task:
+def _ask(asked: Asked, run_dir: str, data_dir: str | None) -> Task:
+    data = ("--data_dir", data_dir) if data_dir else ()
     changes = ("--set", *asked.overrides) if asked.overrides else ()
     command = (
         "eval", "--run_dir", f"{run_dir}/{asked.run.folder}",
@@ -130,6 +178,7 @@ def _ask(asked: Asked, run_dir: str, data: tuple[str, ...]) -> Task:
         after=(asked.run.folder,),
         seconds=_SECONDS_TO_START + sum(_questions(asked).values()) / _ANSWERS_PER_SECOND,
         folder=to_path(f"{run_dir}/{asked.folder}"),
+        data_dir=data_dir,
         asked=asked,
     )
 
@@ -144,32 +193,12 @@ def _questions(asked: Asked) -> dict[str, int]:
     }
 
 
-def _answered(folder: pathlib.Path, asked: Asked) -> dict[str, int]:
-    """Benchmarks of which a folder has scores, asked with the same settings, and of how many."""
-    path = folder / ASKED
-    note = json.loads(path.read_text()) if path.is_file() else {}
-    questions = note.pop("questions", {})
-    return questions if note == _settings(asked) else {}
-
-
 def _settings(asked: Asked) -> dict[str, object]:
     return {
         "examples": asked.examples,
         "overrides": list(asked.overrides),
         "steps": asked.run.config.train.steps,
     }
-
-
-def _is_run_of(folder: pathlib.Path, run: Run) -> bool:
-    """Whether what was trained there, and all that it began from, has the content wanted now.
-
-    Where it has not, `mm15 train` refuses the folder and says in which value it differs.
-    """
-    try:
-        trained = run_lib.read_started_from(folder) | {run.config.name: run_lib.read_config(folder)}
-    except ValueError:
-        return False
-    return all(_is_alike(trained, one.config) for one in run.chain)
 
 
 def _is_alike(trained: Mapping[str, ExperimentConfig], wanted: ExperimentConfig) -> bool:

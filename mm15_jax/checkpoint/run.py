@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import orbax.checkpoint as ocp
@@ -24,6 +24,7 @@ DATA_LOG = "data_log.jsonl"  # which data the run has read, from which step on
 LATEST = "latest"
 STARTS = "starts.json"  # where the first parameters came from, a sentence each
 STARTED_FROM = "started_from.json"  # configs of the runs they came from, by experiment
+STARTED_FROM_DATA = "started_from_data.json"  # and the data that those had read
 
 # Fields that may differ between a run and its continuation: they change when a run ends, what it
 # prints or how fast it is, not what a step computes.
@@ -50,6 +51,13 @@ _DATA_FIELDS = (
     "data.window",
     "data.long_documents",
 )
+
+
+class DataRead(TypedDict):
+    """The records of a data set, as they were when a run read them."""
+
+    version: int  # of the preparation that made them
+    records: str  # checksum
 
 
 def open_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
@@ -102,15 +110,38 @@ def read_started_from(run_dir: pathlib.Path) -> dict[str, ExperimentConfig]:
     return {name: from_dict(ExperimentConfig, config) for name, config in told.items()}
 
 
+def read_data(run_dir: pathlib.Path) -> dict[str, dict[str, DataRead]]:
+    """Experiment -> DATA_SET/train -> what a run, and every run that it came from, read of it last.
+
+    Nothing of a run that packs late, or that began before this was written down.
+    """
+    run_dir = storage.to_path(run_dir)
+    before, log = run_dir / STARTED_FROM_DATA, run_dir / DATA_LOG
+    found = json.loads(before.read_text()) if before.is_file() else {}
+    if log.is_file():
+        latest = json.loads(log.read_text().splitlines()[-1])
+        found[read_config(run_dir).name] = {
+            f"{source['name']}/train": DataRead(
+                version=source["version"], records=source["records"]
+            )
+            for source in latest.get("sources", ())
+            if "records" in source
+        }
+    return found
+
+
 def write_started_from(run_dir: pathlib.Path, starts: Iterable[pathlib.Path]) -> None:
-    """Writes down what `read_started_from` tells, of the run directories that a run starts from."""
-    found: dict[str, ExperimentConfig] = {}
+    """Writes down the configs and the data of the run directories that a run starts from."""
+    configs: dict[str, ExperimentConfig] = {}
+    data: dict[str, dict[str, DataRead]] = {}
     for start in starts:
         config = read_config(start)
-        found |= {**read_started_from(start), config.name: config}
-    told = {name: to_dict(config) for name, config in found.items()}
-    text = json.dumps(told, indent=1) + "\n"
-    storage.write_atomically(storage.to_path(run_dir) / STARTED_FROM, text.encode())
+        configs |= {**read_started_from(start), config.name: config}
+        data |= read_data(start)
+    told = {name: to_dict(config) for name, config in configs.items()}
+    for file, content in ((STARTED_FROM, told), (STARTED_FROM_DATA, data)):
+        text = json.dumps(content, indent=1) + "\n"
+        storage.write_atomically(storage.to_path(run_dir) / file, text.encode())
 
 
 def _first_difference(

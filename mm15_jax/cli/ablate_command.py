@@ -133,11 +133,8 @@ class _Call:
         from mm15_jax.parallel.environment import CPU_DEVICES
 
         for task in self.left:
-            if (stage := task.changed_start()) is not None:
-                raise ValueError(
-                    f"{task.folder} began from {stage} when that had other settings than now; "
-                    "move it away, or name another --run_dir"
-                )
+            if said := task.refusal():
+                raise ValueError(f"{said} now; move it away, or name another --run_dir")
         configs = [run.config for run in self.work.runs]
         benchmarks = [name for asked in self.work.asked for name in asked.benchmarks]
         generated.data_dir(self.flags.data_dir, configs, benchmarks)

@@ -75,6 +75,8 @@ def _entry(plan: PackPlan, step: int) -> dict[str, Any]:
             "items": len(source.items),
             "ordered": source.ordered,
             "checksum": source.checksum,
+            "version": source.version,
+            "records": source.records,
             "start": source.start,
         }
         for source in plan.sources

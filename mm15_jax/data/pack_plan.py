@@ -36,6 +36,8 @@ class PlanSource:
     ordered: bool = False
     checksum: str = ""  # of its records and index
     start: int = 0  # items of it that were read before this plan began
+    version: int = 0  # of the preparation that made its records
+    records: str = ""  # checksum of the records alone
 
 
 @dataclass(frozen=True)

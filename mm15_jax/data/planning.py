@@ -76,16 +76,20 @@ def make_plan(
     Raises:
       ValueError: if none of a data set's examples fits a row.
     """
-    sources = [
-        PlanSource(
-            name,
-            counted[name].items,
-            weight,
-            counted[name].dataset.manifest.ordered,
-            counted[name].index.checksum,
+    sources = []
+    for name, weight in weights.items():
+        items, manifest = counted[name].items, counted[name].dataset.manifest
+        sources.append(
+            PlanSource(
+                name,
+                items,
+                weight,
+                manifest.ordered,
+                counted[name].index.checksum,
+                version=manifest.version,
+                records=manifest.checksum,
+            )
         )
-        for name, weight in weights.items()
-    ]
     return PackPlan(sources, budgets_of(config), window=config.data.window, seed=config.train.seed)
 
 

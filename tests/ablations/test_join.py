@@ -9,6 +9,7 @@ from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.join import changed_rows, joined
 from mm15_jax.ablations.runs import content_key, plan
 from mm15_jax.config import load, replace_nested
+from mm15_jax.data.miniature import SETS
 from tests.ablations.results_made_up import FIG8, fig8
 
 
@@ -37,6 +38,24 @@ def test_rows_that_have_changed_are_named():
     assert changed_rows(FIG8, fig8([Draw(0, 0)])) == ()
     older = fig8([Draw(0, 0)], overrides=["train.steps=7"], rows=("base", "all"))
     assert changed_rows(FIG8, older) == ("base", "all")
+
+
+def test_rows_of_data_that_is_generated_otherwise_now_are_named(monkeypatch):
+    found = fig8([Draw(0, 0)])
+    generated = {a.row.key: a.generated for a in plan(FIG8).asked}
+    rows = [dataclasses.replace(row, generated=generated[row.key]) for row in found.rows]
+    found = dataclasses.replace(found, rows=tuple(rows))
+    assert changed_rows(FIG8, found) == ()
+    for name, keys in (
+        ("mini_video_order", ()),
+        ("mini_compare", ("base", "single_image", "all")),  # all of which are asked about it
+        ("mini_instructions", ("all",)),
+        ("mini_captions", ("base", "single_image", "all")),  # that pre-training has read
+    ):
+        raised = dataclasses.replace(SETS[name], version=99)
+        with monkeypatch.context() as patch:
+            patch.setitem(SETS, name, raised)
+            assert changed_rows(FIG8, found) == keys
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,26 @@ import time
 import pytest
 from absl import flags as absl_flags
 
-from mm15_jax.ablations import catalog, workers
+from mm15_jax.ablations import catalog, same_data, workers
 from mm15_jax.ablations.runs import plan
 from mm15_jax.ablations.tasks import ASKED, Task, tasks_of
 from mm15_jax.checkpoint import run as run_lib
 from mm15_jax.cli import main
 from mm15_jax.config import InitFrom, replace_nested
+from mm15_jax.data import records
 from mm15_jax.data.miniature import SETS
+from mm15_jax.data.records import write_dataset
+from mm15_jax.inputs.example import Example, Text
 
 
-def commands_of(name, scale, *, run_dir, **more):
-    return tasks_of(plan(catalog.find(name, scale), **more), run_dir)
+def commands_of(name, scale, *, run_dir, data_dir=None, **more):
+    return tasks_of(plan(catalog.find(name, scale), **more), run_dir, data_dir)
+
+
+@pytest.fixture(autouse=True)
+def manifests_are_read_anew(monkeypatch):
+    """As by another call of the command."""
+    monkeypatch.setattr(same_data, "_manifest", same_data._manifest.__wrapped__)
 
 
 def test_commands_are_such_as_the_command_line_takes():
@@ -111,8 +120,84 @@ def test_a_run_that_began_from_another_start_is_not_the_one_that_is_wanted(
     shutil.rmtree(reading.folder)
     asks.mark_done()
     name = changed and f"mm15_nano_{changed}"
-    assert reading.changed_start() is None and row.changed_start() == name
+    said = changed and f"{row.folder} began from {name} when that had other settings"
+    assert reading.refusal() is None and row.refusal() == said
     assert row.is_done() == asks.is_done() == (changed is None)
+
+
+def prepared(data_dir, names=("mini_captions", "mini_ocr"), splits=("train",), word="cat"):
+    """Data sets of one example."""
+    for name in names:
+        for split in splits:
+            example = Example((Text(word, loss=True),), name, "0", "general", {})
+            write_dataset(data_dir / name / split, [example], version=SETS[name].version)
+
+
+def has_read(task, data_dir, *names):
+    """As the run of a task that has trained on these."""
+    manifests = [records.read_manifest(data_dir / name / "train") for name in names]
+    sources = [{"name": m.name, "version": m.version, "records": m.checksum} for m in manifests]
+    (task.folder / run_lib.DATA_LOG).write_text(json.dumps({"sources": sources}) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("changed", "refused"),
+    [
+        (None, ()),
+        ("version", ("pretrain", "reading", "row")),  # of captions, that pre-training has read
+        ("captions", ("pretrain", "reading", "row")),
+        ("ocr", ("reading", "row")),
+        ("absent", ()),  # nothing to compare with
+    ],
+)
+def test_a_run_of_other_data_is_not_the_one_that_is_wanted(changed, refused, tmp_path, monkeypatch):
+    """Whether it read that itself or what it began from did."""
+    monkeypatch.setattr(run_lib, "is_complete", lambda folder: True)
+    data_dir = tmp_path / "data"
+    tasks = commands_of(
+        "table1", "nano", run_dir=str(tmp_path / "runs"), data_dir=str(data_dir), rows=["1"]
+    )
+    pretrain, reading, row, asks = tasks
+    trained([pretrain, reading, row])
+    prepared(data_dir)
+    has_read(pretrain, data_dir, "mini_captions")
+    run_lib.write_started_from(reading.folder, [pretrain.folder])
+    has_read(reading, data_dir, "mini_ocr")
+    run_lib.write_started_from(row.folder, [reading.folder])
+    asks.mark_done()
+    if changed == "version":
+        raised = dataclasses.replace(SETS["mini_captions"], version=99)
+        monkeypatch.setitem(SETS, "mini_captions", raised)
+    elif changed == "absent":
+        shutil.rmtree(data_dir)
+    elif changed:
+        prepared(data_dir, [f"mini_{changed}"], word="dog")
+    for name, task in (("pretrain", pretrain), ("reading", reading), ("row", row)):
+        assert task.is_done() == (name not in refused)
+        assert (task.refusal() is None) == (name not in refused)
+    assert asks.is_done() == (not refused)
+    if changed == "ocr":
+        told = f"{reading.folder} was trained on another mini_ocr/train than is there"
+        assert reading.refusal() == told
+        told = f"{row.folder} was trained by mm15_nano_reading on another mini_ocr/train than"
+        assert row.refusal().startswith(told)
+
+
+def test_a_benchmark_with_other_questions_is_asked_again(tmp_path):
+    data_dir = tmp_path / "data"
+    *runs, task = commands_of(
+        "fig8", "nano", run_dir=str(tmp_path / "runs"), data_dir=str(data_dir), rows=["base"]
+    )
+    trained(runs)
+    prepared(data_dir, ["mini_diagram_qa", "mini_chart_qa"], ["test"])
+    task.mark_done()
+    assert task.is_done()
+    prepared(data_dir, ["mini_diagram_qa"], ["train"], word="dog")
+    assert task.is_done()
+    prepared(data_dir, ["mini_diagram_qa"], ["test"], word="dog")
+    assert not task.is_done()
+    task.mark_done()
+    assert task.is_done()
 
 
 def test_ablations_that_share_a_run_leave_each_others_scores(tmp_path):

@@ -14,6 +14,7 @@ from mm15_jax.checkpoint import run
 from mm15_jax.checkpoint.initial import Start
 from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.config import replace_nested
+from mm15_jax.data.records import read_manifest
 from mm15_jax.train.loop import train
 from mm15_jax.train.metrics import read_rows
 from tests import tiny
@@ -143,6 +144,12 @@ def test_a_stage_starts_from_the_parameters_of_the_one_before(straight, tmp_path
         before["connector"]["linear1"]["kernel"], after["connector"]["linear1"]["kernel"], atol=1e-3
     )
     assert run.read_started_from(tmp_path / "next") == {"mm15_nano_sft": run.read_config(straight)}
+    sets = {f"{path.name}/train" for path in data_dir.iterdir()}
+    read = run.read_data(tmp_path / "next")["mm15_nano_sft"]
+    assert read.keys() <= sets and read == run.read_data(straight)["mm15_nano_sft"]
+    for name, was in read.items():
+        manifest = read_manifest(data_dir / name)
+        assert was == {"version": manifest.version, "records": manifest.checksum}
 
 
 def test_a_directory_of_another_experiment_is_refused(straight, data_dir):
