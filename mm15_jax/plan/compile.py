@@ -33,13 +33,8 @@ from mm15_jax.train.metrics import ProgressLine
 CACHE_DIR = "MM15_PLAN_CACHE"
 TIMEOUT_SECONDS = 3600.0
 # What decides a program, and what is read out of it.
-_SOURCES = (
-    "config",
-    "model",
-    "parallel",
-    "train",
-    *(f"plan/{n}.py" for n in ("worker", "hlo", "work", "roofline", "topology", "chips")),
-)
+_READING = tuple(f"plan/{n}.py" for n in ("worker", "hlo", "work", "roofline", "topology", "chips"))
+_SOURCES = ("config", "model", "parallel", "train", *_READING)
 # Nothing here changes a program's shape.
 _FREE_FIELDS = ("name", "family", "checkpoint", "eval", "init_from", "meshes")
 _FREE_TRAIN = ("seed", "log_every")
@@ -82,15 +77,29 @@ def step_of(
     kept = _kept(request)
     if cache and not dump and kept.is_file():
         return {**json.loads(kept.read_text()), "cached": True}
-    result = _run(request, timeout, memory_limit)
-    if "error" in result:
-        raise ValueError(result["error"])
+    result = _answer(request, timeout, memory_limit)
     with contextlib.suppress(OSError):  # a plan is worth having without its cache
         kept.parent.mkdir(parents=True, exist_ok=True)
         written = kept.with_suffix(f".{os.getpid()}.{time.monotonic_ns()}")
         written.write_text(json.dumps(result))
         written.replace(kept)
     return {**result, "cached": False}
+
+
+def program_of(
+    config: ExperimentConfig,
+    topology: Topology,
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    memory_limit: int = 0,
+    **_: Any,
+) -> dict[str, Any]:
+    """What `step_of` would compile, in seconds: "program" is a hash of it.
+
+    Args and errors are those of `step_of`.
+    """
+    request = {**_request(config, topology), "compile": False}
+    return {**_answer(request, timeout, memory_limit), "cached": False}
 
 
 def is_kept(config: ExperimentConfig, topology: Topology) -> bool:
@@ -110,6 +119,7 @@ def _request(
         "slices": topology.slices,
         "options": dict(options or {}),
         "dump": dump,
+        "compile": True,
     }
 
 
@@ -121,6 +131,7 @@ def steps_of(
     *,
     jobs: int,
     found: Callable[[int, Result], None] = lambda number, result: None,
+    ask: Callable[..., dict[str, Any]] | None = None,
     **limits: Any,
 ) -> list[Result]:
     """`step_of` of several, so many at once; a failure stands in its place of the list.
@@ -129,12 +140,13 @@ def steps_of(
         requests: What to compile; begun in this order.
         jobs: Compilers at once.
         found: Called with each result and the number of its request, as it comes.
+        ask: Instead of `step_of`: `program_of`.
         **limits: As of `step_of`.
     """
 
     def one(request: tuple[ExperimentConfig, Topology]) -> Result:
         try:
-            return step_of(*request, **limits)
+            return (ask or step_of)(*request, **limits)
         except (ValueError, CompileError) as error:
             return error
 
@@ -160,6 +172,13 @@ def default_jobs() -> int:
     """Compilers at once: each takes one core most of the time, and some gigabytes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, 8))
+
+
+def _answer(request: dict[str, Any], timeout: float, memory_limit: int) -> dict[str, Any]:
+    result = _run(request, timeout, memory_limit)
+    if "error" in result:
+        raise ValueError(result["error"])
+    return result
 
 
 def _run(request: dict[str, Any], timeout: float, memory_limit: int) -> dict[str, Any]:
@@ -235,9 +254,19 @@ def _key(request: dict[str, Any]) -> str:
 @functools.cache
 def source_digest() -> str:
     """sha256 of the code that decides a program: comments and docstrings do not."""
+    return _digest(_SOURCES)
+
+
+@functools.cache
+def reading_digest() -> str:
+    """sha256 of the code that compiles a program and reads figures out of it."""
+    return _digest(_READING)
+
+
+def _digest(names: Sequence[str]) -> str:
     root = pathlib.Path(mm15_jax.__file__).parent
     digest = hashlib.sha256()
-    for name in _SOURCES:
+    for name in names:
         where = root / name
         for path in [where] if where.is_file() else sorted(where.rglob("*.py")):
             digest.update(_code_of(path.read_text()).encode())

@@ -57,18 +57,40 @@ def plan(
 
 def assemble(config: ExperimentConfig, topology: Topology, raw: dict[str, Any]) -> dict[str, Any]:
     """The plan's figures from those of the compiled step (`worker.compile_step`)."""
-    from mm15_jax.model.mllm import count_parameters
-
-    counts = count_parameters(config.model)
-    flops = arithmetic.forward_flops(config)
-    tokens = arithmetic.tokens_per_step(config)
     refused = raw.get("refused")
     limit = refused["limit"] if refused else topology.chip.hbm_usable
     used = refused["used"] if refused else raw["memory"]["peak"]
     arguments = sum(raw["bytes"].values())
     if not refused:
         arguments = raw["memory"]["arguments"]
-    result: dict[str, Any] = {
+    result = of_experiment(config, topology) | {
+        "fits": used <= limit,
+        "hbm_used_bytes": used,
+        "hbm_limit_bytes": limit,
+        "hbm_over_bytes": max(used - limit, 0),
+        "hbm_temp_bytes": used - arguments,
+        "hbm": {**raw["bytes"], "arguments": arguments, "temp": used - arguments},
+        "nearest": None,
+        "program": raw["program"],
+        "lower_seconds": raw["lower_seconds"],
+        "compile_seconds": raw["compile_seconds"],
+        "compile_host_bytes": raw["host_peak_bytes"],
+        "cached": raw.get("cached", False),
+        "versions": raw["versions"],
+    }
+    if refused:
+        return result | _no_times()
+    return result | _times(config, topology, raw, arithmetic.forward_flops(config))
+
+
+def of_experiment(config: ExperimentConfig, topology: Topology) -> dict[str, Any]:
+    """Of a plan's figures those that need no compiler: what is planned, and its arithmetic."""
+    from mm15_jax.model.mllm import count_parameters
+
+    counts = count_parameters(config.model)
+    flops = arithmetic.forward_flops(config)
+    tokens = arithmetic.tokens_per_step(config)
+    return {
         "experiment": config.name,
         "stage": config.stage,
         "topology": topology.name,
@@ -80,28 +102,15 @@ def assemble(config: ExperimentConfig, topology: Topology, raw: dict[str, Any]) 
         "batch_rows": config.train.batch_rows,
         "sequence_length": config.inputs.sequence_length,
         "tiles_per_row": config.inputs.tiles_per_row,
-        "fits": used <= limit,
-        "hbm_used_bytes": used,
-        "hbm_limit_bytes": limit,
-        "hbm_over_bytes": max(used - limit, 0),
-        "hbm_temp_bytes": used - arguments,
-        "hbm": {**raw["bytes"], "arguments": arguments, "temp": used - arguments},
         "params": {part: counts[part] for part in ("encoder", "connector", "decoder")},
         "params_total": counts["total"],
         "params_active": counts["active"],
         "model_flops_per_step": flops.step,
         "model_flops": dataclasses.asdict(flops),
-        "nearest": None,
         "steps": config.train.steps,
         "tokens_per_step": tokens,
         "tokens": tokens * config.train.steps,
-        "lower_seconds": raw["lower_seconds"],
-        "compile_seconds": raw["compile_seconds"],
-        "compile_host_bytes": raw["host_peak_bytes"],
-        "cached": raw.get("cached", False),
-        "versions": raw["versions"],
     }
-    return result | (_no_times() if refused else _times(config, topology, raw, flops))
 
 
 def _no_times() -> dict[str, Any]:

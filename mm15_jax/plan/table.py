@@ -1,8 +1,10 @@
 """docs/scaling.md: the family on hardware, by the compiler's word.
 
-Each row's plan is kept beside the page, in scaling.jsonl, with a digest of the sources that decide
-a step and the compiler's versions. A row of earlier ones stays on the page, marked, until it is
-compiled anew: the table takes hours, and a change to the step should not take it away.
+Each row's plan is kept beside the page, in scaling.jsonl, with digests of the sources that decide a
+step and of its program, and the compiler's versions. Where sources have changed, the step is
+lowered, which takes seconds: a row whose program is still the same is of those sources. Others stay
+on the page, marked, until they are compiled anew: the table takes hours, and a change to the step
+should not take it away.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from mm15_jax.config import HardwareMesh, experiments, load
+from mm15_jax.config import ExperimentConfig, HardwareMesh, experiments, load
 from mm15_jax.plan import compile as compiler
 from mm15_jax.plan import meshes, report, search
 from mm15_jax.plan.chips import GIB
@@ -81,7 +83,7 @@ def write(
     compile_all: Callable[..., list] = compiler.steps_of,
     **limits: Any,
 ) -> str:
-    """Compiles what is not there yet, then what is of earlier sources; returns a sentence about it.
+    """Compiles what is not there yet, then programs that have changed; returns a sentence about it.
 
     Args:
         jobs: Compilers at once.
@@ -104,6 +106,9 @@ def write(
         for i, (name, topology) in enumerate(wanted)
         if i not in plans or _is_old(plans[i], made_by)
     }
+    for i in _unchanged(left, plans, jobs=jobs, compile_all=compile_all, **limits):
+        plans[i] |= made_by
+        del left[i]
 
     def turn(i: int) -> tuple[bool, bool, int]:
         """What costs nothing, then what is missing, then what is old.
@@ -121,7 +126,8 @@ def write(
             failures[row] = result
         else:
             plan = report.assemble(*requests[number], result)
-            plans[row] = made_by | {k: v for k, v in plan.items() if k not in _LONG}
+            kept = {k: v for k, v in plan.items() if k not in _LONG}
+            plans[row] = made_by | {"reading": compiler.reading_digest()} | kept
         _write(page, wanted, plans, failures, made_by)
 
     _write(page, wanted, plans, failures, made_by)
@@ -129,6 +135,33 @@ def write(
     if update:
         keep_meshes(plans.values())
     return f"{page}: {len(plans)} rows, {len(failures)} failed to compile"
+
+
+def _unchanged(
+    left: Mapping[int, tuple[ExperimentConfig, Topology]],
+    plans: Mapping[int, Mapping[str, Any]],
+    *,
+    jobs: int,
+    compile_all: Callable[..., list],
+    **limits: Any,
+) -> list[int]:
+    """Rows of earlier sources whose program, and what is read out of it, would be the same now."""
+    now = {"reading": compiler.reading_digest(), "versions": compiler.versions()}
+
+    def may_be(i: int) -> bool:
+        told = now | json.loads(json.dumps(report.of_experiment(*left[i])))
+        return "program" in plans[i] and all(plans[i].get(k) == v for k, v in told.items())
+
+    asked = [i for i in left if i in plans and may_be(i)]
+    if not asked:
+        return []
+    requests = [left[i] for i in asked]
+    results = compile_all(requests, jobs=jobs, ask=compiler.program_of, **limits)
+    return [
+        i
+        for i, result in zip(asked, results, strict=True)
+        if not isinstance(result, Exception) and result["program"] == plans[i]["program"]
+    ]
 
 
 def keep_meshes(plans: Iterable[dict[str, Any]]) -> None:
@@ -184,7 +217,7 @@ def _write(
             lines.append(_row(plans[number], old=_is_old(plans[number], made_by)))
     notes = []
     if old := sum(_is_old(plans[i], made_by) for i in plans.keys() - failures.keys()):
-        said = "Compiled before the step's sources or the compiler last changed"
+        said = "Compiled before the step's program or the compiler last changed"
         notes.append(f"\\* {said} ({old} of the rows).")
     if missing := len(wanted) - len(lines):
         notes.append(f"{missing} rows more are to be compiled: the command goes on.")

@@ -24,6 +24,8 @@ ENVIRONMENT = {
     "TPU_STDERR_LOG_LEVEL": "3",
     "TPU_MIN_LOG_LEVEL": "3",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    # Kernels would have the lines of source that call them in the program, which has a hash.
+    "JAX_TRACEBACK_IN_LOCATIONS_LIMIT": "0",
 }
 
 

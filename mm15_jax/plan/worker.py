@@ -7,6 +7,7 @@ much memory or time can be ended.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import pathlib
@@ -61,7 +62,8 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
     Args:
         request: {"config": of `config.to_dict`, its mesh resolved; "topology": name of a slice;
             "slices": number; "options": compiler options; "dump": where the program's text goes,
-            or ""}.
+            or ""; "compile": whether to, or to tell the bytes of its arguments and "program",
+            a hash of what would be compiled, alone}.
 
     Returns:
         The plan's raw figures, a device's unless they say otherwise; JSON-able.
@@ -90,7 +92,10 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
     }
     step = build_step(config, mesh, len(mixture(config)))
     lowered = step.lower(state, batch)
+    result["program"] = hashlib.sha256(lowered.as_text().encode()).hexdigest()
     result["lower_seconds"] = time.monotonic() - began
+    if not request["compile"]:
+        return result
     began = time.monotonic()
     try:
         compiled = lowered.compile(compiler_options=request.get("options") or None)

@@ -39,6 +39,7 @@ def raw(peak: float = 10.0, **changes):
         * 2,
         "seconds": 2.0,
         "seconds_once": 0.5,
+        "program": "p",
         "lower_seconds": 1.0,
         "compile_seconds": 2.0,
         "host_peak_bytes": GIB,
@@ -49,6 +50,6 @@ def raw(peak: float = 10.0, **changes):
 
 def refused(used: float, limit: float):
     """Of a program that the compiler refused for its memory."""
-    keys = ("bytes", "lower_seconds", "compile_seconds", "host_peak_bytes", "versions")
+    keys = ("bytes", "program", "lower_seconds", "compile_seconds", "host_peak_bytes", "versions")
     sizes = {"used": int(used * GIB), "limit": int(limit * GIB)}
     return {**{key: raw()[key] for key in keys}, "refused": sizes}

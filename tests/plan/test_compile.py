@@ -130,10 +130,15 @@ def page(tmp_path, monkeypatch):
     return tmp_path / "scaling.md"
 
 
-def giving(*results, asked=None):
-    """Stands for `steps_of`: gives these, and keeps which experiments it was asked for."""
+def giving(*results, asked=None, programs=None):
+    """Stands for `steps_of`: gives these, and keeps which experiments it was asked for.
 
-    def compile_all(requests, found, **_):
+    Programs are by experiment; without, nothing may ask for them.
+    """
+
+    def compile_all(requests, found=None, ask=None, **_):
+        if ask is compiler.program_of:
+            return [{"program": programs[config.name]} for config, _ in requests]
         if asked is not None:
             asked.extend(config.name for config, _ in requests)
         for number, result in enumerate(results):
@@ -161,16 +166,49 @@ def test_rows_of_earlier_sources_stay_marked_until_they_are_compiled_anew(page, 
     table.write(jobs=1, page=page, compile_all=giving(asked=asked))
     assert asked == ["mm15_3b_sft"]
     monkeypatch.setattr(compiler, "source_digest", lambda: "later")
-    table.write(jobs=1, page=page, compile_all=giving(raw(), asked=asked))
+    others = {"mm15_1b_sft": "another"}
+    table.write(jobs=1, page=page, compile_all=giving(raw(), asked=asked, programs=others))
     assert asked == ["mm15_3b_sft", "mm15_3b_sft", "mm15_1b_sft"]  # what is missing comes first
     text = page.read_text()
     assert r"| `mm15_1b_sft` \* |" in text and r"| `mm15_3b_sft` |" in text
     assert "(1 of the rows)" in text
-    table.write(jobs=1, page=page, compile_all=giving(raw()))
+    table.write(jobs=1, page=page, compile_all=giving(raw(), programs=others))
     assert r"\*" not in page.read_text()
     monkeypatch.setattr(compiler, "versions", lambda: {"libtpu": "newer"})
     table.write(jobs=1, page=page, compile_all=giving())
     assert "(2 of the rows)" in page.read_text()
+
+
+def test_a_row_whose_program_is_the_same_is_not_compiled_anew(page, monkeypatch):
+    table.write(jobs=1, page=page, compile_all=giving(raw(), raw(program="q")))
+    plans = page.with_suffix(".jsonl").read_text()
+    monkeypatch.setattr(compiler, "source_digest", lambda: "later")
+    asked, programs = [], {"mm15_1b_sft": "p", "mm15_3b_sft": "other"}
+    table.write(jobs=1, page=page, compile_all=giving(asked=asked, programs=programs))
+    assert asked == ["mm15_3b_sft"] and "(1 of the rows)" in page.read_text()
+    first, second = page.with_suffix(".jsonl").read_text().splitlines()
+    earlier = plans.splitlines()
+    assert first == earlier[0].replace('"now"', '"later"') and second == earlier[1]
+
+
+@pytest.mark.parametrize("changed", ["reading", "steps"])
+def test_a_program_that_is_read_otherwise_or_runs_longer_is_compiled_anew(
+    changed, page, monkeypatch
+):
+    """What a plan says is more than its program."""
+    table.write(jobs=1, page=page, compile_all=giving(raw(), raw()))
+    monkeypatch.setattr(compiler, "source_digest", lambda: "later")
+    if changed == "reading":
+        monkeypatch.setattr(compiler, "reading_digest", lambda: "other")
+    else:
+        config = replace_nested(load("mm15_1b_sft"), {"train.steps": 7})
+        settled = meshes.settled
+        monkeypatch.setattr(
+            meshes, "settled", lambda c, t: settled(config if c.name == config.name else c, t)
+        )
+    asked, programs = [], {"mm15_1b_sft": "p", "mm15_3b_sft": "p"}
+    table.write(jobs=1, page=page, compile_all=giving(asked=asked, programs=programs))
+    assert asked == ["mm15_1b_sft", *(["mm15_3b_sft"] if changed == "reading" else [])]
 
 
 def test_what_was_compiled_before_comes_first(page, monkeypatch):

@@ -1,6 +1,11 @@
 """Steps compiled for TPUs; needs libtpu, no hardware."""
 
 import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +13,12 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+import mm15_jax
 from mm15_jax.cli.main import main
 from mm15_jax.config import MeshConfig, load, replace_nested
 from mm15_jax.plan import arithmetic, compile, report, worker
 from mm15_jax.plan.chips import CHIPS
-from mm15_jax.plan.topology import devices, parse
+from mm15_jax.plan.topology import ENVIRONMENT, devices, parse
 
 pytestmark = pytest.mark.tpu_compile
 
@@ -56,11 +62,29 @@ def test_compiled_flops_are_the_models_and_one_more_forward_pass():
     plan = report.assemble(config, topology, raw)
     flops = arithmetic.forward_flops(config)
     assert raw["unknown_loops"] == 0
+    assert raw["program"] == compile.program_of(config, topology)["program"]
     # Recomputed: the layers, not the output, and of a layer not the last product.
     expected = flops.step + flops.decoder + flops.decoder_attention
     assert 0.85 * expected < plan["compiled_flops_per_step"] < 1.08 * expected
     # Counted once, our products are XLA's.
     assert raw["flops_once"] == pytest.approx(raw["xla"]["flops"], rel=0.1)
+
+
+def test_a_program_is_known_by_what_it_computes_not_by_where_its_sources_are(tmp_path):
+    """Kernels tell the lines that call them, if they are let."""
+    config, topology = small(), parse("v5p:2x2x2")
+    root = pathlib.Path(mm15_jax.__file__).parent
+    shutil.copytree(root, tmp_path / root.name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (tmp_path / root.name / "model").glob("*.py"):
+        path.write_text("# moved\n" + path.read_text())
+    request, result = tmp_path / "request", tmp_path / "result"
+    request.write_text(json.dumps({**compile._request(config, topology), "compile": False}))
+    command = [sys.executable, "-m", "mm15_jax.plan.worker", str(request), str(result)]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, **ENVIRONMENT}, check=True)
+    moved = json.loads(result.read_text())["program"]
+    assert moved == compile.program_of(config, topology)["program"]
+    other = small(**{"model.decoder.layers": 5})
+    assert moved != compile.program_of(other, topology)["program"]
 
 
 def test_trips_are_applied_as_unrolling_would():
