@@ -63,7 +63,7 @@ def step_of(
     Args:
         config: Whose mesh fits the topology.
         topology: The hardware.
-        options: Compiler options, beside those of the step itself.
+        options: Compiler options.
         timeout: Seconds after which the compiler is ended.
         memory_limit: Bytes of host memory at which it is ended; 0 for none.
         cache: Whether an earlier result will do.
