@@ -196,6 +196,8 @@ def _run(request: dict[str, Any], timeout: float, memory_limit: int) -> dict[str
                 if process.poll() is None:
                     process.kill()
                     process.wait()
+        if process.returncode < 0 and not reason:
+            reason = f"by signal {-process.returncode}"  # libtpu's trace says less
         if reason:
             raise CompileError(f"compiling {_title(request)} was ended: {reason}")
         result = json.loads(paths[1].read_text()) if paths[1].exists() else {}

@@ -88,6 +88,18 @@ def test_a_compiler_that_takes_too_long_or_too_much_memory_is_told():
         sleeper.wait()
 
 
+def test_a_compiler_that_somebody_ends_is_told(monkeypatch):
+    def end(process, *_):
+        process.terminate()
+        process.wait()
+        return ""
+
+    monkeypatch.setattr(compiler, "_watch", end)
+    request = compiler._request(load("text_tiny"), TOPOLOGY)
+    with pytest.raises(compiler.CompileError, match="text_tiny for v5p:4x4x4 was ended: by signal"):
+        compiler._run(request, 60, 0)
+
+
 def test_the_compilers_refusal_tells_bytes():
     said = "Ran out of memory in memory space hbm. Used 108.21G of 95.74G hbm. Exceeded by 12.47G."
     used, limit = worker.hbm_of_message(said, 2**30)
