@@ -1,7 +1,8 @@
 """Whether data sets are still what a run has read, or what it was asked about.
 
 Their records are known by a checksum. A generated data set is made anew when a command needs it and
-its version has been raised, so that version counts, whatever lies there.
+its version has been raised: until then that version counts, then its records, which may be the same
+(a version is raised for more held-out questions too).
 """
 
 from __future__ import annotations
@@ -31,17 +32,20 @@ def _is_same(name: str, was: DataRead, data_dir: pathlib.Path | str | None) -> b
     from mm15_jax.data.miniature import SETS  # draws pictures: not free to import
 
     generated = SETS.get(name.split("/")[0])
-    if generated and was["version"] != generated.version:
-        return False
     now = _manifest(to_path(data_dir) / name) if data_dir else None
     if now is None or (generated and now.version != generated.version):
-        return True  # nothing there, or what will be generated anew
+        return generated is None or was["version"] == generated.version
     return now.checksum == was["records"]
 
 
 @functools.cache  # a table's runs read the same sets, which may lie in a bucket
 def _manifest(folder: pathlib.Path) -> Manifest | None:
     return find_manifest(folder)
+
+
+def look_again() -> None:
+    """Forgets what was there: data sets have been prepared since."""
+    _manifest.cache_clear()
 
 
 def asked_about(

@@ -128,16 +128,18 @@ class _Call:
         return 1 if failed else 0
 
     def _run(self) -> list:
-        from mm15_jax.ablations import workers
+        from mm15_jax.ablations import same_data, workers
         from mm15_jax.cli import generated
         from mm15_jax.parallel.environment import CPU_DEVICES
 
-        for task in self.left:
-            if said := task.refusal():
-                raise ValueError(f"{said} now; move it away, or name another --run_dir")
         configs = [run.config for run in self.work.runs]
         benchmarks = [name for asked in self.work.asked for name in asked.benchmarks]
         generated.data_dir(self.flags.data_dir, configs, benchmarks)
+        same_data.look_again()  # what was generated anew may have the records that runs have read
+        self.left = [task for task in self.left if not task.is_done()]
+        for task in self.left:
+            if said := task.refusal():
+                raise ValueError(f"{said} now; move it away, or name another --run_dir")
         progress = _Progress(self.left, self.workers)
         try:
             failed = workers.run_all(

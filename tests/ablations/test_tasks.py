@@ -32,7 +32,7 @@ def commands_of(name, scale, *, run_dir, data_dir=None, **more):
 @pytest.fixture(autouse=True)
 def manifests_are_read_anew(monkeypatch):
     """As by another call of the command."""
-    monkeypatch.setattr(same_data, "_manifest", same_data._manifest.__wrapped__)
+    monkeypatch.setattr(same_data, "_manifest", records.find_manifest)
 
 
 def test_commands_are_such_as_the_command_line_takes():
@@ -147,6 +147,7 @@ def has_read(task, data_dir, *names):
         ("version", ("pretrain", "reading", "row")),  # of captions, that pre-training has read
         ("captions", ("pretrain", "reading", "row")),
         ("ocr", ("reading", "row")),
+        ("held_out", ()),  # a version more, of other questions: the same records to train on
         ("absent", ()),  # nothing to compare with
     ],
 )
@@ -165,9 +166,11 @@ def test_a_run_of_other_data_is_not_the_one_that_is_wanted(changed, refused, tmp
     has_read(reading, data_dir, "mini_ocr")
     run_lib.write_started_from(row.folder, [reading.folder])
     asks.mark_done()
-    if changed == "version":
+    if changed in ("version", "held_out"):
         raised = dataclasses.replace(SETS["mini_captions"], version=99)
         monkeypatch.setitem(SETS, "mini_captions", raised)
+        if changed == "held_out":
+            prepared(data_dir, ["mini_captions"])
     elif changed == "absent":
         shutil.rmtree(data_dir)
     elif changed:
