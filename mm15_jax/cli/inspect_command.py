@@ -9,11 +9,11 @@ half by 4 hosts, then starts again and feeds the rest by 2.
 from __future__ import annotations
 
 import json
-import pathlib
 
 from absl import flags as absl_flags
 
 from mm15_jax.cli import common
+from mm15_jax.data.storage import to_path
 
 
 def define_flags(flags) -> None:
@@ -40,7 +40,7 @@ def define_flags(flags) -> None:
 def main(arguments, flags) -> int:
     """Plans and reads rows; trains nothing."""
     config = common.load_experiment(arguments, flags, "inspect")
-    data_dir = pathlib.Path(flags.data_dir or common.DATA_DIR)
+    data_dir = to_path(flags.data_dir or common.DATA_DIR)
     where = {"split": flags.split, "cursor": flags.cursor}
     report: dict = {"experiment": config.name, "cursor": flags.cursor}
     if flags.hash:
@@ -58,7 +58,7 @@ def main(arguments, flags) -> int:
         )
         report |= found.as_dict()
         if flags.out:
-            path = inspect_page.write_page(found, pathlib.Path(flags.out))
+            path = inspect_page.write_page(found, to_path(flags.out))
             report["page"] = str(path)
             if not flags.json:
                 print(path)

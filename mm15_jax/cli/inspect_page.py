@@ -26,8 +26,7 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 1100, 190, 46, 24  # of the chart
 
 
 def write_page(found: Inspection, folder: pathlib.Path) -> pathlib.Path:
-    """Writes `inspect.html`; returns its path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes `inspect.html`, also into a bucket; returns its path."""
     colours = category_colours(found)
     rows = [_row(row, found, colours) for row in found.read]
     page = template_of("mm15_jax.cli", "inspect.html").render(

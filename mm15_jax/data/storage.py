@@ -58,7 +58,8 @@ def to_path(name: str | os.PathLike[str]) -> pathlib.Path:
     text = os.fspath(name)
     scheme, separator, rest = text.partition("://")
     if not separator:
-        assert not text.startswith(("gs:/", "s3:/")), f"{text} went through pathlib.Path"
+        if text.startswith(tuple(f"{scheme}:/" for scheme in _CLIENTS)):  # a slip, or pathlib's
+            raise ValueError(f"{text}: did you mean {text.replace(':/', '://', 1)}?")
         return pathlib.Path(text)
     if scheme not in _CLIENTS:  # the rest is not repeated: it may hold a password
         raise ValueError(f"an address {scheme}://... cannot be read; expected {_ADDRESSES}")

@@ -7,6 +7,7 @@ from mm15_jax.cli import inspect_hash
 from mm15_jax.config import replace_nested
 from mm15_jax.data.inspection import read_rows
 from mm15_jax.data.planning import plan_mixture
+from mm15_jax.data.storage import to_path
 from tests import tiny
 
 SMALL = [
@@ -140,3 +141,13 @@ def test_text_of_a_page_is_escaped(mm15, tmp_path):
     assert outcome.code == 0, outcome.err
     page = (tmp_path / "inspect.html").read_text()
     assert "<script>" not in page and "k<b>" not in page and "k&lt;b>&amp;" in page
+
+
+def test_rows_in_a_bucket_are_shown_on_a_page_there(mm15, gs_prefix):
+    tiny.prepare_data(f"{gs_prefix}/data", ["mini_word_qa"])
+    words = ("--data_dir", f"{gs_prefix}/data", "--out", f"{gs_prefix}/page", "--hash")
+    settings = ("--set", "data.allow_missing=true", "train.batch_rows=4")
+    outcome = mm15("inspect", *SMALL, *words, "--batches", 1, "--rows", 1, *settings)
+    assert outcome.code == 0, outcome.err
+    page = to_path(f"{gs_prefix}/page/inspect.html")
+    assert str(page) in outcome.out and "mini_word_qa" in page.read_text()

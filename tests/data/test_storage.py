@@ -30,6 +30,8 @@ def test_a_local_path_is_pathlibs():
     [
         ("ftp://host/x", ["ftp://", "gs://BUCKET/PATH", "s3://BUCKET/PATH"]),
         ("gs://", ["gs://BUCKET/PATH"]),
+        ("gs:/b/x", ["gs:/b/x: did you mean gs://b/x?"]),
+        (pathlib.Path("s3://b/x"), ["s3:/b/x: did you mean s3://b/x?"]),
         ("gs://bucket/a/../../b", ["names no place in a bucket"]),
         ("s3://key:hidden@bucket/x", ["takes no credentials", "docs/storage.md"]),
         ("https://user:hidden@host/x", ["https://"]),
