@@ -34,7 +34,11 @@ def define_flags(flags) -> None:
     common.define_checkpoint(flags)
     common.define_string(flags, "benchmarks", None, "names, categories, suites or all; by comma")
     absl_flags.DEFINE_integer(
-        "limit", None, "questions of each benchmark, the first ones", flag_values=flags
+        "limit",
+        None,
+        "questions of each benchmark, the first ones; 0: all; eval.examples where not given",
+        lower_bound=0,
+        flag_values=flags,
     )
     absl_flags.DEFINE_boolean("list", False, "print the table of benchmarks", flag_values=flags)
     absl_flags.DEFINE_boolean(
@@ -157,17 +161,22 @@ def _paper_tables(run_dir, config, results, peers):
 def evaluate_run(
     run_dir, config, data_dir, names, split="test", out_dir=None, limit=None, which="latest"
 ):
-    """Scores parameters of a run; results also go into its (or another) directory."""
+    """Scores parameters of a run; results also go into its (or another) directory.
+
+    Of each benchmark the first `limit` questions are asked, all by 0, and as many as the config
+    says by None.
+    """
     from mm15_jax.evaluation.runner import evaluate
 
     judge = _judge([row.name for row in resolve(names) if row.judge])
     generator = common.generator(run_dir, config, which)
+    limit = config.eval.examples if limit is None else limit
     return evaluate(
         generator,
         data_dir,
         names,
         split=split,
-        limit=limit or config.eval.examples or None,
+        limit=limit or None,
         out_dir=out_dir or run_dir,
         max_new_tokens=config.eval.max_new_tokens,
         batch_size=config.eval.batch_size,

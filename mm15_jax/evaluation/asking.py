@@ -38,6 +38,21 @@ class Answers(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class Asked:
+    """What asking gave.
+
+    Attributes:
+      rows: of all questions in order.
+      others: rows of the same model that are kept, of questions beyond the limit.
+      answered: how many of `rows` were answered now.
+    """
+
+    rows: list[dict[str, Any]]
+    others: list[dict[str, Any]]
+    answered: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Asking:
     """How questions are asked, the same for all benchmarks.
 
@@ -57,10 +72,8 @@ class Asking:
     show_mistakes: int
     progress: Progress | None
 
-    def ask(
-        self, name: str, questions: Questions, *, model: str, max_new_tokens: int
-    ) -> tuple[list[dict[str, Any]], int]:
-        """Rows of all questions in order, and how many of them were answered now.
+    def ask(self, name: str, questions: Questions, *, model: str, max_new_tokens: int) -> Asked:
+        """Has the questions answered that no answer is kept of.
 
         Args:
           name: of the benchmark.
@@ -75,10 +88,12 @@ class Asking:
             if row.get("model") == model
         }
         answers: dict[int, str] = {}
+        others = dict(kept)
         for number, example in enumerate(questions):
             row = kept.get((example.key, digest(example)))
             if row is not None:
                 answers[number] = row["answer"]
+                others.pop((example.key, digest(example)), None)
         waiting = [number for number in range(len(questions)) if number not in answers]
         wait_for_all(f"{name}: what is answered")  # before the file is written anew
 
@@ -105,10 +120,27 @@ class Asking:
                 if self.progress:
                     self.progress(name, len(answers), len(questions))
         # Scored anew, also what was kept: a metric may have been mended since.
-        return [row_of(number) for number in range(len(questions))], len(waiting)
+        rows = [row_of(number) for number in range(len(questions))]
+        keys = {row["key"] for row in rows}
+        # Without a limit nothing is beyond; nor is it where an example is not what it was.
+        stale = not questions.limited or any(key in keys for key, _ in others)
+        return Asked(rows, [] if stale else list(others.values()), len(waiting))
 
-    def keep(self, name: str, questions: Questions, rows: list[dict[str, Any]]) -> None:
-        """Writes the rows as they are scored, with pictures of the first ones and of mistakes."""
+    def keep(
+        self,
+        name: str,
+        questions: Questions,
+        rows: list[dict[str, Any]],
+        others: Sequence[dict[str, Any]],
+    ) -> None:
+        """Writes the rows as they are scored, with pictures of the first ones and of mistakes.
+
+        Args:
+          name: of the benchmark.
+          questions: that were asked.
+          rows: theirs, scored.
+          others: of `ask`; they come last.
+        """
         if not is_main():
             return
         mistakes = [n for n, row in enumerate(rows) if (row["score"] or 0) < 1]
@@ -116,4 +148,4 @@ class Asking:
             folder = self.directory / PICTURES / name
             example, index = questions[number], questions.index(number)
             rows[number]["pictures"] = save_pictures(folder, index, example)
-        write_rows(self.directory / f"{name}.jsonl", rows)
+        write_rows(self.directory / f"{name}.jsonl", [*rows, *others])

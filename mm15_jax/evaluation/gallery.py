@@ -40,7 +40,8 @@ def build_gallery(
     folder = run_dir / for_split(ANSWERS, split)
     sections = []
     for benchmark in results.benchmarks:
-        rows = read_rows(folder / f"{benchmark.name}.jsonl")
+        # What follows was answered, but is beyond the limit of the score.
+        rows = read_rows(folder / f"{benchmark.name}.jsonl")[: benchmark.count]
         wrong = [row for row in rows if row["score"] is not None and row["score"] < 1]
         shown = [row for row in wrong if "pictures" in row][:mistakes]
         sections.append(

@@ -41,7 +41,11 @@ def folders(
 
 
 class Questions(Sequence[Example]):
-    """Those examples of a benchmark that name a metric, with their shots."""
+    """Those examples of a benchmark that name a metric, with their shots.
+
+    Attributes:
+      limited: whether there may be more of them.
+    """
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Questions(Sequence[Example]):
         Raises:
           ValueError: a data set is not prepared, or nothing in it names a metric.
         """
+        self.limited = limit is not None
         self._benchmark = benchmark
         found = folders(benchmark, data_dir, split)
         self._data = [open_dataset(folder) for _, folder in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +27,8 @@ from mm15_jax.parallel.startup import is_main
 
 if TYPE_CHECKING:
     from mm15_jax.evaluation.judges.client import Judge
+
+log = logging.getLogger(__name__)
 
 ANSWERS = "eval"  # folder of the answers in the run directory
 
@@ -53,7 +56,9 @@ def evaluate(
     Writes `<out_dir>/eval/<benchmark>.jsonl` (a row an example, as batches finish), the pictures of
     the first examples for the report, and `<out_dir>/scores.json`; for a split other than "test",
     eval_<split>/ and scores_<split>.json. Answers that the same model has given to the same
-    examples are not asked for again, and its scores on other benchmarks stay in scores.json.
+    examples are not asked for again. Of that model scores.json keeps the scores on other
+    benchmarks, and a score of more questions than `limit` lets be asked now, as long as their
+    answers are there. It is written after each benchmark: what stops the next takes nothing away.
 
     Args:
       generator: gives answers; greedy, so that a second run agrees.
@@ -96,50 +101,72 @@ def evaluate(
         progress=progress,
     )
     model = generator.fingerprint()
+    order = [benchmark.name for benchmark in TABLE]
+    # Before the first is asked: then all processes have read what the first one writes anew.
+    results = _earlier_rows(out_dir, split, f"{model}-{max_new_tokens}")
     # All data sets are opened first: one that is missing is told before the first is answered.
     questions = {b.name: Questions(b, data_dir, split, limit) for b in chosen}
-    results = []
     for benchmark in chosen:
         began = time.perf_counter()
         new_tokens = benchmark.max_new_tokens or max_new_tokens
-        rows, answered = asking.ask(
+        asked = asking.ask(
             benchmark.name,
             questions[benchmark.name],
             model=f"{model}-{new_tokens}",
             max_new_tokens=new_tokens,
         )
-        judged: dict[str, Any] = {}
+        rows, judged = asked.rows, dict[str, Any]()
         if benchmark.judge:
             rows, judged = _judge(benchmark, rows, judge, asking.directory, progress)
-        asking.keep(benchmark.name, questions[benchmark.name], rows)
+        asking.keep(benchmark.name, questions[benchmark.name], rows, asked.others)
         scored = all(row["score"] is not None for row in rows)
         found = AGGREGATES[benchmark.aggregate](rows) if scored else None
-        results.append(
-            BenchmarkResult(
-                name=benchmark.name,
-                category=benchmark.category,
-                suite=benchmark.suite,
-                measures=benchmark.measures,
-                score=found.score if found else None,
-                error=found.error if found else 0.0,
-                parts=found.parts if found else {},
-                count=len(rows),
-                baseline=_baseline(benchmark, split, baselines, rows),
-                seconds=round(time.perf_counter() - began, 3) if answered else 0.0,
-                answered=answered,
-                averaged=benchmark.averaged,
-                **judged,
-            )
+        result = BenchmarkResult(
+            name=benchmark.name,
+            category=benchmark.category,
+            suite=benchmark.suite,
+            measures=benchmark.measures,
+            score=found.score if found else None,
+            error=found.error if found else 0.0,
+            parts=found.parts if found else {},
+            count=len(rows),
+            baseline=_baseline(benchmark, split, baselines, rows),
+            seconds=round(time.perf_counter() - began, 3) if asked.answered else 0.0,
+            answered=asked.answered,
+            averaged=benchmark.averaged,
+            **judged,
         )
-    asked = {row.name for row in results}
-    model = f"{model}-{max_new_tokens}"
-    results += [row for row in _earlier_rows(out_dir, split, model) if row.name not in asked]
-    order = [benchmark.name for benchmark in TABLE]
-    results.sort(key=lambda row: order.index(row.name))
-    outcome = Results(tuple(results), split, model, tuple(b.name for b in absent))
-    if is_main():
-        write_scores(out_dir, outcome)
+        results[benchmark.name] = _fuller(
+            results.get(benchmark.name), result, answers=len(rows) + len(asked.others)
+        )
+        outcome = Results(
+            tuple(sorted(results.values(), key=lambda row: order.index(row.name))),
+            split,
+            f"{model}-{max_new_tokens}",
+            tuple(b.name for b in absent),
+        )
+        if is_main():
+            write_scores(out_dir, outcome)
     return outcome
+
+
+def _fuller(
+    before: BenchmarkResult | None, now: BenchmarkResult, *, answers: int
+) -> BenchmarkResult:
+    """The result of this call, or the one of the same model before it, where that says more.
+
+    Args:
+      before: None where there was none.
+      now: of this call.
+      answers: how many are on disk; a result whose answers are gone does not stay.
+    """
+    if before is None or not now.count < before.count <= answers:
+        return now
+    if before.score is None and now.score is not None:
+        return now
+    if is_main():
+        log.info("%s: the score of %d questions stays", now.name, before.count)
+    return before
 
 
 def _judge(
@@ -182,12 +209,12 @@ def _prepared(
     return kept, [b for b in chosen if b not in kept]
 
 
-def _earlier_rows(out_dir: pathlib.Path, split: str, model: str) -> list[BenchmarkResult]:
-    """What the same model has scored before, on benchmarks that still exist."""
+def _earlier_rows(out_dir: pathlib.Path, split: str, model: str) -> dict[str, BenchmarkResult]:
+    """What the same model has scored before, by benchmark, of those that still exist."""
     if not (out_dir / for_split(SCORES, split)).is_file():
-        return []
+        return {}
     earlier = read_scores(out_dir, split)
-    return list(earlier.benchmarks) if earlier.model == model else []
+    return {row.name: row for row in earlier.benchmarks} if earlier.model == model else {}
 
 
 def _baseline(

@@ -10,6 +10,7 @@ from mm15_jax import config as config_lib
 from mm15_jax import experiments
 from mm15_jax.checkpoint import run
 from mm15_jax.cli import common, main
+from mm15_jax.evaluation.results import Results
 from mm15_jax.experiments import ablations
 from mm15_jax.train.metrics import read_rows
 from tests import tiny
@@ -223,3 +224,15 @@ def test_scores_are_the_same_the_second_time_and_nothing_is_asked_again(mm15, ru
     again = json.loads(mm15(*command).out)["benchmarks"]["mini_word_qa"]
     assert (first["answered"], again["answered"]) == (4, 0)
     assert first["score"] == again["score"]
+
+
+@pytest.mark.parametrize(("flag", "limit"), [((), 4), (("--limit", 0), None), (("--limit", 2), 2)])
+def test_a_limit_of_0_asks_all(mm15, run_dir, data_dir, monkeypatch, flag, limit):
+    asked = []
+    monkeypatch.setattr(
+        "mm15_jax.evaluation.runner.evaluate",
+        lambda *_, **options: asked.append(options["limit"]) or Results((), "test", "model"),
+    )
+    command = ("eval", "--run_dir", run_dir, "--data_dir", data_dir, "--set", "eval.examples=4")
+    mm15(*command, *flag)
+    assert asked == [limit]

@@ -43,6 +43,7 @@ from mm15_jax.model import mllm
         ("eval", ["--run_dir"]),
         ("eval --run_dir nowhere", ["--run_dir nowhere does not exist"]),
         ("eval --run_dir . --split train", ["split", "test", "validation"]),
+        ("eval --run_dir . --limit -1", ["limit", "mm15 eval --help"]),
         ("report --run_dir nowhere", ["--run_dir nowhere does not exist"]),
         ("report --run_dir .", ["is not a run directory", "config.json"]),
         ("generate --run_dir nowhere --prompt hello", ["--run_dir nowhere does not exist"]),

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import random
 
@@ -145,6 +146,60 @@ def test_limit_takes_the_first_examples(data_dir, tmp_path):
     assert len(more.asked) == 3 * 2
     with pytest.raises(ValueError, match="limit of examples is 0"):
         run(Oracle(), data_dir, tmp_path, limit=0)
+
+
+def test_a_limit_takes_no_answer_and_no_score_away(data_dir, tmp_path, caplog):
+    caplog.set_level("INFO", logger="mm15_jax")
+    full = run(Oracle(), data_dir, tmp_path)
+    paths = sorted((tmp_path / "eval").glob("*.jsonl"))
+    before = [read_rows(path) for path in paths]
+    few = run(Oracle(), data_dir, tmp_path, limit=5)
+    assert [(r.count, r.score) for r in few.benchmarks] == [
+        (r.count, r.score) for r in full.benchmarks
+    ]
+    assert few == read_scores(tmp_path) and "the score of 12 questions stays" in caplog.text
+
+    def facts(rows):
+        return [(row["key"], row["answer"], row["score"]) for row in rows]
+
+    after = [read_rows(path) for path in paths]
+    assert list(map(facts, after)) == list(map(facts, before))
+    again = Oracle()
+    run(again, data_dir, tmp_path)
+    assert again.asked == []
+    other = run(Oracle("two"), data_dir, tmp_path, limit=5)  # another model's go
+    assert [r.count for r in other.benchmarks] == [5, 5, 5]
+    assert all(len(read_rows(path)) == 5 for path in paths)
+
+
+def test_a_score_whose_questions_are_others_now_does_not_stay(tmp_path):
+    def evaluate(numbers, **kwargs):
+        examples = miniature.SETS["mini_compare"].examples("test", numbers)
+        named = [dataclasses.replace(e, key=str(i)) for i, e in enumerate(examples)]
+        write_dataset(tmp_path / "data" / "mini_compare" / "test", named)
+        return runner.evaluate(
+            Oracle(), tmp_path / "data", ["mini_compare"], out_dir=tmp_path, baselines={}, **kwargs
+        ).benchmarks[0]
+
+    assert evaluate(range(12)).count == 12
+    assert evaluate(range(100, 112), limit=5).count == 5
+    assert len(read_rows(tmp_path / "eval" / "mini_compare.jsonl")) == 5
+    assert evaluate(range(100, 112)).count == 12
+    assert evaluate(range(100, 108)).count == 8  # all there are
+
+
+def test_the_gallery_counts_what_the_score_is_of(data_dir, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(Oracle(stop_after=9), data_dir, tmp_path)
+    run(Oracle(), data_dir, tmp_path, limit=5)
+    assert len(read_rows(tmp_path / "eval" / "mini_scene_qa.jsonl")) >= 9
+    assert "of 5 answers are not fully right" in build_gallery(tmp_path).read_text()
+
+
+def test_what_is_scored_stays_when_the_next_benchmark_stops(data_dir, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(Oracle(stop_after=COUNT + 4), data_dir, tmp_path)
+    assert [row.name for row in read_scores(tmp_path).benchmarks] == ["mini_scene_qa"]
 
 
 def test_what_is_not_prepared_is_told_before_anything_is_answered(data_dir, tmp_path):
