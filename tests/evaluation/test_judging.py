@@ -213,7 +213,7 @@ def test_a_refused_question_is_one_failure_and_a_wrong_request_stops_all(tmp_pat
     assert [row["judgement"]["failed"] for row in found] == [False, True, False]
     assert found[1]["judgement"]["reply"] == "HTTP 400 (not nice)"
 
-    wrong = 400, {}, {"error": {"message": "max_tokens is not supported"}}, 0
+    wrong = 400, {}, {"error": {"message": "max_tokens is not supported", "code": 400}}, 0
     with (
         serving(lambda number, body: wrong) as server,
         pytest.raises(JudgeError, match=r"HTTP 400 \(max_tokens is not supported\)"),
@@ -224,6 +224,36 @@ def test_a_refused_question_is_one_failure_and_a_wrong_request_stops_all(tmp_pat
         with pytest.raises(JudgeError, match="no money"):
             judge_rows(rows_of(1), "mm_vet", judge_at(server), tmp_path / "c.jsonl")
         assert len(server.asked) == 1
+
+
+_VLLM = (
+    "This model's maximum context length is 4096 tokens. However, you requested 5120 tokens "
+    "(4096 in the messages, 1024 in the completion)."
+)
+_LLAMA = "the request exceeds the available context size, try increasing it"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "too long", "code": "context_length_exceeded"}}),  # OpenAI
+        (400, {"object": "error", "message": _VLLM, "type": "BadRequestError", "code": 400}),
+        (400, {"error": {"message": _VLLM, "type": "BadRequestError", "code": 400}}),
+        (400, {"error": {"code": 400, "message": _LLAMA, "type": "exceed_context_size_error"}}),
+        (500, {"error": {"code": 500, "message": "no", "type": "exceed_context_size_error"}}),
+        (400, {"error": _LLAMA}),
+    ],
+)
+def test_an_answer_that_is_too_long_for_a_judge_does_not_end_the_others(tmp_path, status, body):
+    def behave(number, asked):
+        long = "number 1?" in asked["messages"][0]["content"]
+        return (status, {}, body, 0) if long else "1.0"
+
+    with serving(behave) as server:
+        found = judge_rows(rows_of(3), "mm_vet", judge_at(server), tmp_path / "a.jsonl")
+    assert [row["score"] for row in found] == [1.0, 0.0, 1.0]
+    assert [row["judgement"]["failed"] for row in found] == [False, True, False]
+    assert found[1]["judgement"]["reply"].startswith(f"HTTP {status} (")
 
 
 def test_the_key_is_in_no_file_log_or_error(tmp_path, caplog, capfd):

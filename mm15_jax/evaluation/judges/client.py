@@ -20,6 +20,7 @@ import email.utils
 import json
 import os
 import random
+import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,8 +31,15 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 OPENAI = "https://api.openai.com/v1"
 
 _AGAIN = {408, 409, 425, 429}
-# Of one request's content; the server's "code" in a 400.
-_OF_CONTENT = ("content_filter", "content_policy_violation", "context_length_exceeded")
+# Of one request's content: an error's "code" (OpenAI) or "type" (llama.cpp).
+_OF_CONTENT = {
+    "content_filter",
+    "content_policy_violation",
+    "context_length_exceeded",
+    "exceed_context_size_error",
+}
+# vLLM calls every 400 the same; only the sentence tells.
+_TOO_LONG = re.compile(r"maximum context length|context size", re.IGNORECASE)
 _LONGEST_PAUSE = 60.0
 _LONGEST_MESSAGE = 300  # characters of a server's message that are repeated
 
@@ -233,15 +241,17 @@ class Connection:
         status = response.status_code
         if status == 200:
             return self._read(response)
-        message, code = _message_of(response)
+        message, names = _message_of(response)
         message = judge.hide(message)
         said = f"HTTP {status}" + (f" ({message})" if message else "")
+        # The name first: llama.cpp has sent what is too long as a 500.
+        too_long = status == 413 or (status == 400 and _TOO_LONG.search(message))
+        if names & _OF_CONTENT or too_long:
+            return Reply("", judge.model, refused=said)
         if status in _AGAIN or status >= 500:
-            if code == "insufficient_quota":
+            if "insufficient_quota" in names:
                 raise JudgeError(f"the judge {judge.model} at {judge.endpoint} answers {said}")
             return said, _retry_after(response)
-        if status == 413 or (status == 400 and code in _OF_CONTENT):
-            return Reply("", judge.model, refused=said)
         hint = {401: f"; is {KEY_VARIABLE} right?", 404: "; are address and model right?"}
         raise JudgeError(
             f"the judge {judge.model} at {judge.endpoint} answers {said}{hint.get(status, '')}"
@@ -260,17 +270,24 @@ class Connection:
         return Reply(judge.hide(str(text)), judge.hide(model))
 
 
-def _message_of(response: Any) -> tuple[str, str]:
-    """A server's error message on one line, and its code."""
+def _message_of(response: Any) -> tuple[str, set[str]]:
+    """A server's error message on one line, and what it calls the error: its code and its type.
+
+    They are under "error" (OpenAI, llama.cpp, newer vLLM), or at the top (older vLLM).
+    """
     try:
-        error = response.json()["error"]
-        if isinstance(error, Mapping):
-            text, code = str(error.get("message") or ""), str(error.get("code") or "")
-        else:
-            text, code = str(error), ""
-    except (json.JSONDecodeError, UnicodeDecodeError, LookupError, TypeError):
-        text, code = "", ""
-    return " ".join(text.split())[:_LONGEST_MESSAGE], code
+        fields = response.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        fields = None
+    if not isinstance(fields, Mapping):
+        return "", set()
+    error = fields.get("error", fields)
+    if not isinstance(error, Mapping):
+        error = {**fields, "message": error}
+    text = str(error.get("message") or "")
+    return " ".join(text.split())[:_LONGEST_MESSAGE], {
+        str(error[name]) for name in ("code", "type") if error.get(name)
+    }
 
 
 def _retry_after(response: Any) -> float | None:
