@@ -62,8 +62,8 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
     Args:
         request: {"config": of `config.to_dict`, its mesh resolved; "topology": name of a slice;
             "slices": number; "options": compiler options; "dump": where the program's text goes,
-            or ""; "compile": whether to, or to tell the bytes of its arguments and "program",
-            a hash of what would be compiled, alone}.
+            or ""; "compile": false to tell the bytes of its arguments and "program", a hash of what
+            would be compiled, alone}. The last three may be left out.
 
     Returns:
         The plan's raw figures, a device's unless they say otherwise; JSON-able.
@@ -94,7 +94,7 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
     lowered = step.lower(state, batch)
     result["program"] = hashlib.sha256(lowered.as_text().encode()).hexdigest()
     result["lower_seconds"] = time.monotonic() - began
-    if not request["compile"]:
+    if not request.get("compile", True):
         return result
     began = time.monotonic()
     try:
