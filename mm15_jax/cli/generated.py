@@ -51,7 +51,15 @@ def data_dir(
 
 def _version(manifest: pathlib.Path) -> int | None:
     """Of the preparation that made a data set; None where there is none."""
-    return json.loads(manifest.read_bytes())["version"] if manifest.is_file() else None
+    if not manifest.is_file():
+        return None
+    try:
+        return json.loads(manifest.read_bytes())["version"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{manifest} cannot be read ({type(error).__name__}: {error}); expected a JSON object"
+            ' with "version": delete it, and the data set is generated anew'
+        ) from error
 
 
 def _prepare(missing: list[str], folder: pathlib.Path) -> None:

@@ -15,6 +15,8 @@ from absl import flags as absl_flags
 from mm15_jax.cli import common
 from mm15_jax.data.storage import to_path
 
+_LAST = 2**62  # a larger cursor would count examples beyond 64 bits
+
 
 def define_flags(flags) -> None:
     """What to look at, and how to show it."""
@@ -29,8 +31,8 @@ def define_flags(flags) -> None:
         ("rows", 6, "rows to read and show"),
         ("cursor", 0, "data state to begin at; 0: the first row"),
     ):
-        low = 0 if name == "cursor" else 1
-        absl_flags.DEFINE_integer(name, default, text, lower_bound=low, flag_values=flags)
+        low, high = (0, _LAST) if name == "cursor" else (1, None)
+        absl_flags.DEFINE_integer(name, default, text, low, high, flag_values=flags)
     common.define_string(flags, "split", "train", "of the data sets")
     absl_flags.DEFINE_list(
         "hosts", ["1"], "for --hash: number of hosts; several: after restarts", flag_values=flags

@@ -55,7 +55,7 @@ def write_report(run_dir: pathlib.Path, timings: dict[str, float] | None = None)
     starts = []
     for path in [run_dir / run.STARTS, *sorted(run_dir.glob(f"*/{run.STARTS}"))]:
         if path.exists():
-            starts += json.loads(path.read_text())
+            starts += _read_starts(path)
     command = run_dir / "command.txt"
     return build_report(
         run_dir,
@@ -66,3 +66,16 @@ def write_report(run_dir: pathlib.Path, timings: dict[str, float] | None = None)
         started_from=[start for start in starts if f"({absolute(run_dir)}/" not in start],
         timings=timings,
     )
+
+
+def _read_starts(path: pathlib.Path) -> list[str]:
+    try:
+        starts = json.loads(path.read_text())
+        if not isinstance(starts, list) or not all(isinstance(start, str) for start in starts):
+            raise TypeError(f"is {starts!r:.60}")
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}); expected a JSON list of sentences: delete it, and"
+            " the page does without"
+        ) from error
+    return starts

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import pathlib
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 
 from mm15_jax.config.mixtures import Mixture, find
 from mm15_jax.config.names import unknown
@@ -22,17 +24,17 @@ def experiments() -> dict[str, Callable[[], ExperimentConfig]]:
 def load(name: str, overrides: Iterable[str] = ()) -> ExperimentConfig:
     """The resolved, validated config of `name` or `path/to/file.py:function`.
 
-    Raises ValueError for an unknown name (with the nearest ones), a bad override, or values that
-    contradict each other.
+    Raises ValueError for an unknown name (with the nearest ones), a file that gives no config, a
+    bad override, or values that contradict each other.
     """
     if ".py" in name:
-        function = _function_of_file(name)
+        config = _config_of_file(name)
     else:
         known = experiments()
         if name not in known:
             raise unknown("experiment", name, known)
-        function = known[name]
-    config = apply_overrides(function(), overrides)
+        config = known[name]()
+    config = apply_overrides(config, overrides)
     validate(config)
     mixture(config)
     return config
@@ -45,7 +47,7 @@ def mixture(config: ExperimentConfig) -> Mixture:
     )
 
 
-def _function_of_file(reference: str) -> Callable[[], ExperimentConfig]:
+def _config_of_file(reference: str) -> ExperimentConfig:
     path, colon, function = reference.rpartition(":")
     if not colon or not pathlib.Path(path).is_file():
         raise ValueError(
@@ -54,8 +56,30 @@ def _function_of_file(reference: str) -> Callable[[], ExperimentConfig]:
     spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with _telling(reference, spec.origin):
+        spec.loader.exec_module(module)
     if not callable(getattr(module, function, None)):
         names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise unknown(f"function of {path}", function, names)
-    return getattr(module, function)
+    with _telling(reference, spec.origin):
+        config = getattr(module, function)()
+    if not isinstance(config, ExperimentConfig):
+        raise ValueError(
+            f"experiment {reference} gives a value of type {type(config).__name__}; expected a"
+            " function that returns an ExperimentConfig"
+        )
+    return config
+
+
+@contextlib.contextmanager
+def _telling(reference: str, path: str | None) -> Iterator[None]:
+    """Whatever goes wrong in a user's file as one sentence that names the line."""
+    try:
+        yield
+    except Exception as error:
+        frames = reversed(traceback.extract_tb(error.__traceback__))
+        line = next((f" at line {frame.lineno}" for frame in frames if frame.filename == path), "")
+        raise ValueError(
+            f"experiment {reference} fails{line} ({type(error).__name__}: {error}); expected a"
+            " function without arguments that returns an ExperimentConfig"
+        ) from error

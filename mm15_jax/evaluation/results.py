@@ -102,9 +102,15 @@ def read_scores(run_dir: pathlib.Path | str, split: str = "test") -> Results:
     """The scores of a run directory.
 
     Raises:
-      ValueError: it has none.
+      ValueError: it has none, or they cannot be read.
     """
     path = to_path(run_dir) / for_split(SCORES, split)
     if not path.is_file():
         raise ValueError(f"{run_dir} has no {path.name}: run `mm15 eval --run_dir {run_dir}` first")
-    return Results.from_json(json.loads(path.read_text()))
+    try:
+        return Results.from_json(json.loads(path.read_text()))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); expected what `mm15 eval`"
+            f" writes: delete it and run `mm15 eval --run_dir {run_dir}`"
+        ) from error

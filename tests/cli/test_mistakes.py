@@ -37,6 +37,10 @@ from mm15_jax.model import mllm
         ("prepare mini_compare --split val", ["mini_compare: 'val'", "'validation'"]),
         ("prepare mini_compare --max_bad_fraction 2", ["max_bad_fraction"]),
         ("prepare --list miniatur", ["unknown data set 'miniatur'", "'miniature'"]),
+        (
+            "inspect mm15_nano_sft --cursor 99999999999999999999",
+            ["cursor", "[0, 4611686018427387904]"],
+        ),
         ("inspect mm15_nano_sft --data_dir gs:/b/x", ["gs:/b/x: did you mean gs://b/x?"]),
         ("train mm15_nano_sft --data_dir gs:/b/x", ["gs:/b/x: did you mean gs://b/x?"]),
         ("prepare mini_compare --out s3:/b/x", ["s3:/b/x: did you mean s3://b/x?"]),
@@ -72,6 +76,47 @@ def test_a_picture_cannot_be_drawn_into_a_text_file(refused, tmp_path):
     command = "generate --run_dir . --prompt what? --image in.png --draw out.txt"
     answer = refused(*command.split())
     assert "out.txt" in answer and ".png" in answer
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def sft():\n    return 3\n", ["of type int"]),
+        ("def sft(steps):\n    return steps\n", ["TypeError", "steps", "without arguments"]),
+        ("def sft(:\n", ["SyntaxError", "line 1"]),
+        ("x = 1\nimport no_such_module\n", ["at line 2", "No module named 'no_such_module'"]),
+        ("def sft():\n\n    return {}['a']\n", ["at line 3", "KeyError: 'a'"]),
+    ],
+)
+def test_an_experiments_file_that_gives_no_config(refused, tmp_path, text, words):
+    (tmp_path / "mine.py").write_text(text)
+    answer = refused("show", "mine.py:sft")
+    for word in ["mine.py:sft", "returns an ExperimentConfig", *words]:
+        assert word in answer
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"benchmarks": {"mini_compare": {}}}'])
+def test_scores_that_cannot_be_read(refused, run_dir, text):
+    (run_dir / "scores.json").write_text(text)
+    answer = refused("report", "--run_dir", run_dir)
+    assert f"{run_dir / 'scores.json'} cannot be read" in answer and "mm15 eval" in answer
+
+
+@pytest.mark.parametrize("text", ["", "3", "[3]"])
+def test_starts_that_cannot_be_read(refused, run_dir, text):
+    (run_dir / "starts.json").write_text(text)
+    answer = refused("report", "--run_dir", run_dir)
+    assert f"{run_dir / 'starts.json'} cannot be read" in answer and "list of sentences" in answer
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]"])
+def test_a_generated_data_set_whose_manifest_cannot_be_read(refused, tmp_path, text):
+    manifest = tmp_path / "datasets" / "mini_compare" / "test" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(text)
+    answer = refused("train", "mm15_nano_sft", "--init_from", "none")
+    assert "datasets/mini_compare/test/manifest.json cannot be read" in answer
+    assert '"version"' in answer and "generated anew" in answer
 
 
 @pytest.mark.parametrize("experiment", ["mm15_nano_pretrain", "mm15_3b_pretrain"])
