@@ -31,15 +31,15 @@ def define_flags(flags) -> None:
         **define,
     )
     absl_flags.DEFINE_list("tiles", [], "with --search: tile budgets a row to try", **define)
-    absl_flags.DEFINE_integer("tries", 6, "with --search: programs to compile", **define)
-    absl_flags.DEFINE_integer("jobs", 0, "compilers at once; 0: by cores", **define)
+    absl_flags.DEFINE_integer("tries", 6, "with --search: programs to compile", 1, **define)
+    absl_flags.DEFINE_integer("jobs", 0, "compilers at once; 0: by cores", 0, **define)
     absl_flags.DEFINE_boolean("table", False, "the whole family, into docs/scaling.md", **define)
     absl_flags.DEFINE_boolean(
         "nearest", True, "where it does not fit: compile for larger topologies", **define
     )
     absl_flags.DEFINE_boolean("cache", True, "take earlier results", **define)
-    absl_flags.DEFINE_float("timeout", 3600.0, "seconds for one program", **define)
-    absl_flags.DEFINE_float("memory", 0.0, "host GiB for one program; 0: no limit", **define)
+    absl_flags.DEFINE_float("timeout", 3600.0, "seconds for one program", 1.0, **define)
+    absl_flags.DEFINE_float("memory", 0.0, "host GiB for one program; 0: no limit", 0.0, **define)
     common.define_string(flags, "dump", "", "file for the compiled program's text")
 
 
@@ -89,10 +89,9 @@ def _plan(arguments, flags, jobs: int, limits: dict) -> int:
 def _search(config, topology, flags, jobs: int, limits: dict) -> int:
     from mm15_jax.plan import search
 
-    try:
-        tiles = [int(number) for number in flags.tiles]
-    except ValueError:
-        raise ValueError(f"--tiles {','.join(flags.tiles)}: expected whole numbers") from None
+    if not all(number.strip().isdecimal() and int(number) > 0 for number in flags.tiles):
+        raise ValueError(f"--tiles {','.join(flags.tiles)}: expected whole numbers above 0")
+    tiles = [int(number) for number in flags.tiles]
     found = search.search(config, topology, tiles=tiles, tries=flags.tries, jobs=jobs, **limits)
     print(json.dumps(found, indent=1) if flags.json else search.as_text(found))
     if flags.update:

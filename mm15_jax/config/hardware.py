@@ -7,7 +7,7 @@ import math
 
 from mm15_jax.config.overrides import apply_overrides, value_of
 from mm15_jax.config.registry import experiments
-from mm15_jax.config.schema import ExperimentConfig, MeshConfig
+from mm15_jax.config.schema import MESH_AXES, ExperimentConfig, MeshConfig
 
 
 def for_hardware(
@@ -40,3 +40,27 @@ def _was_set(config: ExperimentConfig, key: str) -> bool:
     """Whether a field has another value than the experiment of that name gives it."""
     known = experiments().get(config.name)
     return known is not None and value_of(config, key) != value_of(known(), key)
+
+
+def filled(mesh: MeshConfig, devices: int) -> MeshConfig:
+    """The mesh on so many devices: its one axis that is 0, if there is one, takes what is left.
+
+    Raises:
+        ValueError: If several axes are 0, or the others leave no whole number.
+    """
+    sizes = {axis: getattr(mesh, axis) for axis in MESH_AXES}
+    zero = [axis for axis, size in sizes.items() if not size]
+    fixed = math.prod(size for size in sizes.values() if size)
+    if len(zero) > 1:
+        raise ValueError("at most one axis of the mesh may be 0, which takes what is left")
+    if zero and devices % fixed:
+        raise ValueError(
+            f"a mesh of {shape_of(mesh)} needs a multiple of {fixed} devices; there are {devices}:"
+            f" lower another axis than mesh.{zero[0]}"
+        )
+    return dataclasses.replace(mesh, **dict.fromkeys(zero, devices // fixed))
+
+
+def shape_of(mesh: MeshConfig) -> str:
+    """The axes in words: "slice 1 x data 4 x fsdp 1 x expert 1 x tensor 1"."""
+    return " x ".join(f"{axis} {getattr(mesh, axis)}" for axis in MESH_AXES)

@@ -235,6 +235,9 @@ class EvalConfig:
     during: DuringConfig = DuringConfig()
 
 
+MESH_AXES = ("slice", "data", "fsdp", "expert", "tensor")
+
+
 @dataclass(frozen=True)
 class MeshConfig:
     """Devices along each axis; 0 takes what the other axes leave."""

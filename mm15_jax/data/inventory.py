@@ -18,15 +18,14 @@ def check_data_dir(data_dir: Path | str, names: Sequence[str] = ()) -> Path:
 
     Args:
       data_dir: where data sets are.
-      names: the data sets that the caller wants, for the command in the sentence.
+      names: the data sets that the caller wants, for the commands in the sentence.
     """
     path = storage.to_path(data_dir)
     if storage.folder_names(path):
         return path
     with storage.telling(path):
         state = "is empty" if path.is_dir() else "does not exist"
-    command = " ".join(["mm15 prepare", *(list(names)[:8] or ["NAME"])])
-    raise ValueError(f"the data directory {path} {state}: run `{command}` first")
+    raise ValueError(f"the data directory {path} {state}: run {_commands(names, path)} first")
 
 
 def dataset_counts(
@@ -60,18 +59,21 @@ def _missing_sentence(
 ) -> str:
     """What is missing, and the commands that prepare it."""
     missing = [name for name in names if name not in present]
-    known = all_preparations()
-    made = [name for name in missing if name in known and not known[name].requires_source]
-    converted = [name for name in missing if name not in made]
-    commands = [f"mm15 prepare {name} --source DIR --out {data_dir}" for name in converted[:3]]
-    if made:
-        commands.insert(0, f"mm15 prepare {' '.join(made)} --out {data_dir}")
     sentence = (
         f"{len(missing)} of {len(names)} data sets are not prepared in {data_dir} ({split}): "
-        f"{', '.join(missing)}; run " + ", ".join(f"`{command}`" for command in commands)
+        f"{', '.join(missing)}; run {_commands(missing, data_dir)}"
     )
-    if len(converted) > 3:
-        sentence += " and so on"
     if present:
         sentence += ", or leave them out, with their weight, by --set data.allow_missing=true"
     return sentence
+
+
+def _commands(names: Sequence[str], data_dir: Path) -> str:
+    """The commands that prepare data sets: all generated ones, the first of those with a source."""
+    known = all_preparations()
+    made = [name for name in names if name in known and not known[name].requires_source]
+    converted = [name for name in names if name not in made]
+    commands = [f"mm15 prepare {name} --source DIR --out {data_dir}" for name in converted[:3]]
+    if made or not names:
+        commands.insert(0, f"mm15 prepare {' '.join(made) or 'NAME'} --out {data_dir}")
+    return ", ".join(f"`{c}`" for c in commands) + (" and so on" if len(converted) > 3 else "")

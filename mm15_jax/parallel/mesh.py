@@ -10,8 +10,9 @@ from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mm15_jax.config import ExperimentConfig, MeshConfig
-from mm15_jax.config.hardware import for_hardware
-from mm15_jax.parallel.rules import BATCH_AXES, MESH_AXES
+from mm15_jax.config.hardware import filled, for_hardware, shape_of
+from mm15_jax.config.schema import MESH_AXES
+from mm15_jax.parallel.rules import BATCH_AXES
 
 # Hardware of a device's kind, as topologies are called: "v5p:4x4x8".
 _KINDS = {"TPU v4": "v4", "TPU v5 lite": "v5e", "TPU v5": "v5p", "TPU v5p": "v5p"}
@@ -29,17 +30,12 @@ def make_mesh(config: MeshConfig, devices=None) -> Mesh:
     those of the hardware.
     """
     devices = list(jax.devices() if devices is None else devices)
-    sizes = [getattr(config, axis) for axis in MESH_AXES]
-    fixed = math.prod(size for size in sizes if size)
-    if sizes.count(0) > 1:
-        raise ValueError("at most one axis of the mesh may be 0, which takes what is left")
-    if 0 in sizes:
-        sizes = [size or len(devices) // fixed for size in sizes]
+    whole = filled(config, len(devices))
+    sizes = [getattr(whole, axis) for axis in MESH_AXES]
     if math.prod(sizes) != len(devices):
-        shape = " x ".join(f"{axis} {size}" for axis, size in zip(MESH_AXES, sizes, strict=True))
         raise ValueError(
-            f"a mesh of {shape} needs {math.prod(sizes)} devices; there are {len(devices)}: "
-            "set one axis to 0 to take what is left"
+            f"a mesh of {shape_of(whole)} needs {math.prod(sizes)} devices; there are "
+            f"{len(devices)}: set one axis to 0 to take what is left"
         )
     types = (AxisType.Auto,) * len(MESH_AXES)
     return Mesh(_arranged(sizes, devices), MESH_AXES, axis_types=types)

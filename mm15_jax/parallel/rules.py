@@ -21,8 +21,8 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mm15_jax.config import unknown
+from mm15_jax.config.schema import MESH_AXES
 
-MESH_AXES = ("slice", "data", "fsdp", "expert", "tensor")
 BATCH_AXES = ("slice", "data", "fsdp", "expert")  # rows are divided over these, never over tensor
 
 Axes = Sequence[str | None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from mm15_jax.config.hardware import for_hardware
+from mm15_jax.config.hardware import filled, for_hardware
 from mm15_jax.config.schema import ExperimentConfig, MeshConfig, replace_nested
 from mm15_jax.plan.estimate import estimate, row_ways
 from mm15_jax.plan.topology import Topology
@@ -44,24 +44,24 @@ def resolved(config: ExperimentConfig, topology: Topology) -> tuple[ExperimentCo
     arithmetic says: the quickest that fits, or if none does the one that needs the least memory.
 
     Raises:
-        ValueError: If no mesh divides both the hardware and the batch's rows.
+        ValueError: If no mesh divides both the hardware and the batch's rows, or the one that was
+            set leaves no whole number of chips to its axis that is 0.
     """
     if config.mesh != MeshConfig():
         mesh = config.mesh
         if topology.slices > 1 and mesh.slice == 1:
             mesh = dataclasses.replace(mesh, slice=topology.slices)
-        mesh = _filled(mesh, topology)
-        return dataclasses.replace(config, mesh=mesh), "set"
+        return dataclasses.replace(config, mesh=filled(mesh, topology.chips)), "set"
     there = for_hardware(config, topology.chip.name, topology.chips_per_slice, topology.slices)
     if there is not config:
-        return dataclasses.replace(there, mesh=_filled(there.mesh, topology)), "table"
+        return dataclasses.replace(there, mesh=filled(there.mesh, topology.chips)), "table"
     found = list(candidates(config, topology))
     if not found:
-        rows = config.train.batch_rows
+        rows, parts = config.train.batch_rows, config.train.accumulation
         raise ValueError(
             f"no mesh divides both the {topology.chips} chips of {topology} and the {rows} rows of "
-            f"a batch in {config.train.accumulation} parts: set train.batch_rows to a multiple of "
-            f"{topology.chips}, or take a topology of at most {rows * _MOST_TENSOR} chips"
+            f"a batch in {parts} parts: set train.batch_rows to a multiple of "
+            f"{topology.chips * parts}"
         )
 
     def rank(mesh: MeshConfig) -> tuple[bool, float, float]:
@@ -90,15 +90,3 @@ def settled(config: ExperimentConfig, topology: Topology) -> ExperimentConfig:
         if estimate(there, topology).memory <= topology.chip.hbm_usable:
             break
     return there
-
-
-def _filled(mesh: MeshConfig, topology: Topology) -> MeshConfig:
-    """With the one axis that is 0 taking what the others leave."""
-    axes = ("slice", "data", "fsdp", "expert", "tensor")
-    others = 1
-    for axis in axes:
-        others *= getattr(mesh, axis) or 1
-    zero = [axis for axis in axes if getattr(mesh, axis) == 0]
-    if len(zero) == 1 and topology.chips % others == 0:
-        return replace_nested(mesh, {zero[0]: topology.chips // others})
-    return mesh

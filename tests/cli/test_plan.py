@@ -2,6 +2,8 @@ import pytest
 
 from mm15_jax.cli.main import USER_ERROR, main
 
+SEARCH = ["mm15_3b_sft", "--topology", "v5p:4x4x4", "--search"]
+
 
 @pytest.mark.parametrize(
     ("words", "said"),
@@ -11,7 +13,22 @@ from mm15_jax.cli.main import USER_ERROR, main
         (["mm15_3b_sf", "--topology", "v5p:4x4x4"], "mm15_3b_sft"),
         (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--slices", "0"], "--slices is 0"),
         (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--update"], "--search"),
-        (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--search", "--tiles", "a"], "whole numbers"),
+        ([*SEARCH, "--tiles", "a"], "whole numbers"),
+        ([*SEARCH, "--tiles=-3"], "numbers above 0"),
+        ([*SEARCH, "--tries", "0"], "tries"),
+        (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--timeout", "0"], "timeout"),
+        (
+            ["mm15_3b_sft", "--topology", "v5p:4x4x4", "--set", "mesh.fsdp=64", "mesh.tensor=2"],
+            "needs a multiple of 128 devices; there are 64: lower another axis than mesh.data",
+        ),
+        (
+            [*SEARCH, "--set", "mesh.fsdp=64", "mesh.tensor=2"],
+            "needs a multiple of 128 devices; there are 64",
+        ),
+        (
+            [*SEARCH, "--set", "train.batch_rows=7", "train.accumulation=7"],
+            "set train.batch_rows to a multiple of 448\n",
+        ),
         (["mm15_3b_sft", "--table"], "takes no experiment"),
         (
             ["mm15_3b_sft", "--topology", "v5p:4x4x4", "--set", "train.batch_rows=7"],

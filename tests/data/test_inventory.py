@@ -2,7 +2,8 @@
 
 import pytest
 
-from mm15_jax.data.inventory import dataset_counts
+from mm15_jax.data.inventory import check_data_dir, dataset_counts
+from mm15_jax.data.miniature import SETS
 from mm15_jax.data.records import write_dataset
 from tests.data.conftest import picture_question
 
@@ -15,10 +16,23 @@ def directory(tmp_path):
 
 
 def test_data_dir_that_is_empty_or_absent_is_one_sentence(tmp_path):
-    with pytest.raises(ValueError, match="is empty: run `mm15 prepare a b` first"):
+    command = f"`mm15 prepare {{}} --source DIR --out {tmp_path}`"
+    with pytest.raises(ValueError, match=r"is empty: run .* first") as error:
         dataset_counts(["a", "b"], tmp_path)
-    with pytest.raises(ValueError, match="does not exist: run `mm15 prepare a` first"):
-        dataset_counts(["a"], tmp_path / "nowhere")
+    assert f"run {command.format('a')}, {command.format('b')} first" in str(error.value)
+    with pytest.raises(
+        ValueError, match=f"does not exist: run `mm15 prepare NAME --out {tmp_path}/no"
+    ):
+        check_data_dir(tmp_path / "no")
+
+
+def test_the_command_makes_all_that_can_be_generated_where_it_was_looked_for(tmp_path):
+    names = [name for name in SETS if name.startswith("mini_")]
+    assert len(names) > 8
+    with pytest.raises(ValueError, match="does not exist") as error:
+        dataset_counts([*names, "docvqa"], tmp_path / "mine")
+    assert f"run `mm15 prepare {' '.join(names)} --out {tmp_path}/mine`, " in str(error.value)
+    assert f"`mm15 prepare docvqa --source DIR --out {tmp_path}/mine` first" in str(error.value)
 
 
 def test_missing_data_sets_may_be_left_out_if_asked(directory):

@@ -233,9 +233,7 @@ def test_a_missing_data_set_is_one_sentence(config, data_dir, tmp_path, mixture)
         r"DIR --out .*`, or leave them out, with their weight, by --set data.allow_missing=true",
     ):
         open_pipeline(config, data_dir)
-    with pytest.raises(
-        ValueError, match="is empty: run `mm15 prepare pictures photos texts` first"
-    ):
+    with pytest.raises(ValueError, match="is empty: run `mm15 prepare pictures --source DIR --out"):
         open_pipeline(config, tmp_path)
 
 

@@ -29,7 +29,10 @@ def test_one_axis_takes_what_the_others_leave():
     [
         (MeshConfig(data=3), "needs 3 devices; there are 2"),
         (MeshConfig(data=1), "needs 1 devices; there are 2"),
-        (MeshConfig(data=0, fsdp=3), "there are 2"),
+        (
+            MeshConfig(data=0, fsdp=4),
+            "data 0 x fsdp 4 .* needs a multiple of 4 devices; there are 2",
+        ),
         (MeshConfig(data=0, fsdp=0), "at most one axis"),
     ],
 )
