@@ -19,7 +19,7 @@ import time
 from absl import flags as absl_flags
 
 from mm15_jax.cli import common
-from mm15_jax.config import apply_overrides, load, validate
+from mm15_jax.config import load, set_by_hand, validate
 from mm15_jax.data.storage import to_path
 from mm15_jax.evaluation.benchmarks import TABLE, resolve
 
@@ -133,7 +133,7 @@ def _asked(arguments, flags):
 
 
 def _changed(config, assignments):
-    config = apply_overrides(config, assignments)
+    config = set_by_hand(config, assignments)
     validate(config)
     return config
 

@@ -14,7 +14,7 @@ import pathlib
 from absl import flags as absl_flags
 
 from mm15_jax.cli import common
-from mm15_jax.config import apply_overrides, validate
+from mm15_jax.config import set_by_hand, validate
 
 
 def define_flags(flags) -> None:
@@ -67,7 +67,7 @@ def main(arguments, flags) -> int:
     images = [_read_image(path) for path in flags.image]
     clips = [_read_video(path) for path in flags.video]
     run_dir, config = common.run_config(flags.run_dir)
-    config = apply_overrides(config, flags.set)
+    config = set_by_hand(config, flags.set)
     validate(config)
 
     from mm15_jax.infer.sampling import Sampling

@@ -1,7 +1,7 @@
 """Configuration: frozen dataclasses, experiments by name, typed overrides. No JAX."""
 
 from mm15_jax.config.names import nearest, unknown
-from mm15_jax.config.overrides import apply_overrides, keys
+from mm15_jax.config.overrides import apply_overrides, keys, set_by_hand
 from mm15_jax.config.registry import experiments, load, mixture
 from mm15_jax.config.render import from_dict, to_dict, to_text
 from mm15_jax.config.schema import (
@@ -54,6 +54,7 @@ __all__ = [
     "mixture",
     "nearest",
     "replace_nested",
+    "set_by_hand",
     "to_dict",
     "to_text",
     "unknown",

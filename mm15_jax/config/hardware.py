@@ -17,7 +17,8 @@ def for_hardware(
 
     A row is found by chip, number of chips of a slice and number of slices. Without a row, or where
     a mesh was set by hand (`--set mesh.fsdp=4`), the experiment is returned as it is. A field that
-    was set by hand (`--set train.accumulation=2`) keeps its value.
+    was set by hand (`--set train.accumulation=2`) keeps its value, also where that is the
+    experiment's own.
 
     Args:
         config: Of the experiment.
@@ -25,7 +26,7 @@ def for_hardware(
         chips_per_slice: Of the hardware.
         slices: Equal slices of it.
     """
-    if config.mesh != MeshConfig():
+    if has_own_mesh(config):
         return config
     for row in config.meshes:
         name, _, shape = row.topology.partition(":")
@@ -36,10 +37,22 @@ def for_hardware(
     return config
 
 
+def has_own_mesh(config: ExperimentConfig) -> bool:
+    """Whether a mesh was set, by `--set` or in Python, and none is to be looked for."""
+    return config.was_given("mesh") or config.mesh != MeshConfig()
+
+
+def without_mesh(config: ExperimentConfig) -> ExperimentConfig:
+    """The experiment as if no mesh had been set."""
+    given = tuple(key for key in vars(config)["given"] if not key.startswith("mesh."))
+    return dataclasses.replace(config, mesh=MeshConfig(), given=given)
+
+
 def _was_set(config: ExperimentConfig, key: str) -> bool:
-    """Whether a field has another value than the experiment of that name gives it."""
+    """Whether `--set` named a field, or Python gave it another value than the experiment does."""
     known = experiments().get(config.name)
-    return known is not None and value_of(config, key) != value_of(known(), key)
+    changed = known is not None and value_of(config, key) != value_of(known(), key)
+    return changed or config.was_given(key)
 
 
 def filled(mesh: MeshConfig, devices: int) -> MeshConfig:

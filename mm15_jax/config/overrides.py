@@ -10,6 +10,7 @@ import typing
 from collections.abc import Iterable
 
 from mm15_jax.config.names import unknown
+from mm15_jax.config.schema import ExperimentConfig
 
 
 def apply_overrides(config, assignments: Iterable[str]):
@@ -28,10 +29,18 @@ def apply_overrides(config, assignments: Iterable[str]):
     return config
 
 
+def set_by_hand(config: ExperimentConfig, assignments: Iterable[str]) -> ExperimentConfig:
+    """`apply_overrides` of an experiment, which then knows what was given: see `was_given`."""
+    assignments = list(assignments)
+    names = [assignment.partition("=")[0].strip() for assignment in assignments]
+    changed = apply_overrides(config, assignments)
+    return dataclasses.replace(changed, given=(*vars(config)["given"], *names))
+
+
 def _replace(config, path: str, text: str, whole: str):
     head, _, rest = path.partition(".")
     hints = typing.get_type_hints(type(config))
-    if head not in hints:
+    if head not in {field.name for field in dataclasses.fields(config)}:
         prefix = whole[: len(whole) - len(path)]
         raise unknown("key", whole, [prefix + key for key in keys(config)])
     value = getattr(config, head)

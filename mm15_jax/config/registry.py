@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from mm15_jax.config.mixtures import Mixture, find
 from mm15_jax.config.names import unknown
-from mm15_jax.config.overrides import apply_overrides
+from mm15_jax.config.overrides import set_by_hand
 from mm15_jax.config.schema import ExperimentConfig
 from mm15_jax.config.validate import validate
 
@@ -34,7 +34,7 @@ def load(name: str, overrides: Iterable[str] = ()) -> ExperimentConfig:
         if name not in known:
             raise unknown("experiment", name, known)
         config = known[name]()
-    config = apply_overrides(config, overrides)
+    config = set_by_hand(config, overrides)
     validate(config)
     mixture(config)
     return config

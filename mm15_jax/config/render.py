@@ -22,7 +22,7 @@ def _plain(value):
 def from_dict(kind, values: dict):
     """The dataclass `kind` from what `to_dict` gave; ValueError on a field it does not have."""
     hints = typing.get_type_hints(kind)
-    unknown = set(values) - set(hints)
+    unknown = set(values) - {field.name for field in dataclasses.fields(kind)}
     if unknown:
         raise ValueError(f"{kind.__name__} has no field {sorted(unknown)[0]!r}")
     return kind(**{name: _typed(value, hints[name]) for name, value in values.items()})

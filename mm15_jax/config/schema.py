@@ -285,6 +285,16 @@ class ExperimentConfig:
     mesh: MeshConfig = MeshConfig()
     meshes: tuple[HardwareMesh, ...] = ()  # by hardware, as `mm15 plan --search --update` found
     init_from: tuple[InitFrom, ...] = ()
+    # Keys that `--set` named. Said of a config, not of the experiment: no field, so that it is
+    # neither compared nor written; `dataclasses.replace` hands it on.
+    given: dataclasses.InitVar[tuple[str, ...]] = ()
+
+    def __post_init__(self, given: tuple[str, ...]):
+        object.__setattr__(self, "given", tuple(given))
+
+    def was_given(self, key: str) -> bool:
+        """Whether `--set` named a field, or one of a group, if only to set it to what it was."""
+        return any(name == key or name.startswith(f"{key}.") for name in vars(self)["given"])
 
 
 def replace_nested(config, changes: dict[str, object]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from mm15_jax.config.hardware import filled, for_hardware
+from mm15_jax.config.hardware import filled, for_hardware, has_own_mesh
 from mm15_jax.config.schema import ExperimentConfig, MeshConfig, replace_nested
 from mm15_jax.plan.estimate import estimate, row_ways
 from mm15_jax.plan.topology import Topology
@@ -47,7 +47,7 @@ def resolved(config: ExperimentConfig, topology: Topology) -> tuple[ExperimentCo
         ValueError: If no mesh divides both the hardware and the batch's rows, or the one that was
             set leaves no whole number of chips to its axis that is 0.
     """
-    if config.mesh != MeshConfig():
+    if has_own_mesh(config):
         mesh = config.mesh
         if topology.slices > 1 and mesh.slice == 1:
             mesh = dataclasses.replace(mesh, slice=topology.slices)
@@ -76,11 +76,13 @@ def resolved(config: ExperimentConfig, topology: Topology) -> tuple[ExperimentCo
 def settled(config: ExperimentConfig, topology: Topology) -> ExperimentConfig:
     """The experiment as it would run: its row for this hardware, or a mesh and as few parts as fit.
 
+    Parts that `--set` gave stay.
+
     Raises:
         ValueError: As `resolved`.
     """
     there, origin = resolved(config, topology)
-    if origin != "arithmetic":
+    if origin != "arithmetic" or config.was_given("train.accumulation"):
         return there
     for parts in ACCUMULATION:
         in_parts = replace_nested(config, {"train.accumulation": parts})

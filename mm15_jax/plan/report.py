@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mm15_jax.config import ExperimentConfig
+from mm15_jax.config.hardware import without_mesh
 from mm15_jax.plan import arithmetic, meshes
 from mm15_jax.plan import compile as compiler
 from mm15_jax.plan.chips import CHIPS, GIB
@@ -235,7 +236,7 @@ def nearest(
         check: From a config and a topology to the compiled step's raw figures.
     """
     missed = used / estimate(config, topology).memory
-    free = dataclasses.replace(config, mesh=type(config.mesh)())
+    free = without_mesh(config)
     others = [
         Topology(chip, shape, topology.slices)
         for chip in CHIPS.values()

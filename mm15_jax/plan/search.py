@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mm15_jax.config import ExperimentConfig, experiments
+from mm15_jax.config.hardware import has_own_mesh
 from mm15_jax.config.overrides import value_of
 from mm15_jax.config.schema import HardwareMesh, MeshConfig, replace_nested
 from mm15_jax.plan import compile as compiler
@@ -42,7 +43,7 @@ def space(config: ExperimentConfig, topology: Topology, tiles: Sequence[int] = (
         topology: The hardware.
         tiles: Budgets of tiles a row to try beside the experiment's own.
     """
-    given = config.mesh != MeshConfig()
+    given = has_own_mesh(config)
     budgets = dict.fromkeys((config.inputs.tiles_per_row, *tiles))
     encoders = POLICIES if any(budgets) else (config.model.encoder.remat,)
     for parts, encoder, decoder, budget in itertools.product(

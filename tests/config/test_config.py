@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 
@@ -119,3 +120,22 @@ def test_learning_rates_of_pretraining_follow_mm1():
     )
     assert config.load("mm15_3b_continual").optimizer.peak_learning_rate == 1e-5
     assert config.load("mm15_3b_sft").optimizer.peak_learning_rate == 2e-5
+
+
+def test_what_was_given_is_known_but_no_part_of_the_config():
+    own = config.load("mm15_1b_pretrain")
+    same = config.load("mm15_1b_pretrain", ["mesh.fsdp=1", "train.accumulation=1"])
+    assert same == own and hash(same) == hash(own) and repr(same) == repr(own)
+    assert config.to_dict(same) == config.to_dict(own) and config.to_text(same) == config.to_text(
+        own
+    )
+    assert same.was_given("mesh") and same.was_given("train.accumulation")
+    assert not same.was_given("train.accu") and not own.was_given("mesh")
+    changed = config.replace_nested(pickle.loads(pickle.dumps(same)), {"train.steps": 3})
+    again = config.set_by_hand(changed, ["train.seed=1"])
+    assert again.was_given("mesh.fsdp") and again.was_given("train.seed")
+    assert not again.was_given("train.steps")
+    with pytest.raises(ValueError, match="unknown key 'given'"):
+        config.load("mm15_1b_pretrain", ["given=mesh"])
+    with pytest.raises(ValueError, match="no field 'given'"):
+        config.from_dict(config.ExperimentConfig, {**config.to_dict(own), "given": []})

@@ -138,6 +138,31 @@ def test_a_mesh_is_the_one_set_else_of_the_table_else_by_arithmetic():
     assert (origin, found.mesh.fsdp) == ("set", 64)
 
 
+def test_what_is_set_to_the_experiments_own_value_goes_before_the_table_too():
+    topology = parse("v5e:4x8")
+    table, origin = meshes.resolved(load("mm15_1b_pretrain"), topology)
+    assert (origin, table.mesh.fsdp, table.train.accumulation) == ("table", 32, 4)
+    found, origin = meshes.resolved(load("mm15_1b_pretrain", ["train.accumulation=1"]), topology)
+    assert (origin, found.mesh, found.train.accumulation) == ("table", table.mesh, 1)
+    found, origin = meshes.resolved(load("mm15_1b_pretrain", ["mesh.fsdp=1"]), topology)
+    assert (origin, found.mesh.fsdp, found.mesh.data) == ("set", 1, 32)
+    other = load("mm15_1b_pretrain", ["train.steps=9"])
+    assert meshes.resolved(other, topology)[0].train.accumulation == 4
+
+
+def test_the_nearest_topology_may_have_another_mesh_than_was_set():
+    meshes_asked = []
+
+    def compile_step(config, topology, **limits):
+        meshes_asked.append(config.mesh)
+        return refused(20.0, 15.75)
+
+    config = load("mm15_1b_sft", ["mesh.fsdp=1"])
+    report.plan(config, parse("v5e:2x4"), compile_step=compile_step)
+    own, *others = meshes_asked
+    assert own.fsdp == 1 and others and all(mesh.fsdp > 1 for mesh in others)
+
+
 def test_slices_are_the_meshs_slow_axis():
     found, _ = meshes.resolved(without_table("mm15_30b_pretrain"), parse("v5p:4x4x8", slices=2))
     assert found.mesh.slice == 2
@@ -159,3 +184,7 @@ def test_parts_are_as_few_as_fit():
     config, small = without_table("mm15_1b_pretrain"), parse("v5e:4x8")
     assert meshes.settled(config, small).train.accumulation > 1
     assert meshes.settled(config, parse("v5p:4x4x4")).train.accumulation == 1
+    for parts in (1, 2):
+        asked = load("mm15_1b_pretrain", [f"train.accumulation={parts}"])
+        asked = replace_nested(asked, {"meshes": ()})
+        assert meshes.settled(asked, small).train.accumulation == parts
