@@ -83,7 +83,7 @@ class Cell:
       text: as printed, without mark and unit: "57.1", "89.3/81.9", "1442.4/–"; "–" where the paper
         leaves it out.
       values: part -> number: "" for a plain cell, else "perception", "testA", "box", ...; a part
-        that the paper leaves out is not there.
+        that the paper leaves out is not there, so that nothing is where it leaves out all.
       mark: "†" where it has one; `mark_means` says of what.
       notes: what was mended, and what disagrees with it.
     """
@@ -93,11 +93,6 @@ class Cell:
     mark: str = ""
     mark_means: str = ""
     notes: tuple[Note, ...] = ()
-
-    @property
-    def is_missing(self) -> bool:
-        """Whether the paper leaves it out."""
-        return not self.values
 
     @property
     def mended(self) -> bool:

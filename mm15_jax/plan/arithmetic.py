@@ -171,10 +171,3 @@ def bytes_per_device(tree: Any) -> int:
         shape = leaf.shape if sharding is None else sharding.shard_shape(leaf.shape)
         total += math.prod(shape) * leaf.dtype.itemsize
     return total
-
-
-def global_bytes(tree: Any) -> int:
-    """Of the arrays of an abstract tree, each counted once."""
-    import jax
-
-    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))

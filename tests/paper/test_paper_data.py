@@ -22,7 +22,7 @@ IMAGE_FAMILIES = ("1b", "1b_moe", "3b", "3b_moe", "7b", "30b")
 def test_a_table_has_all_its_rows_and_cells(number):
     table = paper.table(number)
     cells = [cell for row in table.rows for cell in row.cells.values()]
-    missing = sum(cell.is_missing for cell in cells)
+    missing = sum(not cell.values for cell in cells)
     assert (len(table.rows), len(cells), missing) == SIZES[number]
 
 
@@ -45,9 +45,9 @@ def test_no_two_rows_of_a_table_have_the_same_numbers():
             same = [
                 key
                 for key, cell in one.cells.items()
-                if not cell.is_missing and cell.text == other.cells[key].text
+                if cell.values and cell.text == other.cells[key].text
             ]
-            filled = [key for key, cell in one.cells.items() if not cell.is_missing]
+            filled = [key for key, cell in one.cells.items() if cell.values]
             assert len(same) < len(filled) or not filled, (table.number, one.key, other.key)
 
 
@@ -177,7 +177,7 @@ def test_every_image_model_is_in_tables_5_to_9():
     for family in IMAGE_FAMILIES:
         for number in range(5, 10):
             row = paper.table(number).row(f"mm15_{family}")
-            assert not any(cell.is_missing for cell in row.cells.values())
+            assert all(cell.values for cell in row.cells.values())
             assert all(len(row.cells[c.key].values) == len(c.parts) for c in row_columns(number))
 
 
@@ -197,7 +197,7 @@ def test_cells_have_parts_marks_and_dashes():
     cell = paper.cell(5, "vila_1.5_3b", "mme")
     assert (cell.values, cell.text) == ({"perception": 1442.4}, "1442.4/–")
     cell = paper.cell(5, "bunny", "ai2d")
-    assert cell.is_missing and cell.value is None and cell.text == "–"
+    assert not cell.values and cell.value is None and cell.text == "–"
     assert paper.cell(6, "mm1_7b", "textvqa").text == "72.80"
     assert paper.cell(10, "mm15_video_7b_sft", "vcgbench").value == 3.22
     assert paper.table(4).column("docvqa").seen and not paper.table(4).column("mmmu").seen
