@@ -67,7 +67,8 @@ def main(argv: list[str]) -> int:
     except Exception as error:
         from mm15_jax.data.storage import is_of_store
 
-        if not is_of_store(error) or os.environ.get("MM15_TRACEBACK"):
+        told = isinstance(error, OSError) or is_of_store(error)  # a full disk, a silent bucket
+        if not told or os.environ.get("MM15_TRACEBACK"):
             raise
         print(f"mm15: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

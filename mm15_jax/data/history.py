@@ -109,7 +109,7 @@ def _start(source: Mapping[str, Any], read: Mapping[str, Any] | None) -> int:
     """Where a source begins in a new plan, from where it was read to in the plan before."""
     if read is None:
         return 0
-    same = ("items", "ordered", "checksum")
+    same = ("items", "ordered", "records")
     if all(source[key] == read[key] for key in same):
         return read["start"]
     return -(-read["start"] // read["items"]) * source["items"]

@@ -34,7 +34,7 @@ class PlanSource:
     items: Items
     weight: float  # its share of the examples, relative to the others'
     ordered: bool = False
-    checksum: str = ""  # of its records and index
+    checksum: str = ""  # of its records and their counts
     start: int = 0  # items of it that were read before this plan began
     version: int = 0  # of the preparation that made its records
     records: str = ""  # checksum of the records alone

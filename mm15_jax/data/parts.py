@@ -106,6 +106,7 @@ def tasks_of(
         files = {file: stamps[file] for file in part.files}
         identity = {
             "version": preparation.version,
+            "category": preparation.category,  # it is written into every record
             "record_version": records.RECORD_VERSION,
             "range": [part.start, part.stop],
             "source": files or (source and source.url),

@@ -8,6 +8,7 @@ record is one item). It depends on the index and the budgets of a row alone.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import logging
@@ -56,6 +57,7 @@ class Totals:
     max_tiles: int = 0
     cut: int = 0  # records that make several items
     left_out: Mapping[str, LeftOut] = dataclasses.field(default_factory=dict)  # by REASONS
+    counts: str = ""  # sha256 of the counts themselves, whatever code counted them
 
 
 REASONS = ("too_long", "too_many_tiles", "unusable")
@@ -164,8 +166,9 @@ def _scan(index: Index, budgets: Budgets) -> tuple[Totals, np.ndarray | None]:
     sums = dict.fromkeys(("items", "tokens", "tiles", "max_tokens", "max_tiles", "cut"), 0)
     left_out = {reason: LeftOut() for reason in REASONS}
     blocks = [np.zeros(1, np.int64)]
-    whole = True
+    whole, checksum = True, hashlib.sha256()
     for start, counts in index.chunks(_SCANNED):
+        checksum.update(counts.tobytes())
         items = items_of(counts, budgets)
         tokens, tiles = counts["tokens"], np.maximum(counts["tiles"], 0)
         kept, several = items > 0, items > 1
@@ -186,7 +189,7 @@ def _scan(index: Index, budgets: Budgets) -> tuple[Totals, np.ndarray | None]:
             named = (before.first + tuple((start + here[:_NAMED]).tolist()))[:_NAMED]
             left_out[reason] = LeftOut(before.records + len(here), named)
         blocks.append(np.add.reduceat(items, np.arange(0, len(items), _BLOCK), dtype=np.int64))
-    totals = Totals(**sums, left_out=left_out)
+    totals = Totals(**sums, left_out=left_out, counts=checksum.hexdigest())
     return totals, None if whole else np.cumsum(np.concatenate(blocks))
 
 
@@ -207,7 +210,7 @@ def _read(path: Path, index: Index) -> tuple[Totals, np.ndarray | None] | None:
         with np.load(path) as arrays:
             facts = json.loads(str(arrays["facts"]))
             starts = arrays["starts"] if len(arrays["starts"]) else None
-        if facts.pop("checksum") != index.checksum:
+        if facts.pop("checksum") != index.checksum or "counts" not in facts:  # an older release's
             return None
         left_out = {
             reason: LeftOut(found["records"], tuple(found["first"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,45 @@ def _sizes(config: ExperimentConfig) -> dict[str, int]:
     }
 
 
+def weigh_mixture(
+    groups: Mixture,
+    counts: Mapping[str, int],
+    data_dir: Path | str,
+    config: ExperimentConfig,
+    *,
+    split: str = "train",
+) -> tuple[dict[str, float], dict[str, Counted]]:
+    """Share of each data set in the items that a mixture draws, and these data sets, counted.
+
+    Natural sizes are of items: a text that is cut counts with its pieces, a record that no row can
+    hold not at all. So the data sets of a group without shares end their epochs together.
+
+    Args:
+      groups: of the mixture.
+      counts: records of the data sets that are there.
+      data_dir: where they are.
+      config: of the experiment; `data.weigh_by` says what the groups' weights count.
+      split: such as "train".
+
+    Raises:
+      ValueError: if none of a data set's examples fits a row.
+    """
+    wanted = [name for name, weight in dataset_weights(groups, counts).items() if weight]
+    counted = {name: count_dataset(name, data_dir, config, split=split) for name in wanted}
+    for name, found in counted.items():
+        if not len(found.items):
+            lines = " ".join(describe_left_out(found, budgets_of(config)))
+            raise ValueError(f"no example of the data set {name!r} fits a row. {lines}".rstrip())
+    sizes = {name: len(found.items) for name, found in counted.items()}
+    if config.data.weigh_by == "examples":
+        return dataset_weights(groups, sizes), counted
+    lengths = {name: found.items.mean_tokens for name, found in counted.items()}
+    weights = dataset_weights(groups, sizes, lengths)
+    for line in describe_conversion(weights, lengths):
+        log.info("%s", line)
+    return weights, counted
+
+
 def make_plan(
     weights: Mapping[str, float], counted: Mapping[str, Counted], config: ExperimentConfig
 ) -> PackPlan:
@@ -85,12 +125,20 @@ def make_plan(
                 items,
                 weight,
                 manifest.ordered,
-                counted[name].index.checksum,
+                _checksum(manifest.checksum, items.totals.counts),
                 version=manifest.version,
                 records=manifest.checksum,
             )
         )
     return PackPlan(sources, budgets_of(config), window=config.data.window, seed=config.train.seed)
+
+
+def _checksum(*words: str) -> str:
+    """Of a data set in a plan: its records and their counts, not the code that counted them.
+
+    So a new release of that code resumes a run wherever it counts the same.
+    """
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
 
 def plan_mixture(
@@ -102,7 +150,7 @@ def plan_mixture(
 
     Raises:
       ValueError: if the data directory is empty, or a data set is missing and may not be
-        (`data.allow_missing`).
+        (`data.allow_missing`), or has no example that fits a row.
     """
     groups = config_lib.mixture(config)
     streams: dict[str, Stream] = {}
@@ -114,19 +162,12 @@ def plan_mixture(
     allow_missing = config.data.allow_missing
     counts = dataset_counts(names, data_dir, split, allow_missing=allow_missing) if names else {}
     counts |= dict.fromkeys(streams, 1)  # none of them shares its group's weight by size
-    weights = dataset_weights(groups, counts)
     for line in describe_missing(groups, counts):
         log.warning("%s", line)
     if config.data.packing == "late":
+        weights = dataset_weights(groups, counts)
         return _plan_late(weights, data_dir, config, split, streams)
-    counted = {n: count_dataset(n, data_dir, config, split=split) for n, w in weights.items() if w}
-    if config.data.weigh_by == "tokens":
-        lengths = {name: found.items.mean_tokens for name, found in counted.items()}
-        present = {name: count for name, count in counts.items() if lengths.get(name)}
-        weights = dataset_weights(groups, present, lengths)
-        for line in describe_conversion(weights, lengths):
-            log.info("%s", line)
-    weights = {name: weight for name, weight in weights.items() if weight}
+    weights, counted = weigh_mixture(groups, counts, data_dir, config, split=split)
     plan = make_plan(weights, counted, config)
     for name in weights:
         for line in describe_left_out(counted[name], plan.budgets):

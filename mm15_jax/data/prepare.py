@@ -292,7 +292,8 @@ def _declare(
     left_over = [name for name in storage.file_names(directory) if name not in wanted]
     if before is not None and before.checksum == manifest.checksum:
         # Others may have put indices beside the data, and they hold.
-        left_over = [name for name in left_over if name.endswith((RECEIPT, ".tmp"))]
+        ours = (RECEIPT, ".tmp", records.SUFFIX)
+        left_over = [name for name in left_over if name.endswith(ours)]
     storage.remove_files(directory, left_over)
     return report
 

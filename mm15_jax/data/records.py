@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
-from array_record.python import array_record_data_source, array_record_module
 
-from mm15_jax.data import cache, storage
+from mm15_jax.data import cache, shard_files, storage
 from mm15_jax.data.storage import file_sha256, write_atomically
 from mm15_jax.inputs.example import Example, Image, Segment, Text, Video
 
@@ -29,8 +28,7 @@ RECORD_VERSION = 1  # of the serialised Example
 # A record with a clip: an older program says that it cannot read it. All others stay as they were.
 _VIDEO_VERSION = 2
 MANIFEST = "manifest.json"
-# One record a group: every record is read alone, in random order. Pictures are compressed already.
-_WRITER_OPTIONS = "group_size:1,zstd:3"
+SUFFIX = ".array_record"  # of a shard
 _KINDS = (Text, Image, Video)  # of a segment; the place is the number in a record
 
 
@@ -110,23 +108,23 @@ class Manifest:
 
 def shard_name(index: int, shards: int) -> str:
     """File name of a shard, such as 00000-of-00004.array_record."""
-    return f"{index:05d}-of-{shards:05d}.array_record"
+    return f"{index:05d}-of-{shards:05d}{SUFFIX}"
 
 
 def write_shard(path: Path, examples: Iterable[Example]) -> Shard:
     """Writes one shard under a temporary name, then renames it, or uploads it whole to a bucket.
 
     The bytes depend on the examples alone, so a shard that is written again has the same checksum.
+
+    Raises:
+      OSError: if the disk does not take it.
     """
     categories: Counter[str] = Counter()
     with storage.draft(path) as temporary:
-        writer = array_record_module.ArrayRecordWriter(str(temporary), _WRITER_OPTIONS)
-        try:
+        with shard_files.writing(temporary) as write:
             for example in examples:
-                writer.write(encode_example(example))
+                write(encode_example(example))
                 categories[example.category] += 1
-        finally:
-            writer.close()
         size, checksum = temporary.stat().st_size, file_sha256(temporary)
     return Shard(path.name, categories.total(), size, checksum, dict(sorted(categories.items())))
 
@@ -229,14 +227,8 @@ class Dataset(Sequence[Example]):
                 if not cache.is_there(copy, shard.bytes)
             }
             cache.METER.expect(sum(self._shards[number].bytes for number in self._absent))
-        # The range spares the library from opening every file to count its records.
-        instructions = [
-            f"{path}[0:{shard.records}]" for path, shard in zip(paths, self._shards, strict=True)
-        ]
-        self._source = (
-            array_record_data_source.ArrayRecordDataSource(instructions) if instructions else ()
-        )
-        assert len(self._source) == self.manifest.records, self.directory
+        self._paths = paths
+        assert sum(shard.records for shard in self._shards) == self.manifest.records, self.directory
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -258,12 +250,14 @@ class Dataset(Sequence[Example]):
         return self.manifest.records
 
     def record(self, index: int) -> bytes:
-        """The serialised example at `index`, counted from 0."""
+        """The serialised example at `index`, counted from 0; errors as of `read_record`."""
         if not 0 <= index < len(self):
             raise IndexError(f"record {index} of {len(self)} in {self.name!r}")
-        if self._absent:
-            self._fetch(bisect.bisect_right(self._ends, index))
-        return self._source[int(index)]
+        number = bisect.bisect_right(self._ends, index)
+        self._fetch(number)
+        shard = self._shards[number]
+        position = int(index) - self._ends[number] + shard.records
+        return shard_files.read_record(self._paths[number], shard.sha256, position)
 
     def _fetch(self, number: int) -> None:
         """Makes sure that a shard is on a local disk."""

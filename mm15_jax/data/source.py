@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
 import posixpath
@@ -78,7 +79,7 @@ class Source:
 
     def glob(self, pattern: str) -> list[str]:
         """Names of files that match, sorted; `**` crosses folders."""
-        found = self._system.glob(f"{self.root}/{pattern}", detail=True)
+        found = self._system.glob(f"{glob.escape(self.root)}/{pattern}", detail=True)
         names = [path for path, info in found.items() if info["type"] == "file"]
         return sorted(path[len(self.root) :].lstrip("/") for path in names)
 

@@ -221,7 +221,7 @@ def _png_size(data: bytes) -> tuple[int, int] | None:
     if data[24] != 8 or data[25] not in (_PNG_GREY, _PNG_RGB) or data[-8:-4] != b"IEND":
         return None
     position = 8
-    while (kind := data[position + 4 : position + 8]) != b"IDAT":
+    while (kind := data[position + 4 : position + 8]) != b"IEND":  # metadata may follow the pixels
         if kind in _PNG_EXTRAS or not kind:
             return None
         position += 12 + int.from_bytes(data[position : position + 4], "big")
@@ -232,7 +232,9 @@ def _png_size(data: bytes) -> tuple[int, int] | None:
 
 def _decode_png(data: bytes) -> np.ndarray | None:
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        # `_png_size` leaves pictures that are turned to Pillow; a turn by OpenCV is never wanted.
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         return None
 

@@ -26,6 +26,7 @@ def preparations(
     *,
     convert: Convert | None = None,
     licence: str = "see publisher",
+    version: int = 1,
 ) -> tuple[Preparation, ...]:
     """Each task of a SeqIO mixture (or the one task) as a data set that `prepare` can write.
 
@@ -36,12 +37,14 @@ def preparations(
       category: of the examples, such as "text" or "general".
       convert: features to an Example; by default `question_and_answer`.
       licence: what the publisher states.
+      version: raise it when the tasks or `convert` make other examples: what was prepared before
+        is then made anew.
 
     Raises:
       ValueError: if SeqIO knows no such name (SeqIO's own sentence).
     """
     tasks = seqio.get_subtasks(seqio.get_mixture_or_task(mixture_or_task))
-    return tuple(_preparation(task, category, convert, licence) for task in tasks)
+    return tuple(_preparation(task, category, convert, licence, version) for task in tasks)
 
 
 def mixture(name: str) -> Mixture:
@@ -58,7 +61,7 @@ def mixture(name: str) -> Mixture:
 
 
 def _preparation(
-    task: seqio.Task, category: str, convert: Convert | None, licence: str
+    task: seqio.Task, category: str, convert: Convert | None, licence: str, version: int
 ) -> Preparation:
     convert = convert or functools.partial(question_and_answer, task, category=category)
 
@@ -92,6 +95,7 @@ def _preparation(
         parts=parts,
         convert=examples,
         format="SeqIO",
+        version=version,
     )
 
 

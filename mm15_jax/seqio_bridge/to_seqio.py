@@ -14,10 +14,11 @@ import seqio
 import tensorflow as tf
 
 from mm15_jax import config as config_lib
-from mm15_jax.config.mixtures import dataset_names, dataset_weights
+from mm15_jax.config.mixtures import dataset_names
 from mm15_jax.config.schema import ExperimentConfig
 from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.permutation import derive_seed, permute
+from mm15_jax.data.planning import weigh_mixture
 from mm15_jax.data.records import MANIFEST, Dataset, decode_example, open_dataset
 from mm15_jax.evaluation.metrics import mean_and_error, score_answer
 from mm15_jax.inputs.example import Example, Image
@@ -60,7 +61,7 @@ def register(config: ExperimentConfig, data_dir: Path | str) -> str:
     counts = dataset_counts(
         dataset_names(groups), data_dir, allow_missing=config.data.allow_missing
     )
-    weights = dataset_weights(groups, counts)
+    weights, _ = weigh_mixture(groups, counts, data_dir, config)
     for directory in sorted(path for path in Path(data_dir).iterdir() if path.is_dir()):
         splits = [split for split in _SPLITS if (directory / split / MANIFEST).is_file()]
         if splits:
@@ -175,8 +176,9 @@ def _formatted(dataset: tf.data.Dataset, *, config: ExperimentConfig) -> tf.data
         example = decode_example(record)
         whole = format_it(example)
         prompt = format_it(example, for_generation=True)
-        cut = len(prompt.tokens)
-        assert (whole.tokens[:cut] == prompt.tokens).all(), example.key
+        # The prompt ends with the mark of an answer, which an example without one has not.
+        cut = min(len(prompt.tokens), len(whole.tokens))
+        assert (whole.tokens[:cut] == prompt.tokens[:cut]).all(), example.key
         tiles = load_example(example, whole)
         return (
             whole.tokens[:cut],

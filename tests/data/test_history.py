@@ -89,6 +89,25 @@ def test_a_data_set_that_was_prepared_anew_begins_an_epoch():
     assert "a was prepared or counted anew" in now["history"][-1]["changes"]
 
 
+def test_the_same_records_counted_otherwise_go_on_where_they_were():
+    state = advanced(base(), 30)
+    other = make([source("a", 70, 1, checksum="new"), source("b", 90, 2, weight=0.5)])
+    with pytest.raises(ValueError, match="a was prepared or counted anew"):
+        history.resume(state, other, step=5, on_change="stop")
+    _, plan = history.resume(state, other, step=5, on_change="continue")
+    _, same = history.resume(state, base(), step=5, on_change="stop")
+    read = same.mixture.positions(state["cursor"] // same.window + 1)
+    assert {s.name: s.start for s in plan.sources} == read
+
+
+def test_other_records_begin_an_epoch_though_they_are_as_many():
+    state = advanced(base(records="x"), 30)
+    other = make([source("a", 70, 1, records="y", checksum="y"), source("b", 90, 2, weight=0.5)])
+    _, plan = history.resume(state, other, step=5, on_change="continue")
+    starts = {s.name: s.start for s in plan.sources}
+    assert starts["a"] % 70 == 0 and starts["b"] % 90 != 0
+
+
 def test_a_data_set_that_comes_back_goes_on_where_it_was():
     state = advanced(base(), 20)
     alone = make([source("a", 70, 1)])

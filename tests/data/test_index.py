@@ -8,6 +8,7 @@ import pytest
 from mm15_jax.config import replace_nested
 from mm15_jax.data import index as index_lib
 from mm15_jax.data.index import load_index
+from mm15_jax.data.planning import plan_mixture
 from mm15_jax.data.records import open_dataset, write_dataset
 from mm15_jax.inputs.example import Example, Text
 from mm15_jax.inputs.formatting import format_example
@@ -53,6 +54,24 @@ def test_a_second_time_reads_the_cache(dataset, config, counted):
     second = load_index(dataset, config.inputs, **SIZES)
     assert counted == [1]
     assert np.array_equal(first[:], second[:]) and first.checksum == second.checksum
+
+
+def test_damage_in_a_shard_leaves_out_its_record(dataset, config):
+    (shard,) = dataset.directory.glob("*.array_record")
+    content = bytearray(shard.read_bytes())
+    content[70_000] ^= 0xFF
+    shard.write_bytes(content)
+    damaged = open_dataset(dataset.directory)
+    counts = load_index(damaged, config.inputs, **SIZES)[:]
+    assert (counts["tokens"] == index_lib.UNUSABLE).sum() == 1
+
+
+def test_code_that_counts_the_same_resumes_a_run(config, data_dir, mixture, monkeypatch):
+    config = replace_nested(config, {"data.allow_missing": True})
+    plan, _ = plan_mixture(config, data_dir)
+    monkeypatch.setattr(index_lib, "_code_checksum", lambda: "of another release")
+    again, _ = plan_mixture(config, data_dir)
+    assert again.fingerprint == plan.fingerprint
 
 
 def test_row_sizes_play_no_part_but_everything_else_does(dataset, config, counted):

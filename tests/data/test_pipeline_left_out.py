@@ -6,8 +6,9 @@ import logging
 import pytest
 
 from mm15_jax import config as config_lib
+from mm15_jax.config.mixtures import Group
 from mm15_jax.data.pipeline import decode
-from mm15_jax.data.planning import budgets_of, count_dataset, describe_left_out
+from mm15_jax.data.planning import budgets_of, count_dataset, describe_left_out, plan_mixture
 from mm15_jax.data.records import open_dataset, write_dataset
 from mm15_jax.inputs.example import Text
 from mm15_jax.inputs.tokenizer import load_tokenizer
@@ -75,6 +76,31 @@ def test_examples_that_no_row_can_hold_are_named(config, long_texts):
     assert line == (
         "texts: 2 of 4 examples have more than 96 tokens and are left out: texts/1, texts/3"
     )
+
+
+@pytest.mark.parametrize("unit", ["examples", "tokens"])
+def test_data_sets_of_natural_size_end_their_epochs_together(config, long_texts, monkeypatch, unit):
+    short = [dataclasses.replace(plain_text(i), source="short") for i in range(40)]
+    write_dataset(long_texts / "short" / "train", short)
+    monkeypatch.setattr(
+        config_lib, "mixture", lambda config: (Group("text", 1.0, ("texts", "short")),)
+    )
+    config = config_lib.replace_nested(config, {"data.weigh_by": unit})
+    plan, _ = plan_mixture(config, long_texts)
+    sizes = {source.name: len(source.items) for source in plan.sources}
+    assert sizes["texts"] > 4 and sizes["short"] == 40  # two of the four texts are cut
+    epoch = sum(sizes.values())
+    drawn = dict(zip(sizes, plan.mixture.counts(epoch), strict=True))
+    assert drawn == pytest.approx(sizes, abs=1)
+
+
+def test_a_data_set_of_which_nothing_fits_is_named(config, long_texts, monkeypatch):
+    monkeypatch.setattr(config_lib, "mixture", lambda config: (Group("text", 1.0, ("texts",)),))
+    config = config_lib.replace_nested(
+        config, {"data.long_documents": "drop", "inputs.sequence_length": 3}
+    )
+    with pytest.raises(ValueError, match=r"'texts' fits a row. texts: 4 of 4 .* than 3 tokens"):
+        plan_mixture(config, long_texts)
 
 
 def test_long_documents_come_in_pieces_that_predict_every_token_once(config, long_texts):

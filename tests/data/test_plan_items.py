@@ -114,6 +114,13 @@ def test_what_a_scan_found_is_kept_for_its_budgets(on_disk, monkeypatch):
     assert len(scans) == 3
 
 
+def test_totals_say_of_which_counts_they_are(on_disk, tmp_path):
+    same = Index.of(on_disk[:]["tokens"], on_disk[:]["tiles"], "of another release")
+    other = Index.of(on_disk[:]["tokens"] + 1, on_disk[:]["tiles"])
+    counts = [load_items(index, BUDGETS).totals.counts for index in (on_disk, same, other)]
+    assert counts[0] == counts[1] != counts[2]
+
+
 def test_a_damaged_file_is_scanned_anew(on_disk, caplog):
     first = load_items(on_disk, BUDGETS)
     (path,) = on_disk.counts.parent.glob("*.items-*.npz")

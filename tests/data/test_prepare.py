@@ -21,8 +21,8 @@ COUNT = 600  # three shards
 class Maker:
     """Makes numbered examples and remembers which; the numbers in `bad` are bad records."""
 
-    def __init__(self, bad=(), stop_at=None):
-        self.made, self.bad, self.stop_at = [], set(bad), stop_at
+    def __init__(self, bad=(), stop_at=None, category="text"):
+        self.made, self.bad, self.stop_at, self.category = [], set(bad), stop_at, category
 
     def convert(self, split, part, source):
         for i in range(part.start, part.stop):
@@ -32,12 +32,13 @@ class Maker:
                 yield BadRecord(f"page {i}", f"page {i} is torn")
                 continue
             self.made.append(i)
-            yield Example((Text(f"{split} {i}", loss=True),), "numbers", f"{split}-{i}", "text", {})
+            words = (Text(f"{split} {i}", loss=True),)
+            yield Example(words, "numbers", f"{split}-{i}", self.category, {})
 
     def preparation(self, **changes):
         fields = {
             "name": "numbers",
-            "category": "text",
+            "category": self.category,
             "description": "Numbers.",
             "licence": "CC0",
             "splits": ("train", "test"),
@@ -115,6 +116,22 @@ def test_a_new_version_is_made_anew_and_stale_indices_go(tmp_path):
 
 
 # Sources.
+
+
+def test_a_new_category_is_written_into_the_records(tmp_path):
+    run(Maker(), tmp_path)
+    (report,) = run(Maker(category="knowledge"), tmp_path)
+    assert report.categories == {"knowledge": COUNT}
+    dataset = open_dataset(tmp_path / "numbers" / "train")
+    assert dataset.categories == ("knowledge",) and dataset[0].category == "knowledge"
+
+
+def test_shards_of_another_numbering_go_though_the_records_are_the_same(tmp_path):
+    run(Maker(), tmp_path)
+    left = tmp_path / "numbers" / "train" / "00000-of-00009.array_record"
+    left.write_bytes(b"of a run that was killed before it removed this")
+    run(Maker(), tmp_path)
+    assert not left.exists() and len(open_dataset(left.parent)) == COUNT
 
 
 def lines_preparation(made):

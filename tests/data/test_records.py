@@ -1,13 +1,18 @@
 import concurrent.futures
 import dataclasses
+import functools
 import json
+import os
+import random
+import re
+import resource
 
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm15_jax.data import records
+from mm15_jax.data import records, shard_files
 from mm15_jax.data.records import (
     decode_example,
     encode_example,
@@ -109,6 +114,68 @@ def test_threads_may_share_a_data_set(directory):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         read = list(pool.map(lambda i: dataset[i % 31].metadata["n"], range(2000)))
     assert read == [i % 31 for i in range(2000)]
+
+
+def test_few_files_are_open_however_many_shards_were_read(tmp_path, monkeypatch):
+    write_dataset(tmp_path / "many" / "train", make_examples(40), shards=40)
+    dataset = open_dataset(tmp_path / "many" / "train")
+    opened = functools.lru_cache(maxsize=3)(shard_files._open)
+    monkeypatch.setattr(shard_files, "_readers", lambda: opened)
+    before = len(os.listdir("/proc/self/fd"))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda i: dataset[i % 40].metadata["n"], range(800)))
+    assert read == [i % 40 for i in range(800)]
+    assert len(os.listdir("/proc/self/fd")) <= before + 3
+    assert opened.cache_info().misses >= 40
+
+
+def test_a_data_set_that_was_written_again_is_read_anew(directory):
+    assert open_dataset(directory)[0].metadata["n"] == 0
+    write_dataset(directory, make_examples(31, start=1), shards=4)
+    assert open_dataset(directory)[0].metadata["n"] == 1
+
+
+def test_damage_in_a_shard_is_of_its_record_alone(tmp_path):
+    path = tmp_path / "numbers" / "train"
+    examples = [
+        dataclasses.replace(example, segments=(Text(random.Random(n).randbytes(4000).hex()),))
+        for n, example in enumerate(make_examples(31))
+    ]
+    write_dataset(path, examples)
+    shard = path / "00000-of-00001.array_record"
+    content = bytearray(shard.read_bytes())
+    content[64_000] ^= 0xFF
+    shard.write_bytes(content)
+    dataset, damaged = open_dataset(path), []
+    for n, example in enumerate(examples):
+        try:
+            assert dataset[n] == example
+        except ValueError as error:
+            damaged.append(str(error))
+    assert len(damaged) == 1
+    assert re.match(r"record \d+ of 'numbers': 00000-of-00001.array_record is damaged", damaged[0])
+
+
+def test_a_shard_that_goes_is_an_error_of_files(directory):
+    dataset = open_dataset(directory)
+    for shard in directory.glob("*.array_record"):
+        shard.unlink()
+    with pytest.raises(OSError, match=r"00000-of-00004\.array_record cannot be opened"):
+        dataset[0]
+
+
+def test_a_disk_that_takes_no_more_is_an_error_of_files(tmp_path):
+    path = tmp_path / "numbers" / "train" / "00000-of-00001.array_record"
+    texts = (Text(random.Random(n).randbytes(4000).hex()) for n in range(1000))
+    examples = (Example((text,), "numbers", "0", "even", {}) for text in texts)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"cannot be written: .*File too large"):
+            records.write_shard(path, examples)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(path.parent.iterdir()) == []
 
 
 def test_equal_examples_make_equal_files(directory, tmp_path):

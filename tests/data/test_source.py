@@ -44,6 +44,14 @@ def test_a_name_that_leads_out_is_refused(source, name):
             read(name)
 
 
+def test_a_root_with_signs_of_patterns_is_a_root_like_others(tmp_path):
+    folder = tmp_path / "my [data] *?"
+    folder.mkdir()
+    (folder / "a.json").write_text("[]")
+    (tmp_path / "my d").mkdir()
+    assert Source(folder).glob("*.json") == ["a.json"]
+
+
 def test_a_link_that_leads_out_is_refused(tmp_path):
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "source").mkdir()

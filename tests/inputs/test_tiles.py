@@ -187,6 +187,17 @@ def test_exif_orientation_turns_picture_and_size(orientation, file_format):
     assert np.mean(decoded > 128) == pytest.approx(0.25, abs=0.02)
 
 
+def test_a_png_whose_orientation_follows_its_pixels_is_turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(np.zeros((32, 64, 3), np.uint8), "PNG", exif=exif)
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    late = data[:start] + data[end:-12] + data[start:end] + data[-12:]  # as ImageMagick writes it
+    for picture in (data, late):
+        assert image_size(picture) == decode_image(picture).shape[:2] == (64, 32)
+
+
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF"])
 def test_damaged_pictures_are_value_errors(image, file_format):
     data = encode(image, file_format)

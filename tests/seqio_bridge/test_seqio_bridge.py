@@ -12,6 +12,7 @@ from mm15_jax import config as config_lib
 from mm15_jax.config.mixtures import dataset_names, dataset_weights
 from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.pipeline import decode
+from mm15_jax.data.planning import plan_mixture
 from mm15_jax.data.prepare import prepare
 from mm15_jax.data.records import open_dataset
 from mm15_jax.inputs.example import Image, Text
@@ -207,6 +208,15 @@ def theirs(seqio, bridge, tmp_path_factory):
     for preparation in bridge.preparations("theirs", "general", licence="none"):
         prepare(preparation, directory, workers=1, max_bad_fraction=0.2)
     return directory
+
+
+def test_a_mixture_by_tokens_has_the_rates_of_our_plan(seqio, bridge, data_dir):
+    config = config_lib.replace_nested(tiny.experiment(), {"data.weigh_by": "tokens"})
+    plan, _ = plan_mixture(config, data_dir)
+    mixture = seqio.get_mixture_or_task(bridge.register(config, data_dir))
+    rates = {task.name: mixture.get_rate(task) for task in mixture.tasks}
+    assert rates == pytest.approx({f"mm15_{s.name}": s.weight for s in plan.sources})
+    bridge.register(tiny.experiment(), data_dir)
 
 
 def test_a_seqio_mixture_becomes_data_sets_of_ours(theirs):

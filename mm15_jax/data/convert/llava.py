@@ -39,6 +39,7 @@ class LlavaSet:
     pictures: Sequence[str] = ("{image}",)
     captions: bool = False  # the answers are captions of the only picture, not a dialogue
     in_place: bool = False  # a turn's only picture stays where it stands, see `picture_segments`
+    version: int = 1  # as in `Preparation`
 
 
 def preparation(row: LlavaSet) -> Preparation:
@@ -57,6 +58,7 @@ def preparation(row: LlavaSet) -> Preparation:
         files=row.files,
         reading=placed(RECORD_FILES),
         example=example,
+        version=row.version,
     )
 
 

@@ -14,6 +14,7 @@ task `mvbench`.
 from __future__ import annotations
 
 import functools
+import glob
 import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -69,7 +70,9 @@ def _frames(source: Source, task: str, record: dict) -> list[str]:
     """Names of the frames of what is asked about."""
     stem = posixpath.splitext(record["video"])[0]
     for folder in (f"frames/{task}/{stem}", *(f"{root}/{record['video']}" for root in _TVQA)):
-        names = [n for n in source.glob(f"{folder}/*") if n.lower().endswith(_PICTURES)]
+        names = [
+            n for n in source.glob(f"{glob.escape(folder)}/*") if n.lower().endswith(_PICTURES)
+        ]
         if not names:
             continue
         names.sort()
