@@ -35,6 +35,8 @@ class BestParams:
             return False
         checkpoints = Checkpoints(self._run_dir / run.BEST, CheckpointConfig(keep=1))
         try:
+            # A run that was killed may have kept a later one, which it now comes to again.
+            checkpoints.drop_from(step)
             checkpoints.save_params(step, params)
             checkpoints.wait()
         finally:

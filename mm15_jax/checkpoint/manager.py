@@ -62,6 +62,12 @@ class Checkpoints:
         args = ocp.args.Composite(params=ocp.args.StandardSave(params))
         self._manager.save(step, args=args, force=True)
 
+    def drop_from(self, step: int) -> None:
+        """Deletes the checkpoints of `step` and of later steps."""
+        for later in self._manager.all_steps():
+            if later >= step:
+                self._manager.delete(later)
+
     def restore(self, step: int, params, opt_state) -> tuple[Any, Any, dict]:
         """(parameters, optimizer state, data state) of `step`, sharded as the given abstract trees.
 

@@ -27,7 +27,8 @@ STARTED_FROM = "started_from.json"  # configs of the runs they came from, by exp
 STARTED_FROM_DATA = "started_from_data.json"  # and the data that those had read
 
 # Fields that may differ between a run and its continuation: they change when a run ends, what it
-# prints or how fast it is, not what a step computes.
+# prints or how fast it is, not what a step computes. (Accumulation does where there are experts:
+# their load balance is of each part. A run may need it to go on with other hardware all the same.)
 _FREE_FIELDS = (
     "train.log_every",
     "checkpoint",

@@ -6,6 +6,7 @@ that has a checkpoint is continued.
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 import sys
@@ -57,11 +58,14 @@ def main(arguments, flags) -> int:
     if flags.chain:
         if flags.init_from:
             raise ValueError("--chain decides what each stage starts from; leave out --init_from")
-        for stage in stages(config):
-            _train_stage(stage, run_dir / stage.name, data_dir, None)
-            _join_metrics(run_dir, [other.name for other in stages(config)])
+        chain = stages(config)
+        # A CPU is divided into devices once, and the rows of every stage divide over them.
+        rows = math.gcd(*(stage.train.batch_rows for stage in chain))
+        for stage in chain:
+            _train_stage(stage, run_dir / stage.name, data_dir, None, rows)
+            _join_metrics(run_dir, [other.name for other in chain])
     else:
-        _train_stage(config, run_dir, data_dir, flags.init_from)
+        _train_stage(config, run_dir, data_dir, flags.init_from, config.train.batch_rows)
     if flags.report:
         from mm15_jax.cli import report_command
 
@@ -104,10 +108,11 @@ def _join_metrics(run_dir: pathlib.Path, stages: list[str]) -> None:
     write_atomically(run_dir / "metrics.jsonl", text.encode())
 
 
-def _train_stage(config, run_dir, data_dir, init_from) -> None:
+def _train_stage(config, run_dir, data_dir, init_from, rows: int) -> None:
+    """Trains `config`; a CPU becomes as many devices as `rows` divide over."""
     from mm15_jax.parallel.startup import start_jax
 
-    start_jax(config.train.batch_rows)
+    start_jax(rows)
     from mm15_jax.checkpoint import run
     from mm15_jax.checkpoint.initial import find_starts
     from mm15_jax.data.progress import duration

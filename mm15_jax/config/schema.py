@@ -67,7 +67,9 @@ class MoEConfig:
     every: int = 2  # the last layer of each group of so many has experts
     # "capacity": an expert takes a fixed number of a row's tokens; "dropless": all that come.
     dispatch: str = "capacity"
-    capacity_factor: float = 2.0  # places of an expert, over its fair share of a row
+    # Places of an expert, over its fair share of a row, tokens x top_k / experts. The 2.0 of GShard
+    # and AXLearn is over tokens / experts, so with two experts a token it is 1.0 here.
+    capacity_factor: float = 1.0
     # dropless with experts on several devices: places for the tokens that go to one device, over
     # the fair share; what does not fit is dropped. 0: room for the worst case, nothing is dropped.
     buffer_factor: float = 0.0

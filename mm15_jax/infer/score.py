@@ -144,7 +144,7 @@ def sum_scores(
       float32[B] (0 for rows with no such token), and whether none of them has a likelier rival
       bool[B].
     """
-    hidden, _ = mllm.forward(params, batch, config, dtype=dtype)
+    hidden, _ = mllm.forward(params, batch, config, dtype=dtype, exact=True)
 
     def of_next(values: Array) -> Array:
         return jnp.pad(values[:, 1:], ((0, 0), (0, 1)))

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from mm15_jax.model.layers import add_bias
+
 
 def halving_conv3x3(x_nhwc: Array, kernel: Array, bias: Array) -> Array:
     """3x3 convolution with stride 2 and padding 1, as torch's Conv2d(c, d, 3, 2, 1).
@@ -29,16 +31,27 @@ def halving_conv3x3(x_nhwc: Array, kernel: Array, bias: Array) -> Array:
     padded = jnp.pad(x_nhwc, ((0, 0), (1, 0), (1, 0), (0, 0)))
     taps = [padded[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)]
     windows = jnp.concatenate(taps, axis=-1)
-    return jnp.matmul(windows, kernel.astype(x_nhwc.dtype)) + bias.astype(x_nhwc.dtype)
+    return add_bias(jnp.matmul(windows, kernel.astype(x_nhwc.dtype)), bias)
 
 
 def depthwise_conv3x3(x_nhwc: Array, kernel_9c: Array) -> Array:
-    """3x3 depthwise convolution, stride 1, padding 1, no bias; taps in row-major order."""
+    """3x3 depthwise convolution, stride 1, padding 1, no bias; taps in row-major order.
+
+    Args:
+        x_nhwc: [n, h, w, c].
+        kernel_9c: float32[9, c].
+
+    Returns:
+        [n, h, w, c] in x's dtype, summed in float32, and so is the kernel's gradient.
+    """
     _, h, w, _ = x_nhwc.shape
     padded = jnp.pad(x_nhwc, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    kernel = kernel_9c.astype(x_nhwc.dtype)
-    taps = [padded[:, i : i + h, j : j + w] * kernel[3 * i + j] for i in range(3) for j in range(3)]
-    return sum(taps[1:], taps[0])
+    taps = [
+        padded[:, i : i + h, j : j + w].astype(jnp.float32) * kernel_9c[3 * i + j]
+        for i in range(3)
+        for j in range(3)
+    ]
+    return sum(taps[1:], taps[0]).astype(x_nhwc.dtype)
 
 
 @functools.cache

@@ -121,6 +121,7 @@ class DecoderLayer(nn.Module):
 
     config: DecoderConfig
     keep: bool  # whether to return keys and values
+    exact: bool = False  # whether experts take all that comes, whatever their dispatch
     experts: bool = False  # whether a mixture of experts takes the SwiGLU's place
 
     @nn.compact
@@ -136,8 +137,7 @@ class DecoderLayer(nn.Module):
         auxiliary = None
         if self.experts:
             mask = None if context.segment_ids is None else context.segment_ids > 0
-            # Where keys are kept an answer is made: it must not depend on the rest of the batch.
-            y, auxiliary = MoE(c, name="moe")(y, mask, exact=self.keep)
+            y, auxiliary = MoE(c, name="moe")(y, mask, exact=self.exact)
         else:
             y = SwiGLU(c, name="mlp")(y)
         return x + y, (keys_values if self.keep else None, auxiliary)
@@ -148,6 +148,7 @@ class LayerGroup(nn.Module):
 
     config: DecoderConfig
     keep: bool
+    exact: bool
 
     @nn.compact
     def __call__(
@@ -160,7 +161,7 @@ class LayerGroup(nn.Module):
         for i in range(c.moe.every):
             last = i == c.moe.every - 1
             own = None if cache is None else KeysValues(cache.keys[i], cache.values[i])
-            x, (keys_values, auxiliary) = layer(c, self.keep, last, name=f"layer{i}")(
+            x, (keys_values, auxiliary) = layer(c, self.keep, self.exact, last, name=f"layer{i}")(
                 x, own, context
             )
             kept.append(keys_values)
@@ -183,6 +184,7 @@ class Decoder(nn.Module):
         cache: KeysValues | None = None,
         lengths: Array | None = None,
         keep: bool = False,
+        exact: bool = False,
     ) -> tuple[Array, KeysValues | None, Auxiliary | None]:
         """Runs the layers and the final norm.
 
@@ -193,6 +195,8 @@ class Decoder(nn.Module):
             cache: [L, B, C, K, h] of earlier tokens; `lengths` int32[B] of them count.
             lengths: See cache.
             keep: Whether to return keys and values of x.
+            exact: Whether experts drop nothing: an answer, or the score of one, must not depend on
+                the rest of the batch.
 
         Returns:
             Hidden states [B, S, D] in x's dtype; [L, B, S, K, h] if keep, else None; losses and
@@ -208,13 +212,15 @@ class Decoder(nn.Module):
         context = Context(cos, sin, segment_ids, lengths)
         kept, auxiliary = None, None
         if c.layers:
-            x, (kept, auxiliary) = self._run_layers(x, cache, context, keep)
+            x, (kept, auxiliary) = self._run_layers(x, cache, context, keep, exact)
         elif keep:
             empty = jnp.zeros((0, *x.shape[:2], c.kv_heads, c.head_dim), x.dtype)
             kept = KeysValues(empty, empty)
         return RMSNorm(c.width, c.norm_eps, name="final_norm")(x), kept, auxiliary
 
-    def _run_layers(self, x: Array, cache: KeysValues | None, context: Context, keep: bool):
+    def _run_layers(
+        self, x: Array, cache: KeysValues | None, context: Context, keep: bool, exact: bool
+    ):
         """All layers, or all groups of them, as one scan: as one layer, each output stacked."""
         c = self.config
         in_axes = (nn.broadcast if cache is None else 0, nn.broadcast)
@@ -227,7 +233,7 @@ class Decoder(nn.Module):
         )
         if cache is not None:
             cache = jax.tree.map(lambda a: a.reshape(count, every, *a.shape[1:]), cache)
-        x, (kept, auxiliary) = groups(c, keep, name="groups")(x, cache, context)
+        x, (kept, auxiliary) = groups(c, keep, exact, name="groups")(x, cache, context)
         if keep:
             kept = jax.tree.map(lambda a: a.reshape(c.layers, *a.shape[2:]), kept)
         return x, (kept, auxiliary)

@@ -32,7 +32,16 @@ def linear(
     split_in, split_out = split_in or kernel.shape[:1], split_out or kernel.shape[1:]
     kernel = kernel.astype(x.dtype).reshape(*split_in, *split_out)
     y = jnp.tensordot(x, kernel, axes=len(split_in))
-    return y if bias is None else y + bias.astype(x.dtype).reshape(split_out)
+    return y if bias is None else add_bias(y, bias.reshape(split_out))
+
+
+def add_bias(x: Array, bias: Array) -> Array:
+    """X [..., out] + bias float32[out], in x's dtype.
+
+    Added in float32, so that the bias's gradient, a sum over all rows, is: in bfloat16 a sum of
+    thousands of equal signs stands still, and was 25% off (tests/model/test_layers.py).
+    """
+    return (x.astype(jnp.float32) + bias).astype(x.dtype)
 
 
 def layer_norm(x: Array, scale: Array, bias: Array, eps: float) -> Array:

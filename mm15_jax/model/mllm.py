@@ -204,7 +204,12 @@ def place_vision(x_BSD: Array, vision_BMD: Array, index_BS: Array) -> Array:
 
 
 def forward(
-    params: Params, batch: Mapping[str, Array], config: ModelConfig, *, dtype: jnp.dtype
+    params: Params,
+    batch: Mapping[str, Array],
+    config: ModelConfig,
+    *,
+    dtype: jnp.dtype,
+    exact: bool = False,
 ) -> tuple[Array, Auxiliary | None]:
     """Hidden states after the final norm, and what experts report.
 
@@ -214,6 +219,7 @@ def forward(
             N may be 0: then no encoder runs, and the vision index is not read.
         config: The model.
         dtype: Compute dtype.
+        exact: Whether experts drop nothing, see `Decoder`.
 
     Returns:
         dtype[B, S, D], and losses and figures of the layers with experts, stacked (None for a dense
@@ -224,6 +230,7 @@ def forward(
         embed_batch(params, batch, config, dtype),
         batch["positions"],
         segment_ids=batch["segment_ids"],
+        exact=exact,
     )
     return hidden, auxiliary
 
@@ -272,6 +279,7 @@ def prefill(
         batch["positions"],
         segment_ids=batch["segment_ids"],
         keep=True,
+        exact=True,
     )
     room = ((0, 0), (0, 0), (0, cache_length - S), (0, 0), (0, 0))
     layers = KeysValues(*(jnp.pad(x, room) for x in kept))
@@ -304,6 +312,7 @@ def decode_step(
         cache=cache.layers,
         lengths=cache.lengths,
         keep=True,
+        exact=True,
     )
     rows = jnp.arange(tokens.shape[0])
     layers = KeysValues(

@@ -60,7 +60,6 @@ class LogicalRules:
     act_kv_heads: tuple[str, ...] = ("tensor",)
     act_mlp: tuple[str, ...] = ("tensor",)
     act_vocab: tuple[str, ...] = ("tensor",)
-    capacity: tuple[str, ...] = ()  # places of an expert's bucket
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

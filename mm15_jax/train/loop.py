@@ -131,30 +131,31 @@ def train(
                 batches.read_ahead(running=metrics["loss"])
             window.waited += batches.waited()
             stop.agree(step)
-            if step % config.train.log_every == 0 or step in (1, config.train.steps):
+            last = step == config.train.steps
+            logs = step % config.train.log_every == 0 or step == 1 or last
+            evaluates = evaluator and (step % during.every == 0 or last)
+            saves = step % config.checkpoint.every == 0 or last or stop.signal
+            if logs or evaluates or saves:
+                _check_finite(step, metrics, checkpoints.latest_step)
+            if logs:
                 row = _row(config, step, jax.device_get(metrics), categories, schedule, window)
-                if not math.isfinite(row["loss"]):
-                    raise FloatingPointError(
-                        f"loss {row['loss']} at step {step}; the last finite one was logged at "
-                        f"step {step - window.steps}"
-                    )
                 if writer:
                     writer.write(row)
                     progress.update(
                         step,
                         f"loss {row['loss']:.3f}  {row['tokens_per_second']:,.0f} tokens/s",
                         (config.train.steps - step) * row["seconds_per_step"],
-                        final=step == config.train.steps,
+                        final=last,
                     )
                 window = DataWindow(pipeline.sources, categories)
-            if evaluator and (step % during.every == 0 or step == config.train.steps):
+            if evaluates:
                 scores = evaluator(step, state.params)
                 if writer:
                     writer.write(_scores_row(config, step, scores))
                 if best and during.keep_best in scores:
                     best.offer(step, scores[during.keep_best], state.params)
                 window = DataWindow(pipeline.sources, categories)  # not the time of training
-            if step % config.checkpoint.every == 0 or step == config.train.steps or stop.signal:
+            if saves:
                 if writer:
                     writer.sync()
                 checkpoints.save(step, state.params, state.opt_state, dict(data_state))
@@ -178,6 +179,20 @@ def _initial_state(config, starts, checkpoints, step, mesh):
     shardings = jax.tree.map(lambda x: x.sharding, abstract.opt_state)
     opt_state = jax.jit(optimizer_of(config).init, out_shardings=shardings)(params)
     return TrainState(done, params, opt_state), {}
+
+
+def _check_finite(step: int, metrics: Mapping[str, Any], saved: int | None) -> None:
+    """FloatingPointError for a state that must be neither saved nor scored.
+
+    The loss is of the parameters before the step, the gradient of those after it.
+    """
+    for name, words in (("loss", "the loss"), ("grad_norm", "the norm of the gradients")):
+        value = float(metrics[name])
+        if not math.isfinite(value):
+            newest = (
+                f"the newest checkpoint is of step {saved}" if saved else "nothing is saved yet"
+            )
+            raise FloatingPointError(f"{words} is {value} at step {step}; {newest}")
 
 
 def _write_data_log(run_dir: pathlib.Path, data_state: dict) -> None:

@@ -9,8 +9,8 @@ import pytest
 from mm15_jax import config as config_lib
 from mm15_jax import experiments
 from mm15_jax.checkpoint import run
-from mm15_jax.cli import common, main
 from mm15_jax.evaluation.results import Results
+from mm15_jax.cli import common, main, train_command
 from mm15_jax.experiments import ablations
 from mm15_jax.train.metrics import read_rows
 from tests import tiny
@@ -142,6 +142,20 @@ def test_a_chain_trains_each_stage_from_the_one_before(mm15, monkeypatch, tmp_pa
         assert read_rows(tmp_path / "c" / name / run.METRICS)[-1]["step"] == 6
     # The last stage stands for the chain's folder.
     assert common.run_config("c")[0].name == "tiny_second"
+
+
+def test_a_chain_divides_a_cpu_as_all_its_stages_can(mm15, monkeypatch, data_dir):
+    rows = {"tiny_first": 12, "tiny_second": 8}
+    for name, start in (("tiny_first", ()), ("tiny_second", (config_lib.InitFrom("tiny_first"),))):
+        stage = tiny.experiment(name=name, init_from=start, **{"train.batch_rows": rows[name]})
+        monkeypatch.setitem(experiments.EXPERIMENTS, name, lambda stage=stage: stage)
+    divided = []
+    monkeypatch.setattr(
+        train_command, "_train_stage", lambda *a: divided.append((a[0].name, a[-1]))
+    )
+    outcome = mm15("train", "tiny_second", "--chain", "--run_dir", "c", "--data_dir", data_dir)
+    assert outcome.code == 0, outcome.err
+    assert divided == [("tiny_first", 4), ("tiny_second", 4)]
 
 
 def test_a_run_goes_on_without_what_it_began_from(mm15, monkeypatch, tmp_path, tiny_run, data_dir):

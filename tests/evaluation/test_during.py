@@ -1,5 +1,7 @@
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -65,6 +67,18 @@ def test_the_best_parameters_are_kept_beside_the_newest(trained):
     newest = run.load_params(run_dir, config)
     name = ("decoder", "embedding")
     assert not np.array_equal(best[name[0]][name[1]], newest[name[0]][name[1]])
+
+
+def test_a_run_that_was_killed_comes_to_its_best_again(trained, tmp_path, data_dir):
+    run_dir, config, _ = trained
+    shutil.copytree(run_dir, tmp_path / "r")
+    shutil.rmtree(tmp_path / "r" / "checkpoints")  # it is as if the first one was under way
+    values = {2: 10.0, 4: 30.0, 6: 40.0}
+    train(config, tmp_path / "r", data_dir, (), lambda step, _: {"mini_scene_qa": values[step]})
+    assert json.loads((tmp_path / "r" / "best.json").read_text())["step"] == 6
+    best = run.load_params(tmp_path / "r", config, which="best")
+    newest = run.load_params(tmp_path / "r", config)
+    jax.tree.map(np.testing.assert_array_equal, best, newest)
 
 
 def test_evaluation_changes_nothing_of_training(trained, tmp_path, data_dir):

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import jax
@@ -5,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mm15_jax.config.schema import MoEConfig
 from mm15_jax.infer import batching
 from mm15_jax.infer.generate import Generator
 from mm15_jax.infer.score import Score, continue_prompt, score_prompts, token_prompt
@@ -59,6 +61,27 @@ def test_scores_do_not_depend_on_batches(generator, prompts, scores):
     assert [s.log_probability for s in again] == pytest.approx(
         [s.log_probability for s in scores], abs=1e-4
     )
+
+
+def test_scores_of_a_model_with_experts_drop_nothing(model, inputs, tokenizer, examples):
+    moe = MoEConfig(experts=8, every=model.decoder.layers, capacity_factor=0.1)
+    tight = dataclasses.replace(model, decoder=dataclasses.replace(model.decoder, moe=moe))
+    free = dataclasses.replace(moe, dispatch="dropless")
+    dropless = dataclasses.replace(model, decoder=dataclasses.replace(model.decoder, moe=free))
+    params = mllm.init_params(tight, jax.random.key(0))
+
+    def scores_of(config, batch_size):
+        generator = Generator(params, config, inputs, tokenizer)
+        prompts = [
+            continue_prompt(generator, example, "a text of some tokens", index=i)
+            for i, example in enumerate(examples[:6])
+        ]
+        found = score_prompts(generator, prompts, batch_size=batch_size)
+        return [score.log_probability for score in found]
+
+    wanted = scores_of(dropless, 1)
+    assert scores_of(tight, 1) == pytest.approx(wanted, abs=1e-3)
+    assert scores_of(tight, 6) == pytest.approx(wanted, abs=1e-3)
 
 
 def test_the_likeliest_tokens_are_greedy_and_a_change_of_one_is_not(generator):

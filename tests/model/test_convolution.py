@@ -47,6 +47,22 @@ def test_depthwise_convolution_equals_xlas(height, width):
     assert_same_function(depthwise_conv3x3, xlas, draw(0, 2, height, width, 4), draw(1, 9, 4))
 
 
+def test_gradients_in_bfloat16_are_summed_in_float32():
+    x = np.abs(draw(0, 4, 64, 64, 3))  # of one sign: a sum in bfloat16 stands still at 256 or so
+    kernel, matrix, bias = draw(1, 9, 3), draw(2, 27, 2), draw(3, 2)
+
+    def gradients(dtype):
+        def total(kernel, bias):
+            convolved = depthwise_conv3x3(x.astype(dtype), kernel)
+            halved = halving_conv3x3(x.astype(dtype), matrix, bias)
+            return jnp.sum(convolved.astype(jnp.float32)) + jnp.sum(halved.astype(jnp.float32))
+
+        return jax.grad(total, argnums=(0, 1))(kernel, bias)
+
+    for found, wanted in zip(gradients(jnp.bfloat16), gradients(jnp.float32), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=0.005)
+
+
 def assert_same_function(ours, theirs, *args):
     """Same values and same gradients."""
     np.testing.assert_allclose(ours(*args), theirs(*args), atol=1e-5)

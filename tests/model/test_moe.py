@@ -155,7 +155,7 @@ def test_the_router_is_float32_whatever_the_compute_dtype():
 
 @pytest.mark.parametrize(
     "places, factor, experts, expected",
-    [(4096, 2.0, 64, 256), (4096, 1.25, 64, 160), (24, 2.0, 8, 16), (4, 2.0, 64, 4)],
+    [(4096, 1.0, 64, 128), (4096, 1.25, 64, 160), (24, 2.0, 8, 16), (4, 2.0, 64, 4)],
 )
 def test_capacity(places, factor, experts, expected):
     assert capacity_of(places, MoEConfig(experts=experts, capacity_factor=factor)) == expected

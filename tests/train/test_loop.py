@@ -186,6 +186,22 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, data_dir):
         train(wild, tmp_path / "run", data_dir)
 
 
+def test_what_is_not_finite_is_not_saved(tmp_path, data_dir):
+    # It is not logged either: what would save it finds it.
+    wild = tiny.experiment(
+        **{
+            "optimizer.peak_learning_rate": 1e30,
+            "optimizer.warmup_steps": 0,
+            "optimizer.name": "adamw",
+            "train.log_every": 6,
+            "checkpoint.every": 2,
+        }
+    )
+    for _ in range(2):  # and a second try begins where it is finite
+        with pytest.raises(FloatingPointError, match=r"at step 2; nothing is saved yet"):
+            train(wild, tmp_path / "run", data_dir)
+
+
 def test_the_run_directory_holds_the_resolved_config(straight):
     saved = json.loads((straight / "config.json").read_text())
     assert saved["train"]["steps"] == 6 and saved["name"] == "mm15_nano_sft"
