@@ -10,6 +10,9 @@ from mm15_jax.experiments import ui as screens
 from mm15_jax.experiments import video as v
 
 _CATEGORIES = ("general", "text_rich", "knowledge", "refer_ground", "multi_image")
+# Of tables 5 to 9; the miniature is asked nothing in context.
+_MEASURES = (*_CATEGORIES, "in_context", "mmbase")
+_MINI_MEASURES = (*_CATEGORIES, "mmbase")
 # Columns of tables 10 and 11.
 VIDEO = (
     "activitynet_qa",
@@ -49,7 +52,7 @@ def scaling(scale: str) -> Ablation:
         )
     else:  # its rows are the other scales
         rows = tuple(AblationRow(f"mm15_{s}", t, family.sft(s)) for s, t in _TITLES.items())
-    measures = (*_CATEGORIES, "mmbase")
+    measures = _MINI_MEASURES if scale == "nano" else _MEASURES
     return Ablation("scaling", "Size of the decoder", scale, "tables 4 to 9", rows, measures)
 
 
@@ -63,7 +66,7 @@ def moe(scale: str) -> Ablation:
         AblationRow("dense", "dense", dense),
         AblationRow("experts", f"{count} experts", experts),
     )
-    measures = (*_CATEGORIES, "mmbase")
+    measures = _MINI_MEASURES if scale == "nano" else _MEASURES
     title = "Experts against the dense model at the same active size"
     return Ablation("moe", title, scale, "tables 4 to 9", rows, measures, "bars", held="all else")
 

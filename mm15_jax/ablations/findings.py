@@ -144,10 +144,10 @@ FINDINGS: tuple[Finding, ...] = (
         _against("science", ["general"], "knowledge"),
     ),
     Finding(
-        "F14", "Refer & ground data creates grounding and costs the general category a little",
+        "F14", "Refer & ground data creates grounding and costs the rest a little",
         "fig5",
         _against("refer_ground", ["general"], "refer_ground")
-        + _against("refer_ground", ["general"], "general", "<"),
+        + _against("refer_ground", ["general"], "mmbase", "<"),
     ),
     Finding(
         "F15", "Grounding rises with its ratio, MMBase falls slightly", "fig6",
@@ -275,7 +275,7 @@ def _check(check: Comparison | Gain, result: Result) -> Checked:
         return _check_gain(check, result)
     sign = {">": "above", "<": "below", "~": "about"}[check.relation]
     text = f"{check.row} {sign} {check.over}, {title(check.measure)}"
-    paper = _paper_difference(result.name, check.row, check.over, check.measure)
+    paper = _paper_difference(result, check.row, check.over, check.measure)
     ours = None
     if result.has(check.row, check.over):
         ours = result.difference(check.row, check.over, check.measure)
@@ -288,7 +288,7 @@ def _check_gain(check: Gain, result: Result) -> Checked:
     text = f"{check.row} over {check.over} gains more than {check.row_b} over {check.over_b}, "
     text += title(check.measure)
     pairs = ((check.row, check.over), (check.row_b, check.over_b))
-    papers = [_paper_difference(result.name, *pair, check.measure) for pair in pairs]
+    papers = [_paper_difference(result, *pair, check.measure) for pair in pairs]
     paper = None if None in papers else papers[0] - papers[1]  # type: ignore[operator]
     if not result.has(check.row, check.over, check.row_b, check.over_b):
         return Checked(text, NOT_RUN, None, paper)
@@ -317,6 +317,6 @@ def verdict_of(difference: Interval, relation: str) -> str:
     return FAILS if high < 0 else UNDECIDED
 
 
-def _paper_difference(ablation: str, row: str, over: str, measure: str) -> float | None:
-    values = [paper_value(ablation, key, measure) for key in (row, over)]
+def _paper_difference(result: Result, row: str, over: str, measure: str) -> float | None:
+    values = [paper_value(result.name, result.scale, key, measure) for key in (row, over)]
     return None if None in values else round(values[0] - values[1], 2)  # type: ignore[operator]

@@ -42,7 +42,7 @@ def _columns(plt: Any, ablation: Ablation, result: Result) -> Any:
     # Wide enough for columns to be told apart, and for the longest name of a measure.
     group = max(0.27 * len(rows), 0.085 * max(len(title(measure)) for measure in measures))
     figure, axes = plt.subplots(figsize=(max(6.5, 1.1 + group * len(measures)), 3.4))
-    has_paper = False
+    has_paper, highest = False, 100.0  # CIDEr of a benchmark may be above it
     for i, row in enumerate(rows):
         for k, measure in enumerate(measures):
             score = result.score(row.key, measure)
@@ -54,7 +54,8 @@ def _columns(plt: Any, ablation: Ablation, result: Result) -> Any:
             color = _COLORS[i % len(_COLORS)]
             axes.bar(x, score, 0.9 * width, color=color, label=label)
             axes.errorbar(x, score, result.error(row.key, measure), color=_INK, lw=1, capsize=2)
-            theirs = paper_value(ablation.name, row.key, measure)
+            theirs = paper_value(ablation.name, ablation.scale, row.key, measure)
+            highest = max(highest, score, theirs or 0.0)
             if theirs is not None:
                 has_paper = True
                 axes.hlines(
@@ -62,7 +63,7 @@ def _columns(plt: Any, ablation: Ablation, result: Result) -> Any:
                 )
     axes.set_xticks(range(len(measures)), [title(measure) for measure in measures])
     axes.set_ylabel("score")
-    axes.set_ylim(0, 100)
+    axes.set_ylim(0, highest)
     if has_paper:
         axes.plot([], [], color=_INK, lw=1.2, ls=(0, (2, 1)), label="the paper")
     axes.set_title(f"{ablation.source}, scale {result.scale}: {ablation.title}", loc="left")

@@ -55,15 +55,16 @@ def markdown(
 
 def _about(ablation: Ablation, result: Result) -> str:
     text = f"{ablation.source[0].upper()}{ablation.source[1:]} at scale `{result.scale}`"
-    text += f", {_draws(result)}, up to {result.examples:,} questions of each benchmark."
+    asked = f"up to {result.examples:,} questions" if result.examples else "all questions"
+    text += f", {_draws(result)}, {asked} of each benchmark."
     if ablation.held:
         text += f" Rows have {ablation.held}."
     printed = any(
-        paper_value(ablation.name, row.key, measure) is not None
+        paper_value(ablation.name, ablation.scale, row.key, measure) is not None
         for row in ablation.rows
         for measure in result.measures
     )
-    known = trust(ablation.name) if printed else ""
+    known = trust(ablation.name, ablation.scale) if printed else ""
     text += f" In brackets the paper ({known}). " if known else " "
     if result.alike is not result:
         text += f"Scores are of what all rows have, {_listed(result.draws)}; "
@@ -118,7 +119,7 @@ def _table(ablation: Ablation, result: Result) -> list[str]:
 
 
 def _cell(ablation: Ablation, result: Result, key: str, measure: str) -> str:
-    theirs = paper_value(ablation.name, key, measure)
+    theirs = paper_value(ablation.name, ablation.scale, key, measure)
     ours = result.score(key, measure) if result.has(key) else None
     if ours is None:
         return DASH if theirs is None else f"{DASH} ({theirs:.1f})"
@@ -162,7 +163,7 @@ def comma_separated(ablation: Ablation, result: Result) -> str:
     writer.writerow(("row", "title", "start", "seed", "measure", "score", "error", "paper"))
     for row in result.rows:
         for measure in result.measures:
-            theirs = paper_value(ablation.name, row.key, measure)
+            theirs = paper_value(ablation.name, ablation.scale, row.key, measure)
             for draw in (*row.draws, None):
                 score = (alike if draw is None else result).score(row.key, measure, draw)
                 if score is None:

@@ -89,7 +89,8 @@ def read(folder: pathlib.Path | str, name: str, scale: str) -> Result:
         raise ValueError(f"{folder} has no result of {name} at scale {scale}")
     facts = json.loads(path.read_text())
     packed = stem.with_suffix(".npz")
-    with np.load(packed) if packed.is_file() else np.load(_empty()) as arrays:
+    # By bytes: numpy opens names of local files alone.
+    with np.load(io.BytesIO(packed.read_bytes()) if packed.is_file() else _empty()) as arrays:
         questions = {key: arrays[key].astype(np.float32) / 255 for key in arrays.files}
     rows = tuple(
         RowResult(

@@ -152,11 +152,30 @@ def plan(
       ValueError: an unknown row, no such draws, or an override that cannot be.
     """
     draws = draws_of(starts, seeds)
-    chosen = [ablation.row(key) for key in rows] if rows else list(ablation.rows)
+    chosen = [ablation.row(key) for key in dict.fromkeys(rows)] if rows else list(ablation.rows)
     given = tuple(overrides)
+    if any(override.startswith("train.seed=") for override in given):
+        raise ValueError("--set train.seed is what --starts and --seeds draw; expected one of them")
     benchmarks = benchmarks_of(ablation.measures, ablation.scale)
     asked = [_asked(ablation, row, draw, given, benchmarks) for draw in draws for row in chosen]
+    _check_seeds(ablation, asked)
     return Plan(ablation, tuple(asked))
+
+
+def _check_seeds(ablation: Ablation, asked: Sequence[Asked]) -> None:
+    """ValueError where --seeds would train more stages anew of some rows than of others."""
+    deep = {
+        one.row.key: sum(run.folder.endswith(one.draw.suffix) for run in one.run.chain)
+        for one in asked
+        if one.draw.seed and one.folder == one.run.folder  # a row that only asks trains nothing
+    }
+    if len(set(deep.values())) > 1:
+        most, least = max(deep, key=deep.__getitem__), min(deep, key=deep.__getitem__)
+        raise ValueError(
+            f"--seeds trains a row's own stages anew, and rows of {ablation.name} have not equally "
+            f"many: {most} has {deep[most]}, {least} has {deep[least]}; expected --starts, which "
+            "trains all stages of every row anew"
+        )
 
 
 def _asked(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mm15_jax.ablations import same_data
+from mm15_jax.ablations import answered, same_data
 from mm15_jax.ablations.runs import Asked, Plan, Run, content_key
 from mm15_jax.checkpoint import run as run_lib
 from mm15_jax.config import ExperimentConfig
-from mm15_jax.data.storage import to_path, write_atomically
+from mm15_jax.data.storage import to_path
 from mm15_jax.plan import arithmetic
-
-ASKED = "asked.json"  # written beside scores.json when all questions are answered: how many
 
 # Of one core beside another run, at nano scale: what an ablation's hours are reckoned with before
 # anything has run (BUILD_NOTES: rows measured).
@@ -56,8 +53,11 @@ class Task:
         assert self.asked
         nested = self.asked.folder != self.asked.run.folder
         trained = self.folder.parent if nested else self.folder
-        wanted, answered = _questions(self.asked), self._answered()
-        return wanted.items() <= answered.items() and self._is_run_of(trained, self.asked.run)
+        config = self.asked.run.config
+        how = answered.How(self.asked.examples, self.asked.overrides, config.train.steps)
+        there = answered.read(self.folder, how, self.data_dir)
+        wanted = answered.questions(self.asked.benchmarks, self.asked.examples)
+        return wanted.items() <= there.items() and self._is_run_of(trained, self.asked.run)
 
     def refusal(self) -> str | None:
         """Why its folder cannot be gone on with, in a sentence, where `mm15 train` does not see it.
@@ -75,35 +75,6 @@ class Task:
                 of = "" if experiment == self.run.config.name else f" by {experiment}"
                 return f"{self.folder} was trained{of} on another {name} than is there"
         return None
-
-    def mark_done(self) -> None:
-        """Notes what was asked, so that it is known not to ask again.
-
-        Ablations share runs, and scores.json keeps what each of them asked.
-        """
-        if self.asked:
-            questions = self._answered() | _questions(self.asked)
-            note = {
-                "questions": questions,
-                "data": same_data.asked_about(tuple(questions), self.data_dir),
-                **_settings(self.asked),
-            }
-            text = json.dumps(note, sort_keys=True) + "\n"
-            write_atomically(self.folder / ASKED, text.encode())
-
-    def _answered(self) -> dict[str, int]:
-        """Benchmarks that were asked as it asks, of data as it is now; and how many questions."""
-        assert self.asked
-        path = self.folder / ASKED
-        note = json.loads(path.read_text()) if path.is_file() else {}
-        questions, data = note.pop("questions", {}), note.pop("data", {})
-        if note != _settings(self.asked):
-            return {}
-        return {
-            name: count
-            for name, count in questions.items()
-            if not same_data.first_changed(data.get(name, {}), self.data_dir)
-        }
 
     def _is_run_of(self, folder: pathlib.Path, run: Run) -> bool:
         """Whether what was trained there, and all it began from, has the content wanted now.
@@ -166,6 +137,7 @@ def _train(run: Run, run_dir: str, data_dir: str | None) -> Task:
 def _ask(asked: Asked, run_dir: str, data_dir: str | None) -> Task:
     data = ("--data_dir", data_dir) if data_dir else ()
     changes = ("--set", *asked.overrides) if asked.overrides else ()
+    questions = answered.questions(asked.benchmarks, asked.examples)
     command = (
         "eval", "--run_dir", f"{run_dir}/{asked.run.folder}",
         "--out_dir", f"{run_dir}/{asked.folder}", *data,
@@ -176,29 +148,11 @@ def _ask(asked: Asked, run_dir: str, data_dir: str | None) -> Task:
         title=f"score {asked.folder}",
         command=command,
         after=(asked.run.folder,),
-        seconds=_SECONDS_TO_START + sum(_questions(asked).values()) / _ANSWERS_PER_SECOND,
+        seconds=_SECONDS_TO_START + sum(questions.values()) / _ANSWERS_PER_SECOND,
         folder=to_path(f"{run_dir}/{asked.folder}"),
         data_dir=data_dir,
         asked=asked,
     )
-
-
-def _questions(asked: Asked) -> dict[str, int]:
-    """Of each benchmark, how many; as many as may be asked where it is not the miniature's."""
-    from mm15_jax.data.miniature import SETS  # draws pictures: not free to import
-
-    return {
-        name: min(asked.examples, SETS[name].count("test")) if name in SETS else asked.examples
-        for name in asked.benchmarks
-    }
-
-
-def _settings(asked: Asked) -> dict[str, object]:
-    return {
-        "examples": asked.examples,
-        "overrides": list(asked.overrides),
-        "steps": asked.run.config.train.steps,
-    }
 
 
 def _is_alike(trained: Mapping[str, ExperimentConfig], wanted: ExperimentConfig) -> bool:

@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from mm15_jax.ablations.tasks import Task
+from mm15_jax.parallel.signals import stop_signals
 
 LOGS = "logs"
 COMMAND = ("-m", "mm15_jax.cli.main")  # `mm15`, by the same Python
@@ -64,7 +65,7 @@ def run_all(
       Those that failed, and those left out because they wait for one that failed (code -1).
 
     Raises:
-      Stopped: on SIGINT or SIGTERM, when all processes have ended.
+      Stopped: on SIGINT, SIGTERM or SIGHUP, when all processes have ended.
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     cores: queue.Queue[set[int]] = queue.Queue()
@@ -99,7 +100,6 @@ def run_all(
                 if end.code:
                     failed.append(end)
                 else:
-                    end.task.mark_done()
                     well.add(end.task.name)
                 ended(end)
             if stop.is_set() and not running:
@@ -158,14 +158,14 @@ def _shares(workers: int) -> list[set[int]]:
 
 @contextlib.contextmanager
 def _signals(stop: threading.Event):
-    """Sets `stop` at SIGINT or SIGTERM; yields the list of those that came."""
+    """Sets `stop` at a signal to end; yields the list of those that came."""
     came: list[int] = []
 
     def handle(number: int, _) -> None:
         came.append(number)
         stop.set()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in stop_signals()}
     try:
         yield came
     finally:

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shlex
+import subprocess
 import sys
 import time
 
@@ -43,7 +44,9 @@ def define_flags(flags) -> None:
     common.define_string(
         flags, "seeds", "1", "how often a row's own stages are, from each start, or which draws"
     )
-    absl_flags.DEFINE_integer("workers", 0, "runs at once; 0: one a core at nano scale", **define)
+    absl_flags.DEFINE_integer(
+        "workers", 0, "runs at once; 0: one a core at nano scale", lower_bound=0, **define
+    )
     absl_flags.DEFINE_boolean("plan_only", False, "say what would run and what it costs", **define)
     absl_flags.DEFINE_boolean(
         "collect", False, "run nothing: table and figure of what is there", **define
@@ -115,8 +118,7 @@ class _Call:
             self._print_plan()
             return 0
         if self.flags.collect:
-            self._write_result()
-            return 0
+            return 0 if self._write_result() else 1
         if not self.nano and self.left and not _has_accelerator():
             raise ValueError(
                 f"scale {self.ablation.scale} needs accelerators, and there are none here: "
@@ -124,8 +126,8 @@ class _Call:
             )
         self._print_plan(to=sys.stderr)
         failed = self._run() if self.left else []
-        self._write_result()
-        return 1 if failed else 0
+        found = self._write_result()
+        return 0 if found and not failed else 1
 
     def _run(self) -> list:
         from mm15_jax.ablations import same_data, workers
@@ -145,7 +147,7 @@ class _Call:
             failed = workers.run_all(
                 self.left,
                 workers=self.workers,
-                log_dir=self.run_dir / workers.LOGS,
+                log_dir=self._log_dir(),
                 started=progress.started,
                 ended=progress.ended,
                 # A run is the same, whatever the number of cores and of runs at once.
@@ -162,14 +164,23 @@ class _Call:
                 print(f"{end.task.title} left out: what it starts from failed", file=sys.stderr)
         return failed
 
-    def _write_result(self) -> None:
-        """Table, figure and verdicts of what has run, in the run directory and where asked."""
+    def _log_dir(self) -> pathlib.Path:
+        """A folder of this machine: a process cannot write into a bucket by itself."""
+        from mm15_jax.ablations import workers
+        from mm15_jax.data.storage import is_remote
+
+        within = pathlib.Path(RUN_DIR) if is_remote(self.run_dir) else self.run_dir
+        return within / workers.LOGS
+
+    def _write_result(self) -> bool:
+        """Table, figure and verdicts of what has run; false where nothing has."""
         from mm15_jax.ablations import publish, result_files, results
 
         found = results.collect(self.work, self.tasks, _versions(), self.flags.set)
         if not found.rows:
-            print("no row has a score yet", file=sys.stderr)
-            return
+            name = self.ablation.name
+            print(f"no row of {name} has a score yet in {self.run_dir}", file=sys.stderr)
+            return False
         text = publish.write(self.ablation, found, self.run_dir / self.ablation.name)
         if self.flags.publish:
             found = self._joined(found) if self.flags.join else found
@@ -182,6 +193,7 @@ class _Call:
             print(json.dumps(result_files.to_json(found) | {"findings": verdicts}, indent=1))
         else:
             print(text)
+        return True
 
     def _joined(self, found):
         """What is found here beside what is published."""
@@ -346,12 +358,16 @@ def _print_runs(rows, to) -> None:
 
 
 def _has_accelerator() -> bool:
-    from mm15_jax.parallel.startup import start_jax
-
-    start_jax()
-    import jax
-
-    return jax.default_backend() != "cpu"
+    """Asked in a process that ends: who looks at a TPU holds it, and runs would find it taken."""
+    look = (
+        "from mm15_jax.parallel.startup import start_jax; start_jax(); import jax; "
+        "print(jax.local_devices()[0].platform)"
+    )
+    said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
+    if said.returncode:
+        *_, last = ["no output", *said.stderr.strip().splitlines()]
+        raise ValueError(f"the accelerators here cannot be used: {last}")
+    return said.stdout.split()[-1] != "cpu"
 
 
 def _versions() -> dict[str, str]:

@@ -88,6 +88,12 @@ def main(arguments, flags) -> int:
 
     if not is_main():
         return 0
+    if flags.split == "test" and flags.checkpoint == "latest":
+        from mm15_jax.ablations import answered
+
+        examples = config.eval.examples if flags.limit is None else flags.limit
+        how = answered.How(examples, tuple(flags.set), config.train.steps)
+        answered.note(out_dir, how, [row.name for row in resolve(names)], data_dir)
     if flags.gallery:
         from mm15_jax.evaluation.gallery import build_gallery
 

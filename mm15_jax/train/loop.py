@@ -65,7 +65,7 @@ def train(
     """Trains `config` in `run_dir`, from its newest checkpoint if it has one.
 
     Stopping after a checkpoint and starting again gives, to the bit, what a straight run gives.
-    SIGTERM and SIGINT end the step under way, save, and return. `evaluator` is asked every
+    SIGTERM, SIGINT and SIGHUP end the step under way, save, and return. `evaluator` is asked every
     `eval.during.every` steps and at the end; its scores become a row of metrics.jsonl. Raises
     ValueError for a user's mistake and FloatingPointError when the loss is not finite.
     """
@@ -133,7 +133,7 @@ def train(
             stop.agree(step)
             last = step == config.train.steps
             logs = step % config.train.log_every == 0 or step == 1 or last
-            evaluates = evaluator and (step % during.every == 0 or last)
+            evaluates = bool(evaluator) and (step % during.every == 0 or last)
             saves = step % config.checkpoint.every == 0 or last or stop.signal
             if logs or evaluates or saves:
                 _check_finite(step, metrics, checkpoints.latest_step)
@@ -148,7 +148,7 @@ def train(
                         final=last,
                     )
                 window = DataWindow(pipeline.sources, categories)
-            if evaluates:
+            if evaluator and evaluates:
                 scores = evaluator(step, state.params)
                 if writer:
                     writer.write(_scores_row(config, step, scores))

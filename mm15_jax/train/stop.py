@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a request that the loop answers between two steps."""
+"""SIGTERM, SIGINT or SIGHUP as a request that the loop answers between two steps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import signal
 
 import jax
 from jax.experimental import multihost_utils
+
+from mm15_jax.parallel.signals import stop_signals
 
 
 class StopRequest:
@@ -21,7 +23,7 @@ class StopRequest:
 
     def __enter__(self):
         if jax.process_count() == 1:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in stop_signals():
                 self._earlier[number] = signal.signal(number, self._request)
         return self
 

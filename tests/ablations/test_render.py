@@ -8,10 +8,12 @@ import cv2
 import matplotlib.pyplot as plt
 import pytest
 
-from mm15_jax.ablations import catalog, plot, publish, render, result_files
+from mm15_jax import paper
+from mm15_jax.ablations import catalog, paper_values, plot, publish, render, result_files
 from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.findings import FINDINGS
 from mm15_jax.ablations.results import Cell, Interval, Result
+from mm15_jax.data.storage import to_path
 from tests.ablations.results_made_up import SEEDS, result
 
 
@@ -30,6 +32,41 @@ def test_a_page_has_the_papers_numbers_the_command_and_the_verdict(table3):
     (line,) = [line for line in text.splitlines() if line.startswith("| 4 |")]
     assert line.count("±") == 7 and "(73.3)" in line and "(62.8)" in line
     assert "**F11**" in text and "| **holds** |" in text and "| **not run** |" in text
+
+
+def test_the_papers_numbers_are_of_a_model_as_large():
+    wanted = {
+        ("table2", "nano", "1", "docvqa"): 73.2,
+        ("table2", "7b", "1", "docvqa"): 77.0,
+        ("table2", "7b", "5", "docvqa"): None,
+        ("table2", "30b", "1", "docvqa"): None,
+        ("table1", "3b", "4", "text_rich"): paper.table(1).cell("4", "text_rich").value,
+        ("table1", "1b", "4", "text_rich"): None,
+        ("fig9a", "nano", "1344", "mmbase"): 60.26,
+        ("fig9a", "7b", "1344", "mmbase"): None,
+        ("video", "nano", "sft", "activitynet_qa"): 57.9,
+        ("video", "7b", "sft", "activitynet_qa"): 60.9,
+    }
+    found = {key: paper_values.paper_value(*key) for key in wanted}
+    assert found == wanted
+    moe = [paper_values.paper_value("moe", scale, "experts", "mmbase") for scale in ("1b", "3b")]
+    assert moe == pytest.approx([64.2, 65.8], abs=0.05)
+
+
+def test_pages_of_real_scales_show_all_of_their_scores(tmp_path, monkeypatch):
+    ablation = catalog.find("ui", "3b")
+    rows = {"ui_3b": dict.fromkeys(ablation.measures, 0.5)}
+    found = dataclasses.replace(result("ui", rows, ablation.measures, scale="3b"), examples=0)
+    assert ", all questions of each benchmark" in render.markdown(ablation, found)
+    tops, save = [], plt.Figure.savefig
+
+    def look(figure, *arguments, **more):
+        tops.append(figure.axes[0].get_ylim()[1])
+        save(figure, *arguments, **more)
+
+    monkeypatch.setattr(plt.Figure, "savefig", look)
+    plot.draw(ablation, found, tmp_path / "ui.png")
+    assert tops[0] > 139  # CIDEr of widgets, of the paper
 
 
 @pytest.mark.parametrize(
@@ -163,3 +200,11 @@ def test_a_page_shows_what_its_files_keep(table3, tmp_path):
     shown = publish.write(ablation, found, tmp_path)
     again = publish.write(ablation, result_files.read(tmp_path, "table3", "nano"), tmp_path)
     assert shown == again and shown != render.markdown(ablation, found, "table3_nano.png")
+
+
+def test_a_result_comes_back_from_a_bucket(table3, gs_prefix):
+    ablation, found = table3
+    text = publish.write(ablation, found, to_path(f"{gs_prefix}/table3"))
+    again = result_files.read(to_path(f"{gs_prefix}/table3"), "table3", "nano")
+    assert render.markdown(ablation, again, "table3_nano.png") == text
+    assert len(again.row("4").draws[SEEDS[0]]["mini_word_qa"].questions) == 400

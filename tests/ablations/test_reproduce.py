@@ -32,6 +32,8 @@ def draws(*counts):
         {"base": draws(2), "single_image": draws(2)},
         {"base": draws(8, 1, 1), "single_image": draws(2), "all": draws(8, 1, 1)},
         {"base": draws(4, 3, 3, 1), "single_image": draws(1, 1, 1, 1), "all": draws(4)},
+        {"base": [Draw(0, 3), Draw(0, 4)], "single_image": [Draw(0, 1)], "all": [Draw(2, 3)]},
+        {"base": [Draw(0, 0), Draw(0, 2), Draw(1, 2)], "all": [*draws(2, 2), Draw(0, 5)]},
         {"base": draws(1, 3), "single_image": draws(0, 0, 0, 2, 1), "all": draws(2, 0, 2, 1)},
     ],
 )
@@ -55,5 +57,7 @@ def test_a_command_says_what_is_not_usual_and_no_more():
     assert commands(ablation, {"base": draws(1)}, ["train.steps=3"]) == (
         "mm15 ablate fig8 --scale nano --rows base --set train.steps=3",
     )
+    rows = {key: [Draw(0, 3), Draw(0, 4)] for key in ("base", "single_image", "all")}
+    assert commands(ablation, rows) == ("mm15 ablate fig8 --scale nano --seeds 3:5",)
     rows = dict.fromkeys(("base", "single_image", "all"), draws(0, 0, 0, 1, 1))
     assert commands(ablation, rows) == ("mm15 ablate fig8 --scale nano --starts 3:5",)

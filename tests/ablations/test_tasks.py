@@ -13,9 +13,9 @@ import time
 import pytest
 from absl import flags as absl_flags
 
-from mm15_jax.ablations import catalog, same_data, workers
+from mm15_jax.ablations import answered, catalog, jobs, same_data, workers
 from mm15_jax.ablations.runs import plan
-from mm15_jax.ablations.tasks import ASKED, Task, tasks_of
+from mm15_jax.ablations.tasks import Task, tasks_of
 from mm15_jax.checkpoint import run as run_lib
 from mm15_jax.cli import main
 from mm15_jax.config import InitFrom, replace_nested
@@ -23,10 +23,18 @@ from mm15_jax.data import records
 from mm15_jax.data.miniature import SETS
 from mm15_jax.data.records import write_dataset
 from mm15_jax.inputs.example import Example, Text
+from mm15_jax.parallel.signals import stop_signals
 
 
 def commands_of(name, scale, *, run_dir, data_dir=None, **more):
     return tasks_of(plan(catalog.find(name, scale), **more), run_dir, data_dir)
+
+
+def note(task):
+    """As `mm15 eval` does when it has answered a task's questions."""
+    asked = task.asked
+    how = answered.How(asked.examples, asked.overrides, asked.run.config.train.steps)
+    answered.note(task.folder, how, asked.benchmarks, task.data_dir)
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +74,8 @@ def test_a_task_is_done_when_it_was_asked_the_same(tmp_path):
     *runs, task = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
     trained(runs)
     assert not task.is_done()
-    task.mark_done()
-    assert task.is_done() and (task.folder / ASKED).is_file()
+    note(task)
+    assert task.is_done() and (task.folder / answered.NOTE).is_file()
     *_, other = commands_of(
         "fig8", "nano", run_dir=str(tmp_path), rows=["base"], overrides=["eval.examples=9"]
     )
@@ -78,7 +86,7 @@ def test_a_benchmark_that_has_grown_is_asked_again(tmp_path, monkeypatch):
     """And one that has shrunk: its score is of other questions."""
     *runs, task = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
     trained(runs)
-    task.mark_done()
+    note(task)
     for count, done in ((600, False), (512, True), (100, False)):
         diagrams = dataclasses.replace(SETS["mini_diagram_qa"], held_out_count=count)
         monkeypatch.setitem(SETS, "mini_diagram_qa", diagrams)
@@ -101,7 +109,7 @@ def test_a_run_of_other_content_is_not_the_one_that_is_wanted(changes, same, tmp
     monkeypatch.setattr(run_lib, "is_complete", lambda folder: True)
     *_, run, asks = commands_of("fig5", "nano", run_dir=str(tmp_path), rows=["text_rich"])
     trained([run], **changes)
-    asks.mark_done()
+    note(asks)
     assert run.is_done() == same and asks.is_done() == same
 
 
@@ -118,7 +126,7 @@ def test_a_run_that_began_from_another_start_is_not_the_one_that_is_wanted(
     for before, after in ((pretrain, reading), (reading, row)):
         run_lib.write_started_from(after.folder, [before.folder])
     shutil.rmtree(reading.folder)
-    asks.mark_done()
+    note(asks)
     name = changed and f"mm15_nano_{changed}"
     said = changed and f"{row.folder} began from {name} when that had other settings"
     assert reading.refusal() is None and row.refusal() == said
@@ -165,7 +173,7 @@ def test_a_run_of_other_data_is_not_the_one_that_is_wanted(changed, refused, tmp
     run_lib.write_started_from(reading.folder, [pretrain.folder])
     has_read(reading, data_dir, "mini_ocr")
     run_lib.write_started_from(row.folder, [reading.folder])
-    asks.mark_done()
+    note(asks)
     if changed in ("version", "held_out"):
         raised = dataclasses.replace(SETS["mini_captions"], version=99)
         monkeypatch.setitem(SETS, "mini_captions", raised)
@@ -193,14 +201,27 @@ def test_a_benchmark_with_other_questions_is_asked_again(tmp_path):
     )
     trained(runs)
     prepared(data_dir, ["mini_diagram_qa", "mini_chart_qa"], ["test"])
-    task.mark_done()
+    note(task)
     assert task.is_done()
     prepared(data_dir, ["mini_diagram_qa"], ["train"], word="dog")
     assert task.is_done()
     prepared(data_dir, ["mini_diagram_qa"], ["test"], word="dog")
     assert not task.is_done()
-    task.mark_done()
+    note(task)
     assert task.is_done()
+
+
+@pytest.mark.slow
+def test_launched_jobs_leave_a_table(tmp_path, capsys):
+    """Every command of every job, as machines that share a folder would run them."""
+    tiny = ["train.steps=1", "eval.examples=2", "data.window=32"]
+    runs, data = str(tmp_path / "runs"), str(tmp_path / "data")
+    made = jobs("fig8", "nano", run_dir=runs, data_dir=data, rows=["base"], overrides=tiny)
+    for job in made:
+        for command in job.commands:
+            assert main.main(list(command)) == 0, command
+    assert "| base |" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "fig8" / "fig8_nano.md").is_file()
 
 
 def test_ablations_that_share_a_run_leave_each_others_scores(tmp_path):
@@ -209,10 +230,10 @@ def test_ablations_that_share_a_run_leave_each_others_scores(tmp_path):
     trained(runs)
     *_, narrow = commands_of("fig9a", "nano", run_dir=str(tmp_path), rows=["1344"])
     assert wide.folder == narrow.folder
-    narrow.mark_done()
+    note(narrow)
     assert narrow.is_done() and not wide.is_done()
-    wide.mark_done()
-    narrow.mark_done()
+    note(wide)
+    note(narrow)
     assert narrow.is_done() and wide.is_done()
 
 
@@ -235,7 +256,6 @@ def quick(tmp_path, monkeypatch):
         "sys.exit(3 if sys.argv[1] == 'fail' else 0)\n"
     )
     monkeypatch.setattr(workers, "COMMAND", (str(script),))
-    monkeypatch.setattr(Task, "mark_done", lambda self: None)
     return tmp_path
 
 
@@ -292,11 +312,33 @@ def test_a_signal_ends_all_that_runs_and_nothing_is_begun_after_it(quick):
     assert {log.name for log in (quick / "logs").iterdir()} == {"a.log", "b.log"}
 
 
+def test_a_terminal_that_closes_ends_all_that_runs(quick):
+    there = quick / "there"
+
+    def hang_up():
+        while not there.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    threading.Thread(target=hang_up, daemon=True).start()
+    with pytest.raises(workers.Stopped) as stopped:
+        run(quick, [task(quick, "a", ["sleep", str(there)])])
+    assert stopped.value.number == signal.SIGHUP
+
+
+def test_a_terminal_that_may_close_is_not_listened_to():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        assert signal.SIGHUP not in stop_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_notes_are_json(tmp_path):
     *_, last = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["all"])
-    last.mark_done()
-    note = json.loads(pathlib.Path(last.folder / ASKED).read_text())
-    assert note["examples"] == 2048 and note["questions"]["mini_compare"] == 512
+    note(last)
+    said = json.loads(pathlib.Path(last.folder / answered.NOTE).read_text())
+    assert said["examples"] == 2048 and said["questions"]["mini_compare"] == 512
 
 
 def test_the_time_of_answers_is_reckoned_by_how_many_there_are(tmp_path):

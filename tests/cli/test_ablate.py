@@ -1,6 +1,8 @@
 """mm15 ablate: what it says before anything runs."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -39,9 +41,26 @@ def test_a_plan_for_pods_has_chip_hours(capsys, tmp_path):
 
 
 def test_a_plan_of_the_miniature_has_minutes(capsys, tmp_path):
-    words = ("fig9a", "--plan_only", "--seeds", "2", "--run_dir", str(tmp_path))
-    code, out, _ = run(capsys, *words)
-    assert code == 0 and "14 runs to train, 8 to score" in out and "fig9a_378_nano_seed1" in out
+    rows = ("--rows", "378,756,378", "--seeds", "2")
+    code, out, _ = run(capsys, "fig9a", *rows, "--plan_only", "--run_dir", str(tmp_path))
+    assert code == 0 and "9 runs to train, 4 to score" in out and "fig9a_378_nano_seed1" in out
+
+
+def test_nothing_to_collect_is_no_success(capsys, tmp_path):
+    code, out, err = run(capsys, "fig8", "--collect", "--run_dir", str(tmp_path))
+    assert code == 1 and not out and f"no row of fig8 has a score yet in {tmp_path}" in err
+
+
+def test_looking_for_accelerators_leaves_them_to_the_runs():
+    script = (
+        "from mm15_jax.cli import ablate_command\n"
+        "found = ablate_command._has_accelerator()\n"
+        "from jax._src import xla_bridge\n"
+        "print(found, xla_bridge.backends_are_initialized())\n"
+    )
+    command = [sys.executable, "-c", script]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["False", "False"]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +72,12 @@ def test_a_plan_of_the_miniature_has_minutes(capsys, tmp_path):
         (("table1", "--rows", "9"), "unknown row of table1 '9'"),
         (("fig8", "--scale", "3b"), "needs accelerators, and there are none here"),
         (("fig8", "--publish"), "--publish is for the repository"),
+        (("fig8", "--workers", "-3"), "workers"),
+        (("fig8", "--set", "train.seed=1"), "train.seed is what --starts and --seeds draw"),
+        (
+            ("fig10", "--seeds", "2"),
+            "have not equally many: old_text_45_45_10 has 3, hq_text_50_10_40 has 1",
+        ),
         (("fig8", "--collect", "--join"), "puts draws beside those in docs/ablations: it needs"),
     ],
 )

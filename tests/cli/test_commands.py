@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import pytest
 
 from mm15_jax import config as config_lib
 from mm15_jax import experiments
+from mm15_jax.ablations import answered
 from mm15_jax.checkpoint import run
 from mm15_jax.evaluation.results import Results
 from mm15_jax.cli import common, main, train_command
@@ -128,6 +131,18 @@ def test_training_goes_on_where_it_stopped_and_its_scores_are_reported(mm15, tmp
     (tmp_path / "r" / "report.html").unlink()
     assert mm15("report", "--run_dir", "r").code == 0
     assert len((tmp_path / "r" / "report.html").read_text()) > 0.5 * len(before)
+
+
+def test_an_evaluation_notes_what_was_asked(mm15, tiny_run, tmp_path, data_dir):
+    shutil.copytree(tiny_run, tmp_path / "r")
+    command = ("eval", "--run_dir", "r", "--data_dir", data_dir, "--benchmarks")
+    assert mm15(*command, "mini_word_qa", "--limit", "3").code == 0
+    assert mm15(*command, "mini_scene_qa", "--limit", "3").code == 0
+    how = answered.How(3, (), 6)
+    assert answered.read("r", how, data_dir) == {"mini_word_qa": 3, "mini_scene_qa": 3}
+    assert not answered.read("r", dataclasses.replace(how, examples=4), data_dir)
+    mm15(*command, "mini_word_qa", "--limit", "2", "--split", "validation")
+    assert answered.read("r", how, data_dir)  # held-out answers are still those
 
 
 def test_a_chain_trains_each_stage_from_the_one_before(mm15, monkeypatch, tmp_path, data_dir):
