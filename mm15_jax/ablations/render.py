@@ -225,11 +225,13 @@ def scoreboard(results: Sequence[Result], changed: Collection[tuple[str, str]] =
 _SCOREBOARD_HEAD = f"""# What the paper found, and what our runs say
 
 Made by `mm15 ablate --findings` from the results in docs/ablations/. A finding holds where the
-paired difference of all its comparisons lies on the paper's side of zero with 95% certainty, does
-not hold where one lies on the other side, and is undecided else, "small" where what is undecided
-is less than {ABOUT:g} points either way ([ablations](ablations.md#verdicts)). In brackets the same
-differences in the paper, where it prints them. Drawn is how often both rows of a comparison were
-trained, of a finding's comparisons the least often: what one start says, another may not.
+interval of the paired difference of all its comparisons lies on the paper's side of zero, does not
+hold where one lies on the other side, and is undecided else, "small" where what is undecided is
+less than {ABOUT:g} points either way. In brackets the same differences in the paper, where it
+prints them. Drawn is how often both rows of a comparison were trained, of a finding's comparisons
+the least often. From five starts on intervals leave out the truth about one time in twenty; from
+three or two up to one in eight or four, and what one start says, another may not
+([ablations](ablations.md#verdicts)): there only what is large counts.
 
 | | finding | rows of | scale | here | differences | drawn |
 |---|---|---|---|---|---|---|"""

@@ -24,6 +24,7 @@ from mm15_jax.data.miniature import SETS
 from mm15_jax.data.records import write_dataset
 from mm15_jax.inputs.example import Example, Text
 from mm15_jax.parallel.signals import stop_signals
+from tests import tiny
 
 
 def commands_of(name, scale, *, run_dir, data_dir=None, **more):
@@ -214,9 +215,11 @@ def test_a_benchmark_with_other_questions_is_asked_again(tmp_path):
 @pytest.mark.slow
 def test_launched_jobs_leave_a_table(tmp_path, capsys):
     """Every command of every job, as machines that share a folder would run them."""
-    tiny = ["train.steps=1", "eval.examples=2", "data.window=32"]
+    short = ["train.steps=1", "eval.examples=2", "data.window=32"]
+    (row,) = plan(catalog.find("fig8", "nano"), rows=["base"]).asked
+    tiny.prepare_data(tmp_path / "data", row.generated)
     runs, data = str(tmp_path / "runs"), str(tmp_path / "data")
-    made = jobs("fig8", "nano", run_dir=runs, data_dir=data, rows=["base"], overrides=tiny)
+    made = jobs("fig8", "nano", run_dir=runs, data_dir=data, rows=["base"], overrides=short)
     for job in made:
         for command in job.commands:
             assert main.main(list(command)) == 0, command
