@@ -294,7 +294,7 @@ def collect(
     rows = []
     for row in work.ablation.rows:
         found = [a for a in work.asked if a.row.key == row.key and a.folder in folders]
-        draws = {a.draw: _cells(folders[a.folder], a.benchmarks) for a in found}
+        draws = {a.draw: _cells(folders[a.folder], a.benchmarks, a.examples) for a in found}
         if draws:
             said = found[0].content, found[0].generated
             rows.append(RowResult(row.key, row.title, row.x, row.series, draws, *said))
@@ -309,7 +309,8 @@ def collect(
     )
 
 
-def _cells(folder: pathlib.Path, benchmarks: Sequence[str]) -> dict[str, Cell]:
+def _cells(folder: pathlib.Path, benchmarks: Sequence[str], examples: int) -> dict[str, Cell]:
+    """Of the first `examples` questions of each (0: all), where a score is the mean of them."""
     scores = {row.name: row for row in read_scores(folder).benchmarks}
     cells = {}
     for name in benchmarks:
@@ -320,5 +321,9 @@ def _cells(folder: pathlib.Path, benchmarks: Sequence[str]) -> dict[str, Cell]:
         if find_benchmark(name).aggregate == "mean":
             rows = read_rows(folder / ANSWERS / f"{name}.jsonl")[: found.count]
             questions = np.array([row["score"] for row in rows], np.float32)
-        cells[name] = Cell(found.score, found.error, dict(found.parts), questions)
+        score = found.score
+        if 0 < examples < len(questions):  # another call asked more, and their score is kept
+            questions = questions[:examples]
+            score = 100 * float(questions.mean())
+        cells[name] = Cell(score, found.error, dict(found.parts), questions)
     return cells

@@ -1,5 +1,7 @@
 """Scores of rows, and how sure a difference is."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.results import Cell, Result, RowResult
 from mm15_jax.ablations.runs import plan
 from mm15_jax.ablations.tasks import Task, tasks_of
+from mm15_jax.evaluation.results import BenchmarkResult, Results
 from tests.ablations.results_made_up import SEEDS, result
 
 MEASURES = ("general", "multi_image", "average_of_five")
@@ -36,10 +39,24 @@ def test_a_score_is_the_mean_over_seeds():
     assert found.score("a", "multi_image") is None
 
 
+def test_a_score_of_more_questions_is_read_as_of_those_that_were_wanted(tmp_path):
+    """`mm15 eval` keeps the score of a whole benchmark where another call asks a part of it."""
+    found = BenchmarkResult("mini_word_qa", "text_rich", "mini", "", 50.0, 1.0, 4, 0.0, 0.0, 0)
+    text = json.dumps(Results((found,), "test", "m").to_json())
+    (tmp_path / "scores.json").write_text(text)
+    (tmp_path / "eval").mkdir()
+    lines = "".join(json.dumps({"score": score}) + "\n" for score in (1, 1, 0, 0))
+    (tmp_path / "eval" / "mini_word_qa.jsonl").write_text(lines)
+    for examples, score in ((0, 50.0), (4, 50.0), (9, 50.0), (3, 200 / 3)):
+        (cell,) = results._cells(tmp_path, ["mini_word_qa"], examples).values()
+        assert cell.score == pytest.approx(score)
+        assert len(cell.questions) == min(examples or 4, 4)
+
+
 def test_rows_of_one_content_have_one_runs_answers(tmp_path, monkeypatch):
     """Both sweeps of figure 7 begin in the same mixture: one run, two rows."""
     monkeypatch.setattr(Task, "is_done", lambda self: True)
-    monkeypatch.setattr(results, "_cells", lambda folder, _: {"mini_scene_qa": folder.name})
+    monkeypatch.setattr(results, "_cells", lambda folder, *_: {"mini_scene_qa": folder.name})
     work = plan(catalog.find("fig7", "nano"), rows=["text_0", "multi_image_0", "text_0.1"])
     tasks = tasks_of(work, tmp_path)
     assert len([task for task in tasks if task.asked]) == 2

@@ -12,8 +12,8 @@ from mm15_jax import config as config_lib
 from mm15_jax import experiments
 from mm15_jax.ablations import answered
 from mm15_jax.checkpoint import run
-from mm15_jax.evaluation.results import Results
 from mm15_jax.cli import common, main, train_command
+from mm15_jax.evaluation.results import Results
 from mm15_jax.experiments import ablations
 from mm15_jax.train.metrics import read_rows
 from tests import tiny
