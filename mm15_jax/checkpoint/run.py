@@ -106,8 +106,7 @@ def read_started_from(run_dir: pathlib.Path) -> dict[str, ExperimentConfig]:
 
     Empty where they came from no run, or where it began before this was written down.
     """
-    path = storage.to_path(run_dir) / STARTED_FROM
-    told = json.loads(path.read_text()) if path.is_file() else {}
+    told = _read_json(storage.to_path(run_dir) / STARTED_FROM)
     return {name: from_dict(ExperimentConfig, config) for name, config in told.items()}
 
 
@@ -118,9 +117,8 @@ def read_data(run_dir: pathlib.Path) -> dict[str, dict[str, DataRead]]:
     """
     run_dir = storage.to_path(run_dir)
     before, log = run_dir / STARTED_FROM_DATA, run_dir / DATA_LOG
-    found = json.loads(before.read_text()) if before.is_file() else {}
-    if log.is_file():
-        latest = json.loads(log.read_text().splitlines()[-1])
+    found = _read_json(before)
+    if latest := _read_json(log, last_line=True):
         found[read_config(run_dir).name] = {
             f"{source['name']}/train": DataRead(
                 version=source["version"], records=source["records"]
@@ -128,6 +126,20 @@ def read_data(run_dir: pathlib.Path) -> dict[str, dict[str, DataRead]]:
             for source in latest.get("sources", ())
             if "records" in source
         }
+    return found
+
+
+def _read_json(path: pathlib.Path, *, last_line: bool = False) -> dict[str, Any]:
+    """The object in a file, or on the last line of one; empty where there is no file."""
+    if not path.is_file():
+        return {}
+    text = path.read_text().strip()
+    try:
+        found = json.loads(text.rpartition("\n")[2] if last_line else text)
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds {found!r:.40}, no object")
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
     return found
 
 

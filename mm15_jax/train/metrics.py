@@ -73,14 +73,15 @@ def read_rows(path: pathlib.Path) -> list[dict]:
     """Rows of a file of JSON lines; a last line cut short by a crash is left out."""
     try:
         with telling(path):
-            lines = path.read_text().splitlines()
+            # A text in a row may hold what `splitlines` takes for an end of line, such as U+2028.
+            lines = path.read_text().split("\n")
     except FileNotFoundError:
         return []
     rows = []
     for line in lines:
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
+        except json.JSONDecodeError:  # cut short, or nothing, behind the last end of line
             break
     return rows
 

@@ -71,3 +71,12 @@ def test_an_earlier_version_of_a_config_takes_defaults_for_new_fields(tmp_path):
     del fields["eval"]["n_min"]
     (tmp_path / run.CONFIG).write_text(json.dumps(fields))
     assert run.read_config(tmp_path) == tiny.experiment()
+
+
+@pytest.mark.parametrize("file", [run.STARTED_FROM, run.STARTED_FROM_DATA, run.DATA_LOG])
+@pytest.mark.parametrize("content", ['{"a": ', "[]"])
+def test_a_damaged_note_of_what_a_run_began_from_is_named(tmp_path, file, content):
+    (tmp_path / file).write_text(content)
+    with pytest.raises(ValueError, match=f"{file} cannot be read"):
+        run.read_started_from(tmp_path)
+        run.read_data(tmp_path)

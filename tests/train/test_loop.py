@@ -314,3 +314,11 @@ def test_packing_late_trains(tmp_path, data_dir):
     assert train(experiment, tmp_path / "late", data_dir).last_step == 2
     rows = read_rows(tmp_path / "late" / run.METRICS)
     assert len(rows) == 2 and all(np.isfinite(row["loss"]) for row in rows)
+
+
+def test_rows_are_told_apart_by_line_feeds_alone(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"answer": "one\u2028two\x85three"}, {"answer": "four"}]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text(text + '{"answer": "cut')
+    assert read_rows(path) == rows

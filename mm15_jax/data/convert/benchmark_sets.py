@@ -87,7 +87,7 @@ def _pope_record(maker: Maker, record: tuple[str, Row]) -> Example:
 
 @functools.lru_cache(maxsize=4)
 def _lines_by(source: Source, file: str, key: str) -> dict[Any, Row]:
-    lines = source.read(file).decode("utf-8").splitlines()
+    lines = source.read(file).decode("utf-8").split("\n")
     return {record[key]: record for record in map(json.loads, filter(None, lines))}
 
 
