@@ -45,10 +45,14 @@ def job_script(job: Job, variables: Mapping[str, str]) -> str:
 
 
 def send_commands(place: gcloud.Place, name: str, file: str, bucket: str) -> list[list[str]]:
-    """Brings the archive to every host; the last one sets up the environment there."""
+    """Brings the archive to every host; the last one sets up the environment there.
+
+    It is unpacked into a fresh folder, from which `worker.sh` takes what is to be taken.
+    """
     folder, archive = remote_folder(name), Path(file).name
-    unpack = f"mkdir -p {folder} && tar xzf {archive} -C {folder}"
-    unpack += f" && {worker_command(name, 'setup')}"
+    sent = f"{folder}/sent"
+    unpack = f"rm -rf {sent} && mkdir -p {sent} && tar xzf {archive} -C {sent}"
+    unpack += f" && mv {sent}/worker.sh {folder} && {worker_command(name, 'setup')}"
     if not bucket:
         return [place.scp(file, name), place.ssh(name, unpack)]
     address = f"{bucket.rstrip('/')}/{archive}"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # One host of a TPU VM, told over SSH by `mm15 launch tpu-vm`. Whatever it was told, it ends with the
 # line "mm15-host NAME absent | running | stopped | ended CODE", by which the launcher counts hosts.
-#   worker.sh setup      the environment, from the lock file; again only for another bundle
-#   worker.sh start      begins job.sh in the background; nothing if it was begun already
+#   worker.sh setup      takes what lies in sent/: the job, and unless it is set up already the tree
+#   worker.sh start      begins job.sh in the background; nothing if it was begun already, but anew
+#                        where it failed and the tree is another by now
 #   worker.sh state      prints the last line of the log too
 #   worker.sh clear N    ends what runs: told to save, and killed after N seconds
 #   worker.sh restart    begins job.sh anew, after a crash
@@ -12,9 +13,13 @@ cd "$(dirname "$0")"
 
 setup() {
   local digest
-  digest=$(cat source.sha256)
+  digest=$(cat sent/source.sha256)
+  mv sent/job.sh sent/source.sha256 .
   if [[ -f ready && $(cat ready) == "$digest" ]]; then return; fi
-  rm -f ready
+  # In the place of an earlier tree, not over it: all files have one and the same time, by which
+  # setuptools would keep its build/ of earlier files, and what was deleted would stay.
+  rm -rf ready source
+  mv sent/source .
   python3 -m pip install --quiet --upgrade --target tools uv
   # The lock file says which versions; extras what a worker needs.
   tools/bin/uv venv --quiet --clear --python 3.11 venv
@@ -26,17 +31,23 @@ setup() {
 running() { [[ -f pid ]] && kill -0 -- "-$(cat pid)" 2> /dev/null; }
 
 start() {
-  if running && ! cmp --quiet job.sh begun.sh; then
+  if [[ ! -f exit_code ]] && running; then
+    if cmp --quiet job.sh begun.sh; then return; fi
     echo "another job runs on $(hostname); mm15 launch tpu-vm stop ends it" >&2
     exit 3
   fi
-  if [[ -f begun.sh ]] && cmp --quiet job.sh begun.sh; then return; fi
+  if [[ -f begun.sh ]] && cmp --quiet job.sh begun.sh; then
+    if [[ -f stopped || -f exit_code && $(cat exit_code) == 0 ]]; then return; fi
+    # A failure is the answer of one tree.
+    if cmp --quiet source.sha256 begun.sha256; then return; fi
+  fi
   begin
 }
 
 begin() {
   rm -f exit_code stopped
   cp job.sh begun.sh
+  cp source.sha256 begun.sha256
   # A session of its own: it lives on when SSH ends, and its processes are told together.
   setsid bash -c 'bash begun.sh >> log 2>&1; echo $? > exit_code' < /dev/null > /dev/null 2>&1 &
   echo $! > pid

@@ -9,20 +9,48 @@ import time
 import pytest
 
 from mm15_jax import launch
+from mm15_jax.launch import bundle, gcloud, tpu_run
 from tests.launch import tpu_hosts
 
 SCRIPT = pathlib.Path(launch.__file__).with_name("worker.sh")
+JOB = "export A=b\ncd source\n../venv/bin/mm15 train it\n"
 
 
 class Host:
-    def __init__(self, home, environment):
-        self.home, self.job = home, home / "mm15-job"
+    """A host, to which a tree and a job are sent as the launcher does.
+
+    Attributes:
+        tree: What is sent: a repository with a lock file.
+    """
+
+    def __init__(self, home, tree, environment):
+        self.home, self.tree, self.job = home, tree, home / "mm15-job"
         self.environment = {**os.environ, **environment, "HOME": str(home)}
+        tree.mkdir()
+        (tree / bundle.LOCK).touch()
+        subprocess.run(["git", "init", "-q", tree], check=True)
+
+    def send(self, script=JOB) -> str:
+        """Sends the tree and a job, and has the environment set up."""
+        packed = bundle.archive(self.tree, {"job.sh": script, "worker.sh": SCRIPT.read_text()})
+        path = self.home / tpu_run.archive_name("job")
+        path.write_bytes(packed)
+        *_, words = tpu_run.send_commands(gcloud.Place(), "job", str(path), "")
+        (command,) = (w.removeprefix("--command=") for w in words if w.startswith("--command="))
+        return self._run(["bash", "-c", command])
 
     def tell(self, *words, code=0) -> str:
-        command = ["bash", str(self.job / "worker.sh"), *words]
+        return self._run(["bash", str(self.job / "worker.sh"), *words], code)
+
+    def _run(self, command, code=0) -> str:
         done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False, timeout=60
+            command,
+            cwd=self.home,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         assert done.returncode == code, done.stderr
         return done.stdout
@@ -40,15 +68,13 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path):
-    """Makes a host that has been sent a job."""
+    """Makes a host that is set up for a job; its runs end with these codes."""
 
-    def make(*codes, script="export A=b\ncd source\n../venv/bin/mm15 train it\n"):
+    def make(*codes, script=JOB):
         tpu_hosts.prepare(tmp_path / "home", list(codes))
-        made = Host(tmp_path / "home", tpu_hosts.programs(tmp_path / "programs"))
-        (made.job / "source").mkdir(parents=True)
-        shutil.copy(SCRIPT, made.job)
-        (made.job / "job.sh").write_text(script)
-        (made.job / "source.sha256").write_text("one\n")
+        programs = tpu_hosts.programs(tmp_path / "programs")
+        made = Host(tmp_path / "home", tmp_path / "tree", programs)
+        made.send(script)
         return made
 
     yield make
@@ -63,19 +89,71 @@ def test_shellcheck_finds_nothing():
 
 def test_the_environment_is_set_up_from_the_lock_file_once_for_a_tree(host):
     made = host()
-    for _ in range(2):
-        assert made.tell("setup") == "mm15-host home absent\n"
+    assert made.send() == "mm15-host home absent\n"
     pip, venv, install = (made.home / "set_up").read_text().splitlines()
     assert "--target tools uv" in pip and "--python 3.11" in venv
     assert "--constraint source/requirements.lock mm15_jax[tpu,gcs] @ ./source" in install
-    (made.job / "source.sha256").write_text("two\n")
-    made.tell("setup")
+    (made.tree / "new.py").touch()
+    made.send()
     assert len((made.home / "set_up").read_text().splitlines()) == 6
+
+
+# Stands for a uv that installs: by setuptools, as uv has it build a wheel in the source folder.
+INSTALLS = """#!/bin/bash
+mkdir -p tools/bin
+cat > tools/bin/uv <<'UV'
+#!/bin/bash
+if [[ $1 == venv ]]; then rm -rf venv; mkdir -p venv/bin; exit; fi
+(cd source && "$MM15_TEST_PYTHON" setup.py --quiet build) && cp -r source/build/lib venv
+UV
+chmod +x tools/bin/uv
+"""
+
+
+def test_an_edited_tree_is_what_is_installed(host, tmp_path):
+    """All files of an archive have one time, by which setuptools keeps what it has built."""
+    made = host()
+    (tmp_path / "programs" / "python3").write_text(INSTALLS)
+    made.environment["MM15_TEST_PYTHON"] = sys.executable
+    package = made.tree / "mm15"
+    package.mkdir()
+    (made.tree / "setup.py").write_text("import setuptools\nsetuptools.setup(packages=['mm15'])\n")
+    for name, text in (("__init__.py", "1"), ("gone.py", "")):
+        (package / name).write_text(text)
+    made.send()
+    installed = made.job / "venv" / "lib" / "mm15"
+    assert (installed / "__init__.py").read_text() == "1" and (installed / "gone.py").exists()
+    (package / "__init__.py").write_text("2")
+    (package / "gone.py").unlink()
+    made.send()
+    assert (installed / "__init__.py").read_text() == "2"
+    assert not (installed / "gone.py").exists() and not (made.job / "source/mm15/gone.py").exists()
+
+
+def test_a_failure_is_the_answer_of_one_tree(host):
+    made = host(7, 7, 0)
+    made.tell("start")
+    made.wait_for("ended 7")
+    (made.tree / "mended.py").touch()
+    made.send()
+    made.tell("start")
+    made.wait_for("ended 7")
+    assert len(made.log()) == 2
+    made.send()
+    made.tell("start")
+    assert len(made.log()) == 2
+    (made.tree / "mended.py").write_text("better")
+    made.send()
+    made.tell("start")
+    made.wait_for("ended 0")
+    (made.tree / "mended.py").write_text("other")
+    made.send()
+    made.tell("start")  # what is done stays done
+    assert "ended 0" in made.tell("state") and len(made.log()) == 3
 
 
 def test_a_job_runs_to_its_end_and_is_begun_once(host):
     made = host(7)
-    made.tell("setup")
     made.tell("start")
     assert "mm15-host home ended 7" in made.wait_for("ended")
     made.tell("start")  # as the same launch does when it is begun again
@@ -84,7 +162,6 @@ def test_a_job_runs_to_its_end_and_is_begun_once(host):
 
 def test_a_running_job_tells_how_far_it_is_and_saves_when_stopped(host):
     made = host("wait")
-    made.tell("setup")
     made.tell("start")
     assert "mm15-log mm15 3/10 eta 7s" in made.wait_for("eta")
     assert "mm15-host home stopped" in made.tell("stop", "20")
@@ -94,7 +171,6 @@ def test_a_running_job_tells_how_far_it_is_and_saves_when_stopped(host):
 
 def test_another_job_is_not_begun_beside_one_that_runs(host):
     made = host("wait")
-    made.tell("setup")
     made.tell("start")
     made.wait_for("running")
     (made.job / "job.sh").write_text("echo other\n")
@@ -103,7 +179,6 @@ def test_another_job_is_not_begun_beside_one_that_runs(host):
 
 def test_after_a_crash_it_is_cleared_and_begun_anew(host):
     made = host("wait", 0)
-    made.tell("setup")
     made.tell("start")
     made.wait_for("eta")
     assert "ended 143" in made.tell("clear", "20")
@@ -134,7 +209,6 @@ def lives(group: str) -> bool:
 
 def test_a_host_that_was_started_anew_has_lost_its_job(host):
     made = host("wait")
-    made.tell("setup")
     made.tell("start")
     made.wait_for("running")
     pid = (made.job / "pid").read_text().strip()
