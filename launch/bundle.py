@@ -12,6 +12,7 @@ import sys
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import mm15_jax
 
@@ -38,11 +39,18 @@ def source_root() -> Path:
     return root
 
 
-def archive(root: Path, others: Mapping[str, str]) -> bytes:
-    """A .tar.gz with the tree under `source/` and, beside it, other files by name.
+class Archive(NamedTuple):
+    """A .tar.gz, and a digest by which two trees are told apart."""
+
+    content: bytes
+    tree: str
+
+
+def archive(root: Path, others: Mapping[str, str]) -> Archive:
+    """The tree under `source/` and, beside it, other files by name.
 
     The tree is what git tracks, as it is on the disk, and what git neither tracks nor ignores.
-    `source.sha256` beside it tells two trees apart.
+    Its digest is in `source.sha256` beside it.
 
     Raises:
         ValueError: If there is more than a hundred megabytes of it.
@@ -72,7 +80,7 @@ def archive(root: Path, others: Mapping[str, str]) -> bytes:
                 _add(tar, name, content, 0o644)
             for name, content in files.items():
                 _add(tar, f"source/{name}", content, modes[name])
-        return buffer.getvalue()
+        return Archive(buffer.getvalue(), digest.hexdigest())
 
 
 def relative(word: str, root: Path) -> str:

@@ -8,7 +8,7 @@ again: the same command goes on with what is there.
 from __future__ import annotations
 
 import concurrent.futures
-import re
+import hashlib
 import shlex
 import sys
 import tempfile
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from mm15_jax.config.jobs import Job
 from mm15_jax.data.progress import duration
-from mm15_jax.launch import bundle, gcloud, hardware, names, programs
+from mm15_jax.launch import bundle, gcloud, hardware, names, programs, tpu_host
 from mm15_jax.launch.fan_out import FOLDER
 from mm15_jax.launch.stopping import Stop
 
@@ -30,7 +30,6 @@ POLL_SECONDS = 30.0
 _SILENT_POLLS = 20  # hosts that cannot be reached for so long, while their machines are there
 _LOGS_AT_ONCE = 8
 _LOG_TRIES = 3
-_LOG_ENDS = "mm15-log-ends"  # after a log: without it gcloud left the host out, with exit code 0
 _TRIES = 10  # of reaching machines that have just come up
 OTHER_JOB = 3  # exit code of worker.sh where it runs another job already
 
@@ -45,40 +44,14 @@ def job_script(job: Job, variables: Mapping[str, str]) -> str:
 
 
 def send_commands(place: gcloud.Place, name: str, file: str, bucket: str) -> list[list[str]]:
-    """Brings the archive to every host; the last one sets up the environment there.
-
-    It is unpacked into a fresh folder, from which `worker.sh` takes what is to be taken.
-    """
-    folder, archive = remote_folder(name), Path(file).name
-    sent = f"{folder}/sent"
-    unpack = f"rm -rf {sent} && mkdir -p {sent} && tar xzf {archive} -C {sent}"
-    unpack += f" && mv {sent}/worker.sh {folder} && {worker_command(name, 'setup')}"
+    """Brings the archive to every host; the last one sets up the environment there."""
+    archive, unpack = tpu_host.archive_name(name), tpu_host.unpack_command(name)
     if not bucket:
         return [place.scp(file, name), place.ssh(name, unpack)]
     address = f"{bucket.rstrip('/')}/{archive}"
     fetch = f"gcloud storage cp --quiet {shlex.quote(address)} {archive}"
     copy = ["gcloud", "storage", "cp", file, address, "--quiet"]
     return [copy, place.ssh(name, f"{fetch} && {unpack}")]
-
-
-def remote_folder(name: str) -> str:
-    """Of a job, in the home directory of a host."""
-    return f"mm15-{name}"
-
-
-def archive_name(name: str) -> str:
-    """Of what is sent to a host."""
-    return f"mm15-{name}.tar.gz"
-
-
-def log_command(name: str) -> str:
-    """Prints all of a job's log on a host, and a line after it."""
-    return f"cat {remote_folder(name)}/log && echo {_LOG_ENDS}"
-
-
-def worker_command(name: str, words: str) -> str:
-    """A command for `worker.sh` on a host."""
-    return f"bash {remote_folder(name)}/worker.sh {words}"
 
 
 class Run:
@@ -147,10 +120,17 @@ class Run:
 
     def _begin(self) -> bool:
         """Has every host run the job; False if the machines were taken back meanwhile."""
+        script = job_script(self._job, self._options.variables())
+        worker = (Path(__file__).parent / "worker.sh").read_text()
+        files = {"job.sh": script, "worker.sh": worker}
+        archive = bundle.archive(bundle.source_root(), files)
+        job = hashlib.sha256(script.encode()).hexdigest()
+        wanted = tpu_host.Began.of(job, archive.tree)
         for attempt in range(_TRIES):
             try:
-                self._send()
-                self._tell_workers("start")
+                if self._is_to_begin(wanted):
+                    self._send(archive)
+                    self._tell_workers("start")
                 return True
             except programs.ProgramError as error:
                 if self._taken_back():
@@ -163,13 +143,26 @@ class Run:
                 self._stop.wait(POLL_SECONDS)
         raise AssertionError("unreachable")
 
-    def _send(self) -> None:
+    def _is_to_begin(self, wanted: tpu_host.Began) -> bool:
+        """Whether the hosts do not run the job, nor have its answer; clears what they run then."""
+        hosts = tpu_host.said(self._tell_those_sent("state"))
+        try:
+            begin = tpu_host.is_to_begin(hosts, wanted)
+        except ValueError as error:
+            raise ValueError(f"{error}; {self._paid_for()}") from None
+        earlier = tpu_host.is_in_the_way(hosts, wanted)
+        if not begin and earlier and any(host.state == tpu_host.RUNNING for host in hosts):
+            self._tell("it goes on with the code that it began with; the tree has changed since")
+        if begin and earlier:
+            self._tell("the tree or the command has changed since it was begun: it begins anew")
+            self._tell_those_sent(f"clear {self._options.grace:.0f}")
+        return begin
+
+    def _send(self, archive: bundle.Archive) -> None:
         self._tell("sending the working tree, setting up the environment")
-        worker = (Path(__file__).parent / "worker.sh").read_text()
-        files = {"job.sh": job_script(self._job, self._options.variables()), "worker.sh": worker}
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / archive_name(self._name)
-            path.write_bytes(bundle.archive(bundle.source_root(), files))
+            path = Path(folder) / tpu_host.archive_name(self._name)
+            path.write_bytes(archive.content)
             *send, set_up = send_commands(self._place, self._name, str(path), self._options.bundle)
             for command in send:
                 programs.output_of(command)
@@ -200,16 +193,14 @@ class Run:
     def _look(self) -> int | None:
         """The job's exit code once it has ended for good; has it begin anew after a crash."""
         text = self._tell_workers("state")
-        states = _states(text)
-        self._tell(_progress(text) or f"{states.count('running')} hosts run")
-        if "stopped" in states:
+        hosts = tpu_host.said(text)
+        states = [host.state for host in hosts]
+        self._tell(tpu_host.progress(text) or f"{states.count(tpu_host.RUNNING)} hosts run")
+        if tpu_host.STOPPED in states:
             self._tell("was stopped")
             return 143
-        codes = [int(state.split()[1]) for state in states if state.startswith("ended")]
-        if "running" in states and not any(codes):
-            return None
-        code = _verdict(codes)
-        if code < 127 or self._crashes >= self._options.max_restarts:
+        code = tpu_host.verdict(hosts)
+        if code is None or code < 127 or self._crashes >= self._options.max_restarts:
             return code
         self._crashes += 1
         self._tell(f"ended with {code}; begins anew, number {self._crashes}")
@@ -221,13 +212,19 @@ class Run:
         return f"its machines are paid for until mm15 launch tpu-vm stop {self._name}"
 
     def _tell_workers(self, words: str) -> str:
-        return self._of_all_hosts(self._place.ssh(self._name, worker_command(self._name, words)))
+        return self._tell_hosts(tpu_host.command(self._name, words))
+
+    def _tell_those_sent(self, words: str) -> str:
+        return self._tell_hosts(tpu_host.command_if_sent(self._name, words))
+
+    def _tell_hosts(self, command: str) -> str:
+        return self._of_all_hosts(self._place.ssh(self._name, command))
 
     def _of_all_hosts(self, words: Sequence[str]) -> str:
         """What hosts print; ProgramError unless all did, for gcloud leaves out silently some."""
         text = programs.output_of(words)
         topology = self._options.parsed_topology()
-        wanted, found = hardware.hosts(topology) * topology.slices, len(_states(text))
+        wanted, found = hardware.hosts(topology) * topology.slices, len(tpu_host.said(text))
         if found != wanted:
             said = f"{found} of {wanted} hosts answered"
             raise programs.ProgramError(said, 0, said)
@@ -242,7 +239,7 @@ class Run:
 
         def collect(worker: int) -> bool:
             node, index = divmod(worker, per_slice)
-            command = log_command(self._name)
+            command = tpu_host.log_command(self._name)
             words = self._place.ssh(self._name, command, node=str(node), worker=str(index))
             text, whole = _log(words)
             (folder / f"worker_{worker}.log").write_text(text)
@@ -266,7 +263,7 @@ def _log(words: Sequence[str]) -> tuple[str, bool]:
     """A host's log, or why there is none, and which; a host that is left out is asked again."""
     for _ in range(_LOG_TRIES):
         try:
-            text, end, _ = programs.output_of(words).rpartition(_LOG_ENDS)
+            text, end, _ = programs.output_of(words).rpartition(tpu_host.LOG_ENDS)
         except programs.ProgramError as error:
             return f"not collected: {error}\n", False
         if end:
@@ -274,22 +271,5 @@ def _log(words: Sequence[str]) -> tuple[str, bool]:
     return f"not collected: the host was left out {_LOG_TRIES} times\n", False
 
 
-def _states(text: str) -> list[str]:
-    """What hosts say of themselves: "absent", "running", "stopped" or "ended CODE"."""
-    return re.findall(r"^mm15-host \S+ (\w+(?: \d+)?)$", text, re.MULTILINE)
-
-
-def _verdict(codes: Sequence[int]) -> int:
-    """Of all hosts: what would come again goes before what would not, a failure before success."""
-    final = [code for code in codes if 0 < code < 127]
-    return final[0] if final else max(codes, default=0)
-
-
 def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["no message"])[-1]
-
-
-def _progress(text: str) -> str:
-    """The last line of a log that tells how far the training is."""
-    found = re.findall(r"^mm15-log (.*eta.*)$", text, re.MULTILINE)
-    return found[0].strip() if found else ""

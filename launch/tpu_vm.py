@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mm15_jax.config.jobs import Job
-from mm15_jax.launch import bundle, fan_out, gcloud, hardware, names, programs
+from mm15_jax.launch import bundle, fan_out, gcloud, hardware, names, programs, tpu_host
 from mm15_jax.launch.fan_out import FOLDER
 from mm15_jax.launch.hardware import Hardware
 from mm15_jax.launch.options import (
@@ -29,15 +29,7 @@ from mm15_jax.launch.options import (
     option,
 )
 from mm15_jax.launch.stopping import Stop
-from mm15_jax.launch.tpu_run import (
-    Run,
-    archive_name,
-    job_script,
-    log_command,
-    remote_folder,
-    send_commands,
-    worker_command,
-)
+from mm15_jax.launch.tpu_run import Run, job_script, send_commands
 from mm15_jax.parallel.environment import DISTRIBUTED
 from mm15_jax.plan.topology import Topology
 
@@ -108,7 +100,7 @@ class TpuVm:
         place = self.place()
         print(programs.output_of(place.listing(name)), end="")
         if name and place.state(name) == gcloud.ACTIVE:
-            print(programs.output_of(place.ssh(name, worker_command(name, "state"))), end="")
+            print(programs.output_of(place.ssh(name, tpu_host.command(name, "state"))), end="")
         return 0
 
     def logs(self, name: str, *, worker: int, follow: bool) -> int:
@@ -122,7 +114,7 @@ class TpuVm:
                 raise ValueError(f"{name} has no machines now, and {kept} does not exist")
             print(kept.read_text(errors="replace"), end="")
             return 0
-        command = f"tail -n +1 {'-F ' if follow else ''}{remote_folder(name)}/log"
+        command = f"tail -n +1 {'-F ' if follow else ''}{tpu_host.folder(name)}/log"
         return programs.show(place.ssh(name, command, node=str(node), worker=str(index)))
 
     def stop(self, name: str) -> int:
@@ -134,7 +126,9 @@ class TpuVm:
             return 0
         if state == gcloud.ACTIVE:
             try:
-                programs.output_of(place.ssh(name, worker_command(name, f"stop {self.grace:.0f}")))
+                programs.output_of(
+                    place.ssh(name, tpu_host.command(name, f"stop {self.grace:.0f}"))
+                )
             except programs.ProgramError as error:
                 print(f"warning: hosts were not told to save: {error}", file=sys.stderr)
         programs.output_of(place.delete(name))
@@ -175,15 +169,16 @@ class TpuVm:
         commands = [
             self.create_command(name, launch),
             place.describe(name, "state.state"),
-            *send_commands(place, name, archive_name(name), self.bundle),
-            place.ssh(name, worker_command(name, "start")),
-            place.ssh(name, worker_command(name, "state")),
-            place.ssh(name, log_command(name), node="0", worker="0"),
+            place.ssh(name, tpu_host.command_if_sent(name, "state")),
+            *send_commands(place, name, tpu_host.archive_name(name), self.bundle),
+            place.ssh(name, tpu_host.command(name, "start")),
+            place.ssh(name, tpu_host.command(name, "state")),
+            place.ssh(name, tpu_host.log_command(name), node="0", worker="0"),
             place.delete(name),
         ]
         script = job_script(job, self.variables()).rstrip().replace("\n", "\n#   ")
         return [
-            f"# {name}: the tree goes to ~/{remote_folder(name)}/source, beside it job.sh:",
+            f"# {name}: the tree goes to ~/{tpu_host.folder(name)}/source, beside it job.sh:",
             f"#   {script}",
             *map(shlex.join, commands),
         ]

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # One host of a TPU VM, told over SSH by `mm15 launch tpu-vm`. Whatever it was told, it ends with the
-# line "mm15-host NAME absent | running | stopped | ended CODE", by which the launcher counts hosts.
-#   worker.sh setup      takes what lies in sent/: the job, and unless it is set up already the tree
-#   worker.sh start      begins job.sh in the background; nothing if it was begun already, but anew
-#                        where it failed and the tree is another by now
+# line "mm15-host NAME absent | running | stopped | ended CODE", by which the launcher counts hosts;
+# after it digests of the job and the tree that it began with, as "job=DIGEST tree=DIGEST".
+#   worker.sh setup      takes what lies in sent/: the job, and unless it is set up already the tree;
+#                        nothing while a job runs
+#   worker.sh start      begins job.sh in the background; nothing if it was begun already, of the
+#                        same tree
 #   worker.sh state      prints the last line of the log too
 #   worker.sh clear N    ends what runs: told to save, and killed after N seconds
 #   worker.sh restart    begins job.sh anew, after a crash
@@ -13,6 +15,12 @@ cd "$(dirname "$0")"
 
 setup() {
   local digest
+  if lives; then
+    # It goes on with the code that it began with.
+    if cmp --quiet sent/job.sh begun.sh; then return; fi
+    echo "another job runs on $(hostname); mm15 launch tpu-vm stop ends it" >&2
+    exit 3
+  fi
   digest=$(cat sent/source.sha256)
   mv sent/job.sh sent/source.sha256 .
   if [[ -f ready && $(cat ready) == "$digest" ]]; then return; fi
@@ -28,18 +36,15 @@ setup() {
   echo "$digest" > ready
 }
 
+# Processes of the job are there: while it runs, and what it may leave.
 running() { [[ -f pid ]] && kill -0 -- "-$(cat pid)" 2> /dev/null; }
 
+lives() { [[ ! -f exit_code ]] && running; }
+
 start() {
-  if [[ ! -f exit_code ]] && running; then
-    if cmp --quiet job.sh begun.sh; then return; fi
-    echo "another job runs on $(hostname); mm15 launch tpu-vm stop ends it" >&2
-    exit 3
-  fi
+  if lives; then return; fi
   if [[ -f begun.sh ]] && cmp --quiet job.sh begun.sh; then
-    if [[ -f stopped || -f exit_code && $(cat exit_code) == 0 ]]; then return; fi
-    # A failure is the answer of one tree.
-    if cmp --quiet source.sha256 begun.sha256; then return; fi
+    if [[ -f stopped ]] || cmp --quiet source.sha256 begun.sha256; then return; fi
   fi
   begin
 }
@@ -59,7 +64,7 @@ begin() {
 }
 
 state() {
-  local what=absent
+  local what=absent begun=
   if [[ -f stopped ]]; then
     what=stopped
   elif [[ -f exit_code ]]; then
@@ -69,7 +74,10 @@ state() {
   elif [[ -f pid ]]; then
     what="ended 137" # the host was started anew, or something killed all of it
   fi
-  echo "mm15-host $(hostname) $what"
+  if [[ -f begun.sha256 ]]; then
+    begun=" job=$(sha256sum begun.sh | cut -c 1-12) tree=$(cut -c 1-12 begun.sha256)"
+  fi
+  echo "mm15-host $(hostname) $what$begun"
 }
 
 last_line() {

@@ -27,7 +27,7 @@ def tree(tmp_path):
 
 def test_what_is_tracked_or_new_is_sent_and_what_may_be_secret_is_not(tree, capsys):
     (tree / "a.py").write_text("changed")
-    found = names_of(bundle.archive(tree, {"job.sh": "x"}))
+    found = names_of(bundle.archive(tree, {"job.sh": "x"}).content)
     assert found.pop("source.sha256")
     assert found == {
         "job.sh": b"x",
@@ -45,11 +45,12 @@ def test_the_same_tree_is_the_same_bytes_and_another_has_another_digest(tree):
     assert bundle.archive(tree, {"job.sh": "x"}) == first
     (tree / "a.py").write_text("2")
     second = bundle.archive(tree, {"job.sh": "x"})
-    assert names_of(first)["source.sha256"] != names_of(second)["source.sha256"]
+    assert first.tree != second.tree
+    assert names_of(second.content)["source.sha256"] == f"{second.tree}\n".encode()
 
 
 def test_a_program_stays_one(tree):
-    with tarfile.open(fileobj=io.BytesIO(bundle.archive(tree, {}))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(bundle.archive(tree, {}).content)) as tar:
         assert tar.getmember("source/run.sh").mode == 0o755
 
 
@@ -79,7 +80,7 @@ def test_an_experiment_of_ones_own_is_named_from_the_root(tree, monkeypatch, tmp
 
 def test_this_tree_is_a_source_and_small_enough():
     root = bundle.source_root()
-    data = bundle.archive(root, {})
+    data = bundle.archive(root, {}).content
     found = names_of(data)
     assert {"source/setup.py", "source/requirements.lock", "source/launch/worker.sh"} <= set(found)
     assert len(data) < 30 * 2**20

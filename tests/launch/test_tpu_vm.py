@@ -12,7 +12,7 @@ import time
 import pytest
 
 from mm15_jax.cli import main
-from mm15_jax.launch import gcloud, programs, tpu_run
+from mm15_jax.launch import bundle, gcloud, programs, tpu_host, tpu_run
 from mm15_jax.plan import topology
 from tests.launch import tpu_api, tpu_hosts
 
@@ -27,6 +27,7 @@ class Cloud:
     Attributes:
         states: Of each resource that is made, one list after the other; the last state stays.
         codes: With which the runs of a host end, one after the other.
+        host_codes: The same of each host, where they differ.
         silent: How often a command to the hosts reaches none, as gcloud does without an error.
         verbs: What was asked for.
     """
@@ -34,6 +35,7 @@ class Cloud:
     def __init__(self, folder):
         self.states = [["WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"]]
         self.codes: list = [0]
+        self.host_codes: list[list] = []
         self.silent = 0
         self.verbs: list[str] = []
         self.folder = folder
@@ -55,8 +57,8 @@ class Cloud:
         count = int(flags.get("node-count", 1))
         self.hosts = [self.folder / f"machines{self.made}" / f"host{i}" for i in range(count)]
         self.made += 1
-        for host in self.hosts:
-            tpu_hosts.prepare(host, self.codes)
+        for host, codes in zip(self.hosts, self.host_codes or [self.codes] * count, strict=True):
+            tpu_hosts.prepare(host, codes)
         return ""
 
     def describe(self, rest, flags):
@@ -125,7 +127,7 @@ def log(folder, worker=0) -> str:
 def test_machines_are_asked_for_set_up_run_and_given_back(cloud, tmp_path, capsys):
     assert launch(f"{TWO_HOSTS} --env A=b") == 0
     verbs = [v for v in cloud.verbs if v != "describe"]
-    assert verbs[:4] == ["create", "scp", "ssh", "ssh"] and verbs[-1] == "delete"
+    assert verbs[:5] == ["create", "ssh", "scp", "ssh", "ssh"] and verbs[-1] == "delete"
     for worker in range(2):
         ran = log(tmp_path, worker)
         assert "ran train mm15_nano_sft --run_dir gs://b/run" in ran and "with A=b in source" in ran
@@ -146,7 +148,7 @@ def test_a_host_that_gcloud_leaves_out_is_asked_again_for_its_log(cloud, tmp_pat
     cloud.ssh = ssh
     assert launch(TWO_HOSTS) == 0
     assert all("ran train" in log(tmp_path, worker) for worker in range(2))
-    assert not any(tpu_run._LOG_ENDS in log(tmp_path, worker) for worker in range(2))
+    assert not any(tpu_host.LOG_ENDS in log(tmp_path, worker) for worker in range(2))
     assert "they say why not" not in capsys.readouterr().err
     left_out[0] = 99
     cloud.states.append(["ACTIVE"])
@@ -245,6 +247,42 @@ def test_the_same_launch_goes_on_watching_after_an_interruption(cloud, tmp_path,
     threading.Timer(1.0, stop_training, [pid]).start()
     assert launch(f"{ONE_HOST} --max_restarts 0") == 143
     assert log(tmp_path).count("ran train") == 1 and cloud.made == 1
+
+
+@pytest.fixture
+def tree(cloud, tmp_path, monkeypatch):
+    """A working tree that a test may edit."""
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / bundle.LOCK).touch()
+    subprocess.run(["git", "init", "-q", root], check=True)
+    monkeypatch.setattr(bundle, "source_root", lambda: root)
+    return root
+
+
+def test_a_running_job_goes_on_with_the_code_that_it_began_with(cloud, tree, tmp_path, capsys):
+    cloud.codes = ["wait"]
+    assert interrupted(cloud, TWO_HOSTS) == 130
+    (tree / "edited.py").touch()
+    installed = [path.stat().st_mtime_ns for path in cloud.folder.glob("machines0/*/*/venv")]
+    cloud.verbs.clear()
+    assert interrupted(cloud, TWO_HOSTS) == 130
+    assert "goes on with the code that it began with" in capsys.readouterr().err
+    assert "scp" not in cloud.verbs and len(installed) == 2
+    assert installed == [p.stat().st_mtime_ns for p in cloud.folder.glob("machines0/*/*/venv")]
+    assert launch(f"{TWO_HOSTS} --env A=b") == main.USER_ERROR
+    assert "another job runs there; its machines are paid for" in capsys.readouterr().err
+
+
+def test_a_failed_job_begins_anew_on_all_hosts_with_a_mended_tree(cloud, tree, tmp_path, capsys):
+    cloud.host_codes = [[0, 0], [2, 0]]
+    assert launch(f"{TWO_HOSTS} --keep") == 2
+    assert launch(f"{TWO_HOSTS} --keep") == 2
+    assert log(tmp_path, 0).count("ran train") == log(tmp_path, 1).count("ran train") == 1
+    (tree / "mended.py").touch()
+    assert launch(TWO_HOSTS) == 0
+    assert "begins anew" in capsys.readouterr().err
+    assert log(tmp_path, 0).count("ran train") == log(tmp_path, 1).count("ran train") == 2
 
 
 def stop_training(pid: pathlib.Path) -> None:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from mm15_jax import launch
-from mm15_jax.launch import bundle, gcloud, tpu_run
+from mm15_jax.launch import bundle, tpu_host
 from tests.launch import tpu_hosts
 
 SCRIPT = pathlib.Path(launch.__file__).with_name("worker.sh")
@@ -30,14 +30,11 @@ class Host:
         (tree / bundle.LOCK).touch()
         subprocess.run(["git", "init", "-q", tree], check=True)
 
-    def send(self, script=JOB) -> str:
+    def send(self, script=JOB, code=0) -> str:
         """Sends the tree and a job, and has the environment set up."""
         packed = bundle.archive(self.tree, {"job.sh": script, "worker.sh": SCRIPT.read_text()})
-        path = self.home / tpu_run.archive_name("job")
-        path.write_bytes(packed)
-        *_, words = tpu_run.send_commands(gcloud.Place(), "job", str(path), "")
-        (command,) = (w.removeprefix("--command=") for w in words if w.startswith("--command="))
-        return self._run(["bash", "-c", command])
+        (self.home / tpu_host.archive_name("job")).write_bytes(packed.content)
+        return self._run(["bash", "-c", tpu_host.unpack_command("job")], code)
 
     def tell(self, *words, code=0) -> str:
         return self._run(["bash", str(self.job / "worker.sh"), *words], code)
@@ -131,25 +128,30 @@ def test_an_edited_tree_is_what_is_installed(host, tmp_path):
 
 
 def test_a_failure_is_the_answer_of_one_tree(host):
-    made = host(7, 7, 0)
+    made = host(7, 7)
     made.tell("start")
-    made.wait_for("ended 7")
+    before = made.wait_for("ended 7")
     (made.tree / "mended.py").touch()
     made.send()
     made.tell("start")
-    made.wait_for("ended 7")
+    after = made.wait_for("ended 7")
     assert len(made.log()) == 2
     made.send()
     made.tell("start")
     assert len(made.log()) == 2
-    (made.tree / "mended.py").write_text("better")
-    made.send()
+    (old,), (new,) = tpu_host.said(before), tpu_host.said(after)
+    assert old.began.job == new.began.job and old.began.tree != new.began.tree
+
+
+def test_a_running_job_keeps_the_environment_that_it_began_with(host):
+    made = host("wait")
     made.tell("start")
-    made.wait_for("ended 0")
-    (made.tree / "mended.py").write_text("other")
-    made.send()
-    made.tell("start")  # what is done stays done
-    assert "ended 0" in made.tell("state") and len(made.log()) == 3
+    began = made.wait_for("running")
+    (made.tree / "new.py").touch()
+    assert tpu_host.said(made.send()) == tpu_host.said(began)
+    made.tell("start")
+    assert len((made.home / "set_up").read_text().splitlines()) == 3
+    assert not (made.job / "source" / "new.py").exists() and len(made.log()) == 2
 
 
 def test_a_job_runs_to_its_end_and_is_begun_once(host):
@@ -173,8 +175,7 @@ def test_another_job_is_not_begun_beside_one_that_runs(host):
     made = host("wait")
     made.tell("start")
     made.wait_for("running")
-    (made.job / "job.sh").write_text("echo other\n")
-    made.tell("start", code=3)
+    made.send("echo other\n", code=3)
 
 
 def test_after_a_crash_it_is_cleared_and_begun_anew(host):
