@@ -20,6 +20,8 @@ TAKEN = ("SUSPENDING", "SUSPENDED")
 FAILED = "FAILED"
 DELETING = "DELETING"
 GONE = ""
+# A failed look-up may have "not found" of a server in it, and 404 in an address of memory.
+_ABSENT = r"\bNOT_FOUND\b|\b404\b"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Place:
         try:
             return programs.output_of(self.describe(name, "state.state")).strip()
         except programs.ProgramError as error:
-            if re.search(r"NOT_FOUND|not found|404", error.said):
+            if re.search(_ABSENT, error.said):
                 return GONE
             raise
 

@@ -27,6 +27,7 @@ from mm15_jax.launch.options import (
     ZONE,
     option,
 )
+from mm15_jax.launch.patience import Patience
 from mm15_jax.launch.stopping import Stop
 from mm15_jax.parallel.environment import DISTRIBUTED
 from mm15_jax.plan.topology import Topology
@@ -148,19 +149,38 @@ class Gke:
 
     def _run(self, job: Job, launch: str, stop: Stop) -> int:
         """Submits a job unless it is there, and waits for its end; asked to stop, leaves it."""
-        name = names.job_name(job.name)
-        state = self._state(name)
-        if state == "Failed":  # of an earlier launch
-            programs.output_of(self._kubectl("delete", _JOBSETS, name, "--cascade=foreground"))
-        if state in ("", "Failed"):
-            self._submit(job, launch)
-        while (state := self._state(name)) not in ("Completed", "Failed"):
-            if not state:
+        name, there = names.job_name(job.name), False
+        stays = (
+            f"if {name} is there, it goes on and is paid for; mm15 launch gke stop {launch} ends it"
+        )
+        patience = Patience(name, stays)
+
+        def state() -> str | None:
+            return patience.ask(lambda: self._state(name))
+
+        while (found := state()) != "Completed":
+            if found == "Failed" and there:
+                return 1
+            if found == "" and there:
                 raise ValueError(f"the JobSet {name} was deleted")
+            if found in ("", "Failed"):  # the failure is of an earlier launch
+                try:
+                    self._submit_anew(job, launch, found)
+                    there = True
+                except programs.ProgramError:
+                    if state() in ("", "Failed"):
+                        raise
+            there = there or found == "Running"
             if stop.wait(_POLL_SECONDS):
                 print(f"{name} goes on; mm15 launch gke stop {launch} ends it", file=sys.stderr)
                 return stop.exit_code
-        return 0 if state == "Completed" else 1
+        return 0
+
+    def _submit_anew(self, job: Job, launch: str, earlier: str) -> None:
+        if earlier:
+            name = names.job_name(job.name)
+            programs.output_of(self._kubectl("delete", _JOBSETS, name, "--cascade=foreground"))
+        self._submit(job, launch)
 
     def _state(self, name: str) -> str:
         """Of a JobSet: its terminal state, else "Running"; empty where there is none."""

@@ -21,13 +21,13 @@ from mm15_jax.config.jobs import Job
 from mm15_jax.data.progress import duration
 from mm15_jax.launch import bundle, gcloud, hardware, names, programs, tpu_host
 from mm15_jax.launch.fan_out import FOLDER
+from mm15_jax.launch.patience import Patience, last_line
 from mm15_jax.launch.stopping import Stop
 
 if TYPE_CHECKING:
     from mm15_jax.launch.tpu_vm import TpuVm
 
 POLL_SECONDS = 30.0
-_SILENT_POLLS = 20  # hosts that cannot be reached for so long, while their machines are there
 _LOGS_AT_ONCE = 8
 _LOG_TRIES = 3
 _TRIES = 10  # of reaching machines that have just come up
@@ -61,6 +61,8 @@ class Run:
         self._options, self._job, self._launch, self._stop = options, job, launch, stop
         self._name, self._place = names.job_name(job.name), options.place()
         self._crashes = 0
+        self._cloud = Patience(self._name, self._paid_for("machines that it has"))
+        self._hosts = Patience(self._name, self._paid_for())
 
     def to_the_end(self) -> int:
         """The exit code of the job, or 128 + the signal by which this program was asked to stop."""
@@ -86,37 +88,64 @@ class Run:
             return self._stop.exit_code
         return self._watch() if self._begin() else None
 
+    def _state(self) -> str | None:
+        """Of the resource; None where that cannot be known now, for a time."""
+        return self._cloud.ask(lambda: self._place.state(self._name))
+
     def _taken_back(self) -> bool:
-        """Whether the machines were preempted; ValueError if somebody deleted them."""
-        state = self._place.state(self._name)
+        """Whether the machines are known to be preempted; ValueError if somebody deleted them."""
+        state = self._state()
         if state in (gcloud.GONE, gcloud.DELETING):
             raise ValueError(f"the machines of {self._name} were deleted from outside")
         return state in gcloud.TAKEN
 
     def _machines(self) -> bool:
         """Asks for machines if there are none, and waits for them; False if asked to stop."""
-        began, state = time.monotonic(), self._place.state(self._name)
-        while state == gcloud.DELETING:  # of an earlier launch
-            if self._stop.wait(POLL_SECONDS):
-                return False
-            state = self._place.state(self._name)
-        if state in gcloud.TAKEN:
-            self._delete()
-            state = gcloud.GONE
-        if state == gcloud.GONE:
-            self._tell(f"asking for {self._options.parsed_topology()}")
-            programs.output_of(self._options.create_command(self._name, self._launch))
-        while (state := self._place.state(self._name)) != gcloud.ACTIVE:
-            if state not in gcloud.WAITING:
-                field = "state.failedData.error.message"
-                why = programs.output_of(self._place.describe(self._name, field)).strip()
-                if state == gcloud.FAILED:
-                    self._delete()
-                raise ValueError(f"no machines for {self._name}: {state} {why}".rstrip())
-            self._tell(f"{state.lower().replace('_', ' ')}, {duration(time.monotonic() - began)}")
+        began, asked = time.monotonic(), False
+        while (state := self._state()) != gcloud.ACTIVE:
+            if state in gcloud.TAKEN:
+                self._delete()
+                asked = False
+                continue
+            if state == gcloud.GONE and not asked:
+                asked = self._ask_for_machines()
+                continue
+            asked = asked or state in gcloud.WAITING
+            if state is not None:
+                of_earlier = state == gcloud.DELETING and not asked
+                if state not in gcloud.WAITING and not of_earlier:
+                    raise ValueError(self._why_none(state))
+                since = duration(time.monotonic() - began)
+                self._tell(f"{state.lower().replace('_', ' ')}, {since}")
             if self._stop.wait(POLL_SECONDS):
                 return False
         return True
+
+    def _ask_for_machines(self) -> bool:
+        """False if that failed, and it cannot be known whether they were asked for."""
+        self._tell(f"asking for {self._options.parsed_topology()}")
+        try:
+            programs.output_of(self._options.create_command(self._name, self._launch))
+        except programs.ProgramError as error:
+            state = self._state()  # a request may arrive though its answer does not
+            if state == gcloud.GONE:
+                raise
+            self._tell(f"not known to be asked for: {last_line(error.said)}")
+            return state is not None
+        return True
+
+    def _why_none(self, state: str) -> str:
+        """Why there are no machines; gives a request back that failed."""
+        if state in (gcloud.GONE, gcloud.DELETING):
+            return f"the machines of {self._name} were deleted from outside"
+        try:
+            field = "state.failedData.error.message"
+            why = programs.output_of(self._place.describe(self._name, field)).strip()
+        except programs.ProgramError as error:
+            why = last_line(error.said)
+        if state == gcloud.FAILED:
+            self._delete()
+        return f"no machines for {self._name}: {state} {why}".rstrip()
 
     def _begin(self) -> bool:
         """Has every host run the job; False if the machines were taken back meanwhile."""
@@ -138,8 +167,8 @@ class Run:
                 # A new machine may not take connections yet; another job does not go away.
                 final = error.code == OTHER_JOB or attempt == _TRIES - 1
                 if final or self._stop.signal:
-                    raise ValueError(f"{_last_line(error.said)}; {self._paid_for()}") from None
-                self._tell(f"not yet: {_last_line(error.said)}")
+                    raise ValueError(f"{last_line(error.said)}; {self._paid_for()}") from None
+                self._tell(f"not yet: {last_line(error.said)}")
                 self._stop.wait(POLL_SECONDS)
         raise AssertionError("unreachable")
 
@@ -170,21 +199,15 @@ class Run:
 
     def _watch(self) -> int | None:
         """Until every host has ended, or one of them for good; None if the machines are gone."""
-        silent = 0
         while True:
             try:
                 code = self._look()
-                silent = 0
+                self._hosts.answered()
             except programs.ProgramError as error:
                 if self._taken_back():
                     return None
-                code, silent = None, silent + 1
-                if silent > _SILENT_POLLS:
-                    since = duration(silent * POLL_SECONDS)
-                    raise ValueError(
-                        f"hosts of {self._name} have not answered for {since}; {self._paid_for()}"
-                    ) from None
-                self._tell(f"a host does not answer: {_last_line(error.said)}")
+                self._hosts.failed(error)
+                code = None
             if code is not None:
                 return code
             if self._stop.wait(POLL_SECONDS):
@@ -208,8 +231,8 @@ class Run:
         self._tell_workers("restart")
         return None
 
-    def _paid_for(self) -> str:
-        return f"its machines are paid for until mm15 launch tpu-vm stop {self._name}"
+    def _paid_for(self, what: str = "its machines") -> str:
+        return f"{what} are paid for until mm15 launch tpu-vm stop {self._name}"
 
     def _tell_workers(self, words: str) -> str:
         return self._tell_hosts(tpu_host.command(self._name, words))
@@ -253,7 +276,18 @@ class Run:
         self._tell(f"logs are in {folder}/{absent}")
 
     def _delete(self) -> None:
-        programs.output_of(self._place.delete(self._name))
+        """Gives the machines back; ValueError if that is not known to be done."""
+        patience = Patience(self._name, self._paid_for())
+        while True:
+            try:
+                programs.output_of(self._place.delete(self._name))
+                return
+            except programs.ProgramError as error:
+                if self._state() in (gcloud.GONE, gcloud.DELETING):
+                    return
+                patience.failed(error)
+            if self._stop.wait(POLL_SECONDS):
+                raise ValueError(f"the machines were not given back; {self._paid_for()}")
 
     def _tell(self, text: str) -> None:
         print(f"{self._name}: {text}", file=sys.stderr, flush=True)
@@ -269,7 +303,3 @@ def _log(words: Sequence[str]) -> tuple[str, bool]:
         if end:
             return text, True
     return f"not collected: the host was left out {_LOG_TRIES} times\n", False
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no message"])[-1]

@@ -12,13 +12,16 @@ import time
 import pytest
 
 from mm15_jax.cli import main
-from mm15_jax.launch import bundle, gcloud, programs, tpu_host, tpu_run
+from mm15_jax.launch import bundle, gcloud, patience, programs, tpu_host, tpu_run
 from mm15_jax.plan import topology
 from tests.launch import tpu_api, tpu_hosts
 
 TRAIN = "train mm15_nano_sft --run_dir gs://b/run --data_dir gs://b/data --set train.batch_rows=32"
 ONE_HOST = "--topology v5e:2x2 --check=estimate"
 TWO_HOSTS = "--topology v5e:2x2 --slices 2 --check=estimate"
+
+
+UNREACHABLE = "Failed to resolve 'tpu.googleapis.com' (host not found) at 0x7f404a"
 
 
 class Cloud:
@@ -29,6 +32,7 @@ class Cloud:
         codes: With which the runs of a host end, one after the other.
         host_codes: The same of each host, where they differ.
         silent: How often a command to the hosts reaches none, as gcloud does without an error.
+        outage: How many commands of all kinds fail, one after the other.
         verbs: What was asked for.
     """
 
@@ -37,6 +41,7 @@ class Cloud:
         self.codes: list = [0]
         self.host_codes: list[list] = []
         self.silent = 0
+        self.outage = 0
         self.verbs: list[str] = []
         self.folder = folder
         self.environment = {**os.environ, **tpu_hosts.programs(folder / "programs")}
@@ -48,6 +53,9 @@ class Cloud:
         assert words[:4] == ["gcloud", "compute", "tpus", "queued-resources"], words
         verb, *rest = words[4:]
         self.verbs.append(verb)
+        if self.outage:
+            self.outage -= 1
+            raise programs.ProgramError("no", 1, UNREACHABLE)
         flags = dict(re.findall(r"--([-\w]+)=(.*)", "\n".join(rest), re.MULTILINE))
         return getattr(self, verb)(rest, flags)
 
@@ -203,6 +211,78 @@ def test_hosts_that_gcloud_left_out_are_waited_for(cloud, capsys):
     cloud.silent = 2
     assert launch(TWO_HOSTS) == 0
     assert "not yet: 0 of 2 hosts answered" in capsys.readouterr().err
+
+
+def test_an_outage_of_the_cloud_is_waited_for(cloud, capsys):
+    """While machines are waited for, and while the job runs."""
+    made, cloud.codes = cloud.create, ["wait"]
+
+    def create(rest, flags):
+        cloud.outage = 3
+        return made(rest, flags)
+
+    def interfere():
+        while not (pids := list(cloud.folder.glob("machines0/*/*/pid"))):
+            time.sleep(0.02)
+        cloud.outage = 8
+        while cloud.outage:
+            time.sleep(0.02)
+        stop_training(pids[0])
+
+    cloud.create = create
+    threading.Thread(target=interfere, daemon=True).start()
+    assert launch(f"{ONE_HOST} --max_restarts 0") == 143
+    assert capsys.readouterr().err.count("no answer: Failed to resolve") > 6
+    assert cloud.made == 1 and cloud.left is None
+
+
+def test_an_outage_without_end_is_told_with_what_is_paid_for(cloud, capsys, monkeypatch):
+    monkeypatch.setattr(patience, "_FORGIVEN", 2)
+    made = cloud.create
+
+    def create(rest, flags):
+        cloud.outage = 99
+        return made(rest, flags)
+
+    cloud.create = create
+    assert launch(ONE_HOST) == main.USER_ERROR
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "no answer of job for" in last and "paid for until mm15 launch tpu-vm stop job" in last
+
+
+def test_a_refusal_is_told_at_once(cloud, capsys):
+    def describe(rest, flags):
+        raise programs.ProgramError("no", 1, "PERMISSION_DENIED: of this project")
+
+    cloud.describe = describe
+    assert launch(ONE_HOST) == main.USER_ERROR
+    assert cloud.verbs == ["describe"]
+
+
+def test_a_request_whose_answer_was_lost_is_found(cloud):
+    made = cloud.create
+
+    def create(rest, flags):
+        made(rest, flags)
+        raise programs.ProgramError("no", 1, UNREACHABLE)
+
+    cloud.create = create
+    assert launch(ONE_HOST) == 0
+    assert cloud.made == 1
+
+
+def test_machines_are_given_back_though_it_fails_at_first(cloud, capsys):
+    deleted, failures = cloud.delete, [1, 1]
+
+    def delete(rest, flags):
+        if failures:
+            failures.pop()
+            raise programs.ProgramError("no", 1, "HttpError 503: try again")
+        return deleted(rest, flags)
+
+    cloud.delete = delete
+    assert launch(ONE_HOST) == 0
+    assert cloud.left is None and cloud.verbs.count("delete") == 3
 
 
 def test_a_request_that_fails_is_told_and_given_back(cloud, capsys):

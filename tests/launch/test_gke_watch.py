@@ -1,0 +1,96 @@
+"""Jobs of an ablation on GKE are followed: against a kubectl that a test plays."""
+
+import json
+
+import pytest
+
+from mm15_jax.config.jobs import Job
+from mm15_jax.launch import gke, patience, programs
+
+JOBS = [Job("a", (("train", "x"),)), Job("b", (("train", "x"),), ("a",))]
+DOWN = programs.ProgramError("no", 1, "Unable to connect to the server: no such host")
+
+
+class Cluster:
+    """Answers kubectl: what each look-up and each request finds, one after the other.
+
+    Attributes:
+        states: Of JobSets as they are looked up: a terminal state, None for none, or an error.
+        requests: What a request raises; None if it is done.
+        verbs: What was asked for.
+    """
+
+    def __init__(self):
+        self.states: list = []
+        self.requests: list = []
+        self.verbs: list[str] = []
+
+    def answer(self, words, **unused):
+        verb = words[3]
+        self.verbs.append(verb)
+        if verb != "get":
+            found = self.requests.pop(0) if self.requests else None
+        elif len(self.states) > 1:
+            found = self.states.pop(0)
+        else:
+            found = self.states[0]
+        if isinstance(found, Exception):
+            raise found
+        if verb != "get" or found is None:
+            return ""
+        return json.dumps({"status": {"terminalState": found}})
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    played = Cluster()
+    monkeypatch.setattr(programs, "output_of", played.answer)
+    monkeypatch.setattr(gke, "_POLL_SECONDS", 0.01)
+    return played
+
+
+def follow(jobs=JOBS) -> int:
+    options = gke.Gke(topology="v5e:2x2", image="registry.example/mm15:1")
+    return options.start("table0", jobs, dry_run=False)
+
+
+def test_look_ups_that_fail_are_forgiven(cluster, capsys):
+    cluster.states = [DOWN, None, DOWN, DOWN, "", "Completed"]
+    assert follow() == 0
+    assert cluster.verbs.count("create") == 1  # the other was there, and complete
+    assert capsys.readouterr().err.count("a: no answer: Unable to connect") == 3
+
+
+def test_silence_without_end_is_told_with_what_is_paid_for(cluster, capsys, monkeypatch):
+    monkeypatch.setattr(patience, "_FORGIVEN", 2)
+    cluster.states = [None, "", DOWN]
+    assert follow() == 2
+    said = capsys.readouterr().err
+    assert "goes on and is paid for; mm15 launch gke stop table0 ends it" in said
+
+
+def test_a_request_whose_answer_was_lost_is_found(cluster):
+    cluster.states, cluster.requests = [None, "", "", "Completed"], [DOWN]
+    assert follow() == 0
+    assert cluster.verbs.count("create") == 1
+
+
+def test_a_request_that_was_refused_is_told(cluster, capsys):
+    refused = programs.ProgramError("backofLimit is unknown", 1, "BadRequest")
+    cluster.states, cluster.requests = [None], [refused]
+    assert follow() == 2
+    assert "backofLimit" in capsys.readouterr().err
+
+
+def test_one_that_was_deleted_is_not_made_again(cluster, capsys):
+    cluster.states = [None, "", None]
+    assert follow() == 2
+    assert "the JobSet a was deleted" in capsys.readouterr().err
+    assert cluster.verbs.count("create") == 1
+
+
+def test_an_earlier_failure_is_deleted_and_a_new_one_counts(cluster):
+    cluster.states = ["Failed", "", "Failed"]
+    assert follow() == 1
+    assert cluster.verbs[:3] == ["get", "delete", "create"]
