@@ -21,13 +21,19 @@ from mm15_jax.launch.stopping import Stop
 FOLDER = Path("runs/launches")  # a folder a launch: logs, and what is known of it
 _DONE = "done.json"
 
+STOPPED = 143  # exit code of what was told to stop, and saved
 RunJob = Callable[[Job, Stop], int]
+
+
+class EndedFromOutsideError(ValueError):
+    """Somebody took a job away on purpose."""
 
 
 def run(name: str, jobs: Sequence[Job], run_job: RunJob, *, at_once: int = 1) -> int:
     """Runs jobs, each after those it waits for.
 
-    A job that fails keeps back those that wait for it; others go on.
+    A job that fails keeps back those that wait for it; others go on. Once somebody ended a job from
+    outside nothing more is started.
 
     Args:
         name: Of the launch.
@@ -64,7 +70,7 @@ class _FanOut:
         self._path = FOLDER / names.job_name(name) / _DONE
         self._receipts = json.loads(self._path.read_text()) if self._path.exists() else {}
         self._codes: dict[str, int] = {}  # of jobs that have ended
-        self._first_failure = 0
+        self._first_failure, self._ended_from_outside = 0, False
 
     def run(self, at_once: int) -> int:
         for job in self._jobs:
@@ -74,7 +80,7 @@ class _FanOut:
         running: dict[concurrent.futures.Future, Job] = {}
         with concurrent.futures.ThreadPoolExecutor(max(at_once, 1)) as pool:
             while left or running:
-                if self._stop.signal:
+                if self._stop.signal or self._ended_from_outside:
                     left = []
                 for job in [j for j in left if self._ready(j)][: at_once - len(running)]:
                     left.remove(job)
@@ -108,7 +114,9 @@ class _FanOut:
             code = future.result()
         except ValueError as error:
             print(f"{job.name}: {error}", file=sys.stderr)
-            code = 2
+            code = STOPPED if isinstance(error, EndedFromOutsideError) else 2
+        if code == STOPPED:
+            self._ended_from_outside = True
         self._codes[job.name] = code
         if code:
             print(f"{job.name} ended with {code}", file=sys.stderr)

@@ -56,8 +56,7 @@ class Place:
         """A table of what we made."""
         wanted = f"={launch}" if launch else ":*"
         columns = "name.basename(),state.state,tpu.nodeSpec[0].node.acceleratorType,createTime"
-        filters = f"--filter=tpu.nodeSpec.node.labels.{LABEL}{wanted}"
-        return self._there([*_TPUS, "list", filters, f"--format=table({columns})"])
+        return self._list(wanted, f"table({columns})")
 
     def delete(self, name: str) -> list[str]:
         """Gives the machines back."""
@@ -81,6 +80,19 @@ class Place:
             if re.search(_ABSENT, error.said):
                 return GONE
             raise
+
+    def states(self, launch: str) -> dict[str, str]:
+        """Of the resources of a launch, which are named like its jobs; or of the one so named."""
+        words = self._list(f"={launch}", "value(name.basename(),state.state)")
+        rows = (line.partition("\t") for line in programs.output_of(words).splitlines())
+        if found := {name: state for name, _, state in rows}:
+            return found
+        state = self.state(launch)
+        return {launch: state} if state != GONE else {}
+
+    def _list(self, wanted: str, form: str) -> list[str]:
+        filters = f"--filter=tpu.nodeSpec.node.labels.{LABEL}{wanted}"
+        return self._there([*_TPUS, "list", filters, f"--format={form}"])
 
     def _tunnel(self) -> list[str]:
         return ["--tunnel-through-iap"] if self.internal_ips else []

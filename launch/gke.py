@@ -162,7 +162,7 @@ class Gke:
             if found == "Failed" and there:
                 return 1
             if found == "" and there:
-                raise ValueError(f"the JobSet {name} was deleted")
+                raise fan_out.EndedFromOutsideError(f"the JobSet {name} was deleted")
             if found in ("", "Failed"):  # the failure is of an earlier launch
                 try:
                     self._submit_anew(job, launch, found)

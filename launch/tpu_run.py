@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 from mm15_jax.config.jobs import Job
 from mm15_jax.data.progress import duration
-from mm15_jax.launch import bundle, gcloud, hardware, names, programs, tpu_host
-from mm15_jax.launch.fan_out import FOLDER
+from mm15_jax.launch import bundle, fan_out, gcloud, hardware, names, programs, tpu_host
 from mm15_jax.launch.patience import Patience, last_line
 from mm15_jax.launch.stopping import Stop
 
@@ -96,7 +95,7 @@ class Run:
         """Whether the machines are known to be preempted; ValueError if somebody deleted them."""
         state = self._state()
         if state in (gcloud.GONE, gcloud.DELETING):
-            raise ValueError(f"the machines of {self._name} were deleted from outside")
+            raise self._deleted()
         return state in gcloud.TAKEN
 
     def _machines(self) -> bool:
@@ -114,7 +113,7 @@ class Run:
             if state is not None:
                 of_earlier = state == gcloud.DELETING and not asked
                 if state not in gcloud.WAITING and not of_earlier:
-                    raise ValueError(self._why_none(state))
+                    raise self._without_machines(state)
                 since = duration(time.monotonic() - began)
                 self._tell(f"{state.lower().replace('_', ' ')}, {since}")
             if self._stop.wait(POLL_SECONDS):
@@ -134,10 +133,14 @@ class Run:
             return state is not None
         return True
 
-    def _why_none(self, state: str) -> str:
+    def _deleted(self) -> ValueError:
+        text = f"the machines of {self._name} were deleted from outside"
+        return fan_out.EndedFromOutsideError(text)
+
+    def _without_machines(self, state: str) -> ValueError:
         """Why there are no machines; gives a request back that failed."""
         if state in (gcloud.GONE, gcloud.DELETING):
-            return f"the machines of {self._name} were deleted from outside"
+            return self._deleted()
         try:
             field = "state.failedData.error.message"
             why = programs.output_of(self._place.describe(self._name, field)).strip()
@@ -145,7 +148,7 @@ class Run:
             why = last_line(error.said)
         if state == gcloud.FAILED:
             self._delete()
-        return f"no machines for {self._name}: {state} {why}".rstrip()
+        return ValueError(f"no machines for {self._name}: {state} {why}".rstrip())
 
     def _begin(self) -> bool:
         """Has every host run the job; False if the machines were taken back meanwhile."""
@@ -221,7 +224,7 @@ class Run:
         self._tell(tpu_host.progress(text) or f"{states.count(tpu_host.RUNNING)} hosts run")
         if tpu_host.STOPPED in states:
             self._tell("was stopped")
-            return 143
+            return fan_out.STOPPED
         code = tpu_host.verdict(hosts)
         if code is None or code < 127 or self._crashes >= self._options.max_restarts:
             return code
@@ -257,7 +260,7 @@ class Run:
         """Every host's log, into the launch's folder."""
         topology = self._options.parsed_topology()
         per_slice = hardware.hosts(topology)
-        folder = FOLDER / self._name
+        folder = fan_out.FOLDER / self._name
         folder.mkdir(parents=True, exist_ok=True)
 
         def collect(worker: int) -> bool:

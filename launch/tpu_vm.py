@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import shlex
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ from mm15_jax.launch.stopping import Stop
 from mm15_jax.launch.tpu_run import Run, job_script, send_commands
 from mm15_jax.parallel.environment import DISTRIBUTED
 from mm15_jax.plan.topology import Topology
+
+_STOPPED_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,8 @@ class TpuVm:
         """Prints the resources of a launch, or of all, and of one launch its hosts."""
         place = self.place()
         print(programs.output_of(place.listing(name)), end="")
-        if name and place.state(name) == gcloud.ACTIVE:
-            print(programs.output_of(place.ssh(name, tpu_host.command(name, "state"))), end="")
+        for job in self._active(name) if name else ():
+            print(programs.output_of(place.ssh(job, tpu_host.command(job, "state"))), end="")
         return 0
 
     def logs(self, name: str, *, worker: int, follow: bool) -> int:
@@ -108,32 +111,56 @@ class TpuVm:
         per_slice = None if not (self.topology or self.accelerator) else self.parsed_topology()
         node, index = divmod(worker, hardware.hosts(per_slice)) if per_slice else (0, worker)
         kept = FOLDER / name / f"worker_{worker}.log"
-        place = self.place()
-        if place.state(name) != gcloud.ACTIVE:
+        active = self._active(name)
+        if len(active) > 1:
+            raise ValueError(
+                f"{name} has several jobs with machines: logs of {' or '.join(active)}?"
+            )
+        if not active:
             if not kept.exists():
                 raise ValueError(f"{name} has no machines now, and {kept} does not exist")
             print(kept.read_text(errors="replace"), end="")
             return 0
-        command = f"tail -n +1 {'-F ' if follow else ''}{tpu_host.folder(name)}/log"
-        return programs.show(place.ssh(name, command, node=str(node), worker=str(index)))
+        (job,) = active
+        command = f"tail -n +1 {'-F ' if follow else ''}{tpu_host.folder(job)}/log"
+        return programs.show(self.place().ssh(job, command, node=str(node), worker=str(index)))
 
     def stop(self, name: str) -> int:
-        """Asks the job to save and end, collects nothing, and gives the machines back."""
-        place = self.place()
-        state = place.state(name)
-        if state == gcloud.GONE:
+        """Asks the jobs of a launch to save and end, collects nothing, gives the machines back.
+
+        Raises:
+            ValueError: With the machines that were not given back, after all others were.
+        """
+        states = self.place().states(name)
+        if not states:
             print(f"{name} has no machines")
             return 0
+        with concurrent.futures.ThreadPoolExecutor(_STOPPED_AT_ONCE) as pool:
+            failures = [text for text in pool.map(self._stop, states, states.values()) if text]
+        if failures:
+            raise ValueError("; ".join(failures))
+        return 0
+
+    def _stop(self, job: str, state: str) -> str:
+        """Why the machines of a job were not given back; empty if they were."""
+        place = self.place()
         if state == gcloud.ACTIVE:
             try:
-                programs.output_of(
-                    place.ssh(name, tpu_host.command(name, f"stop {self.grace:.0f}"))
-                )
+                stop = tpu_host.command(job, f"stop {self.grace:.0f}")
+                programs.output_of(place.ssh(job, stop))
             except programs.ProgramError as error:
-                print(f"warning: hosts were not told to save: {error}", file=sys.stderr)
-        programs.output_of(place.delete(name))
-        print(f"{name} ended; its machines are given back")
-        return 0
+                print(f"warning: hosts of {job} were not told to save: {error}", file=sys.stderr)
+        try:
+            programs.output_of(place.delete(job))
+        except programs.ProgramError as error:
+            return f"the machines of {job} were not given back: {error}"
+        print(f"{job} ended; its machines are given back")
+        return ""
+
+    def _active(self, name: str) -> list[str]:
+        """Jobs of a launch that have machines."""
+        states = self.place().states(name)
+        return [job for job, state in states.items() if state == gcloud.ACTIVE]
 
     def place(self) -> gcloud.Place:
         """Where the machines are."""

@@ -59,6 +59,15 @@ def test_a_failure_keeps_back_only_those_that_wait_for_it(capsys):
     assert "compare is not started: a failed" in capsys.readouterr().err
 
 
+def test_after_one_that_was_told_to_stop_nothing_is_started():
+    run = Recorder(a=143)
+    assert fan_out.run("t", ROWS, run) == 143
+    assert run.order == ["shared", "a"]
+    again = Recorder()
+    assert fan_out.run("t", ROWS, again) == 0
+    assert again.order == ["a", "b", "compare"]
+
+
 def test_the_same_launch_again_runs_only_what_is_left():
     fan_out.run("t", ROWS, Recorder(a=9))
     run = Recorder()

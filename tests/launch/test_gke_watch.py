@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mm15_jax.config.jobs import Job
-from mm15_jax.launch import gke, patience, programs
+from mm15_jax.launch import fan_out, gke, patience, programs
 
 JOBS = [Job("a", (("train", "x"),)), Job("b", (("train", "x"),), ("a",))]
 DOWN = programs.ProgramError("no", 1, "Unable to connect to the server: no such host")
@@ -84,8 +84,10 @@ def test_a_request_that_was_refused_is_told(cluster, capsys):
 
 
 def test_one_that_was_deleted_is_not_made_again(cluster, capsys):
+    """Nor does anything else begin, as stop deletes what is there and no more."""
     cluster.states = [None, "", None]
-    assert follow() == 2
+    jobs = [JOBS[0], Job("c", (("train", "x"),))]
+    assert follow(jobs) == fan_out.STOPPED
     assert "the JobSet a was deleted" in capsys.readouterr().err
     assert cluster.verbs.count("create") == 1
 

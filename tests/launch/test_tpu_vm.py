@@ -12,7 +12,17 @@ import time
 import pytest
 
 from mm15_jax.cli import main
-from mm15_jax.launch import bundle, gcloud, patience, programs, tpu_host, tpu_run
+from mm15_jax.config.jobs import Job
+from mm15_jax.launch import (
+    bundle,
+    fan_out,
+    gcloud,
+    patience,
+    programs,
+    tpu_host,
+    tpu_run,
+    tpu_vm,
+)
 from mm15_jax.plan import topology
 from tests.launch import tpu_api, tpu_hosts
 
@@ -48,6 +58,7 @@ class Cloud:
         self.left: list[str] | None = None
         self.hosts: list[pathlib.Path] = []
         self.made = 0
+        self.name, self.label = "", ""
 
     def answer(self, words, *, text=None):
         assert words[:4] == ["gcloud", "compute", "tpus", "queued-resources"], words
@@ -62,6 +73,7 @@ class Cloud:
     def create(self, rest, flags):
         assert self.left is None, "made twice"
         self.left = list(self.states.pop(0))
+        self.name, self.label = rest[0], flags["labels"]
         count = int(flags.get("node-count", 1))
         self.hosts = [self.folder / f"machines{self.made}" / f"host{i}" for i in range(count)]
         self.made += 1
@@ -70,13 +82,17 @@ class Cloud:
         return ""
 
     def describe(self, rest, flags):
-        if self.left is None:
-            raise programs.ProgramError("no", 1, "NOT_FOUND: job was not found")
+        if self.left is None or rest[0] != self.name:
+            raise programs.ProgramError("no", 1, f"NOT_FOUND: {rest[0]} was not found")
         if "error" in rest[1]:
             return "no capacity\n"
         if len(self.left) > 1:
             return self.left.pop(0) + "\n"
         return self.left[0] + "\n"
+
+    def list(self, rest, flags):
+        there = self.left is not None and flags["filter"].endswith(f".{self.label}")
+        return f"{self.name}\t{self.left[0]}\n" if there else ""
 
     def delete(self, rest, flags):
         self.left = None
@@ -365,6 +381,60 @@ def test_a_failed_job_begins_anew_on_all_hosts_with_a_mended_tree(cloud, tree, t
     assert log(tmp_path, 0).count("ran train") == log(tmp_path, 1).count("ran train") == 2
 
 
+ROWS = [Job("table0_row1", (("train", "x"),)), Job("table0_row2", (("train", "y"),))]
+
+
+def test_an_ablation_is_stopped_by_its_name(cloud, tree, capfd):
+    """Its machines are named like its jobs; and who still runs it does not ask for more."""
+    cloud.codes, codes = ["wait"], []
+
+    def stop():
+        while "eta" not in "".join(p.read_text() for p in cloud.folder.glob("machines0/*/*/log")):
+            time.sleep(0.02)
+        assert main.main(["launch", "tpu-vm", "status", "table0"]) == 0
+        codes.append(main.main(["launch", "tpu-vm", "stop", "table0"]))
+
+    thread = threading.Thread(target=stop, daemon=True)
+    thread.start()
+    options = tpu_vm.TpuVm(topology="v5e:2x2")
+    assert options.start("table0", ROWS, dry_run=False) == fan_out.STOPPED
+    thread.join()
+    said = capfd.readouterr().out
+    assert codes == [0] and "table0-row1 ended; its machines are given back" in said
+    assert "mm15-host host0 running" in said
+    assert cloud.left is None and cloud.made == 1
+    (kept,) = cloud.folder.glob("machines0/*/*/log")
+    assert kept.read_text().endswith("saved\n")
+
+
+class Listed:
+    """Answers gcloud for a launch of several resources, one of which cannot be deleted."""
+
+    def __init__(self, states):
+        self.states, self.deleted = states, []
+
+    def answer(self, words, **unused):
+        verb, name = words[4:6]
+        if verb == "list":
+            assert "--filter=tpu.nodeSpec.node.labels.mm15=table0" in words
+            return "".join(f"{name}\t{state}\n" for name, state in self.states.items())
+        if verb == "delete" and name == "stuck":
+            raise programs.ProgramError("503", 1, "503")
+        self.deleted += [name] if verb == "delete" else []
+        return ""
+
+
+def test_all_that_can_be_stopped_is_stopped(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    listed = Listed({"stuck": "ACTIVE", "a": "ACTIVE", "b": "WAITING_FOR_RESOURCES"})
+    monkeypatch.setattr(programs, "output_of", listed.answer)
+    assert main.main(["launch", "tpu-vm", "logs", "table0"]) == main.USER_ERROR
+    assert "logs of stuck or a?" in capsys.readouterr().err
+    assert main.main(["launch", "tpu-vm", "stop", "table0"]) == main.USER_ERROR
+    assert sorted(listed.deleted) == ["a", "b"]
+    assert "the machines of stuck were not given back: 503" in capsys.readouterr().err
+
+
 def stop_training(pid: pathlib.Path) -> None:
     """Asks the training alone, as the preemption of a host would."""
     group = pid.read_text().strip()
@@ -444,6 +514,21 @@ class TestWithGcloud:
         threading.Thread(target=take_back, daemon=True).start()
         assert launch(f"{ONE_HOST} --spot") == 0, capsys.readouterr().err
         assert len(api.made()) == len(api.deleted()) == 2
+
+    def test_a_launch_of_several_jobs_is_stopped_by_its_label(self, api, capsys):
+        api.states, place, there = (
+            ["WAITING_FOR_RESOURCES"],
+            gcloud.Place(),
+            topology.parse("v5e:2x2"),
+        )
+        for name, label in (("a", "table0"), ("b", "table0"), ("c", "table0-b")):
+            programs.output_of(place.create(name, label, there, {"runtime-version": "a"}))
+        assert place.states("table0") == dict.fromkeys("ab", "WAITING_FOR_RESOURCES")
+        assert main.main(["launch", "tpu-vm", "stop", "table0"]) == 0
+        assert list(api.resources) == ["c"]
+        assert main.main(["launch", "tpu-vm", "stop", "c"]) == 0  # by the name of a job
+        assert main.main(["launch", "tpu-vm", "stop", "c"]) == 0
+        assert api.resources == {} and "c has no machines" in capsys.readouterr().out
 
     def test_status_tells_what_is_there(self, api, capsys):
         place = gcloud.Place()
