@@ -1,9 +1,7 @@
-"""The driver of TPU VMs: against a cloud that a test plays, and with gcloud itself."""
+"""The driver of TPU VMs, against a cloud that a test plays."""
 
 import os
 import pathlib
-import re
-import shutil
 import signal
 import subprocess
 import threading
@@ -13,120 +11,9 @@ import pytest
 
 from mm15_jax.cli import main
 from mm15_jax.config.jobs import Job
-from mm15_jax.launch import (
-    bundle,
-    fan_out,
-    gcloud,
-    patience,
-    programs,
-    tpu_host,
-    tpu_run,
-    tpu_vm,
-)
-from mm15_jax.plan import topology
-from tests.launch import tpu_api, tpu_hosts
-
-TRAIN = "train mm15_nano_sft --run_dir gs://b/run --data_dir gs://b/data --set train.batch_rows=32"
-ONE_HOST = "--topology v5e:2x2 --check=estimate"
-TWO_HOSTS = "--topology v5e:2x2 --slices 2 --check=estimate"
-
-
-UNREACHABLE = "Failed to resolve 'tpu.googleapis.com' (host not found) at 0x7f404a"
-
-
-class Cloud:
-    """Answers gcloud's commands: resources with states that a test lists, hosts as folders.
-
-    Attributes:
-        states: Of each resource that is made, one list after the other; the last state stays.
-        codes: With which the runs of a host end, one after the other.
-        host_codes: The same of each host, where they differ.
-        silent: How often a command to the hosts reaches none, as gcloud does without an error.
-        outage: How many commands of all kinds fail, one after the other.
-        verbs: What was asked for.
-    """
-
-    def __init__(self, folder):
-        self.states = [["WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"]]
-        self.codes: list = [0]
-        self.host_codes: list[list] = []
-        self.silent = 0
-        self.outage = 0
-        self.verbs: list[str] = []
-        self.folder = folder
-        self.environment = {**os.environ, **tpu_hosts.programs(folder / "programs")}
-        self.left: list[str] | None = None
-        self.hosts: list[pathlib.Path] = []
-        self.made = 0
-        self.name, self.label = "", ""
-
-    def answer(self, words, *, text=None):
-        assert words[:4] == ["gcloud", "compute", "tpus", "queued-resources"], words
-        verb, *rest = words[4:]
-        self.verbs.append(verb)
-        if self.outage:
-            self.outage -= 1
-            raise programs.ProgramError("no", 1, UNREACHABLE)
-        flags = dict(re.findall(r"--([-\w]+)=(.*)", "\n".join(rest), re.MULTILINE))
-        return getattr(self, verb)(rest, flags)
-
-    def create(self, rest, flags):
-        assert self.left is None, "made twice"
-        self.left = list(self.states.pop(0))
-        self.name, self.label = rest[0], flags["labels"]
-        count = int(flags.get("node-count", 1))
-        self.hosts = [self.folder / f"machines{self.made}" / f"host{i}" for i in range(count)]
-        self.made += 1
-        for host, codes in zip(self.hosts, self.host_codes or [self.codes] * count, strict=True):
-            tpu_hosts.prepare(host, codes)
-        return ""
-
-    def describe(self, rest, flags):
-        if self.left is None or rest[0] != self.name:
-            raise programs.ProgramError("no", 1, f"NOT_FOUND: {rest[0]} was not found")
-        if "error" in rest[1]:
-            return "no capacity\n"
-        if len(self.left) > 1:
-            return self.left.pop(0) + "\n"
-        return self.left[0] + "\n"
-
-    def list(self, rest, flags):
-        there = self.left is not None and flags["filter"].endswith(f".{self.label}")
-        return f"{self.name}\t{self.left[0]}\n" if there else ""
-
-    def delete(self, rest, flags):
-        self.left = None
-        return ""
-
-    def scp(self, rest, flags):
-        for host in self.hosts:
-            shutil.copy(rest[0], host)
-        return ""
-
-    def ssh(self, rest, flags):
-        if self.left is None or self.left[0] != "ACTIVE":
-            raise programs.ProgramError("down", 255, "connection refused")
-        if self.silent:
-            self.silent -= 1
-            return ""
-        hosts = self.hosts if flags["worker"] == "all" else [self.hosts[int(flags["node"])]]
-        command = next(w for w in rest if w.startswith("--command=")).removeprefix("--command=")
-        out = ""
-        for host in hosts:
-            environment = {**self.environment, "HOME": str(host)}
-            done = subprocess.run(
-                ["bash", "-c", command],
-                cwd=host,
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            out += done.stdout
-            if done.returncode:
-                said = done.stderr.strip()
-                raise programs.ProgramError(said, done.returncode, said)
-        return out
+from mm15_jax.launch import bundle, fan_out, patience, programs, tpu_host, tpu_run, tpu_vm
+from tests.launch import tpu_hosts
+from tests.launch.tpu_cloud import ONE_HOST, TWO_HOSTS, UNREACHABLE, Cloud, launch
 
 
 @pytest.fixture
@@ -138,10 +25,6 @@ def cloud(tmp_path, monkeypatch):
     monkeypatch.setattr(tpu_run, "POLL_SECONDS", 0.1)
     yield played
     tpu_hosts.end_all(tmp_path / "programs")
-
-
-def launch(words, *, name="job") -> int:
-    return main.main(["launch", "tpu-vm", "--name", name, *words.split(), "--", *TRAIN.split()])
 
 
 def log(folder, worker=0) -> str:
@@ -466,73 +349,3 @@ def test_a_launch_is_stopped_from_elsewhere(cloud, tmp_path, capsys):
 def test_a_mistake_is_answered_in_one_sentence(words, said, capsys):
     assert launch(words) == main.USER_ERROR
     assert said in capsys.readouterr().err.splitlines()[-1]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-@pytest.mark.skipif(not shutil.which("gcloud"), reason="gcloud is not installed")
-class TestWithGcloud:
-    """The real gcloud, a stand-in of the API on loopback, stand-ins of ssh and of the hosts."""
-
-    @pytest.fixture
-    def api(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(tpu_run, "POLL_SECONDS", 0.5)
-        with tpu_api.running(tmp_path) as (api, environment):
-            for key, value in environment.items():
-                monkeypatch.setenv(key, value)
-            hosts = tpu_hosts.programs(tmp_path / "host_programs")
-            monkeypatch.setenv("MM15_TEST_PROGRAMS", hosts["MM15_TEST_PROGRAMS"])
-            yield api
-        tpu_hosts.end_all(tmp_path / "host_programs")
-
-    def test_two_slices_of_four_hosts_run_to_the_end(self, api, tmp_path, capsys):
-        api.hosts = 4
-        api.prepare = lambda home: tpu_hosts.prepare(home, [0])
-        words = "--topology v5e:4x4 --slices 2 --spot --check=estimate --valid_until 6h"
-        assert launch(words) == 0, capsys.readouterr().err
-        (made,) = api.made()
-        (spec,) = made["tpu"]["nodeSpec"]
-        assert spec["multisliceParams"] == {"nodeCount": 2, "nodeIdPrefix": "job"}
-        assert spec["node"]["acceleratorType"] == "v5litepod-16"
-        assert spec["node"]["labels"] == {"mm15": "job"}
-        assert made["spot"] == {} and made["queueingPolicy"] == {"validUntilDuration": "21600s"}
-        assert len(api.deleted()) == 1 and "force=True" in api.deleted()[0]
-        logs = sorted((tmp_path / "runs" / "launches" / "job").glob("worker_*.log"))
-        assert len(logs) == 8 and all("ran train" in path.read_text() for path in logs)
-
-    def test_spot_machines_are_asked_for_again(self, api, tmp_path, capsys):
-        api.prepare = lambda home: tpu_hosts.prepare(home, ["wait"])
-
-        def take_back():
-            while "eta" not in "".join(p.read_text() for p in tmp_path.glob("hosts/*/*/log")):
-                time.sleep(0.1)
-            api.prepare = lambda home: tpu_hosts.prepare(home, [0])
-            api.resources["job"]["left"] = ["SUSPENDED"]
-            (tmp_path / "hosts" / "127.0.0.2" / "down").touch()
-
-        threading.Thread(target=take_back, daemon=True).start()
-        assert launch(f"{ONE_HOST} --spot") == 0, capsys.readouterr().err
-        assert len(api.made()) == len(api.deleted()) == 2
-
-    def test_a_launch_of_several_jobs_is_stopped_by_its_label(self, api, capsys):
-        api.states, place, there = (
-            ["WAITING_FOR_RESOURCES"],
-            gcloud.Place(),
-            topology.parse("v5e:2x2"),
-        )
-        for name, label in (("a", "table0"), ("b", "table0"), ("c", "table0-b")):
-            programs.output_of(place.create(name, label, there, {"runtime-version": "a"}))
-        assert place.states("table0") == dict.fromkeys("ab", "WAITING_FOR_RESOURCES")
-        assert main.main(["launch", "tpu-vm", "stop", "table0"]) == 0
-        assert list(api.resources) == ["c"]
-        assert main.main(["launch", "tpu-vm", "stop", "c"]) == 0  # by the name of a job
-        assert main.main(["launch", "tpu-vm", "stop", "c"]) == 0
-        assert api.resources == {} and "c has no machines" in capsys.readouterr().out
-
-    def test_status_tells_what_is_there(self, api, capsys):
-        place = gcloud.Place()
-        there = topology.parse("v5e:2x2")
-        programs.output_of(place.create("job", "job", there, {"runtime-version": "a"}))
-        assert main.main(["launch", "tpu-vm", "status"]) == 0
-        assert re.search(r"^job .*v5litepod-4", capsys.readouterr().out, re.MULTILINE)
