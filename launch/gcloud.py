@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from mm15_jax.launch import hardware, programs
+from mm15_jax.launch.stopping import Stop
 from mm15_jax.plan.topology import Topology
 
 _TPUS = ("gcloud", "compute", "tpus", "queued-resources")
@@ -72,10 +73,10 @@ class Place:
         words = [*_TPUS, "scp", file, f"{name}:", "--node=all", "--worker=all"]
         return self._there([*words, *self._tunnel()])
 
-    def state(self, name: str) -> str:
+    def state(self, name: str, stop: Stop | None = None) -> str:
         """Of a resource; GONE where there is none."""
         try:
-            return programs.output_of(self.describe(name, "state.state")).strip()
+            return programs.output_of(self.describe(name, "state.state"), stop=stop).strip()
         except programs.ProgramError as error:
             if re.search(_ABSENT, error.said):
                 return GONE

@@ -28,7 +28,7 @@ from mm15_jax.launch.options import (
     option,
 )
 from mm15_jax.launch.patience import Patience
-from mm15_jax.launch.stopping import Stop
+from mm15_jax.launch.stopping import Stop, StopRequestedError
 from mm15_jax.parallel.environment import DISTRIBUTED
 from mm15_jax.plan.topology import Topology
 
@@ -139,16 +139,25 @@ class Gke:
         words = ["delete", _JOBSETS, "--selector", selector, "--cascade=foreground"]
         return programs.show(self._kubectl(*words))
 
-    def _submit(self, job: Job, launch: str) -> None:
+    def _submit(self, job: Job, launch: str, stop: Stop | None = None) -> None:
         if self.xpk:
             if code := programs.show(self._xpk_create(job)):
                 raise ValueError(f"xpk ended with {code}")
             return
         words = self._kubectl("create", "--filename", "-")
-        print(programs.output_of(words, text=self.rendered(job, launch)).strip())
+        made = programs.output_of(words, text=self.rendered(job, launch), stop=stop)
+        print(made.strip())
 
     def _run(self, job: Job, launch: str, stop: Stop) -> int:
         """Submits a job unless it is there, and waits for its end; asked to stop, leaves it."""
+        try:
+            return self._followed(job, launch, stop)
+        except StopRequestedError:
+            name = names.job_name(job.name)
+            print(f"{name} goes on; mm15 launch gke stop {launch} ends it", file=sys.stderr)
+            return stop.exit_code
+
+    def _followed(self, job: Job, launch: str, stop: Stop) -> int:
         name, there = names.job_name(job.name), False
         stays = (
             f"if {name} is there, it goes on and is paid for; mm15 launch gke stop {launch} ends it"
@@ -156,7 +165,7 @@ class Gke:
         patience = Patience(name, stays)
 
         def state() -> str | None:
-            return patience.ask(lambda: self._state(name))
+            return patience.ask(lambda: self._state(name, stop))
 
         while (found := state()) != "Completed":
             if found == "Failed" and there:
@@ -165,27 +174,25 @@ class Gke:
                 raise fan_out.EndedFromOutsideError(f"the JobSet {name} was deleted")
             if found in ("", "Failed"):  # the failure is of an earlier launch
                 try:
-                    self._submit_anew(job, launch, found)
+                    self._submit_anew(job, launch, found, stop)
                     there = True
                 except programs.ProgramError:
                     if state() in ("", "Failed"):
                         raise
             there = there or found == "Running"
-            if stop.wait(_POLL_SECONDS):
-                print(f"{name} goes on; mm15 launch gke stop {launch} ends it", file=sys.stderr)
-                return stop.exit_code
+            stop.pause(_POLL_SECONDS)
         return 0
 
-    def _submit_anew(self, job: Job, launch: str, earlier: str) -> None:
+    def _submit_anew(self, job: Job, launch: str, earlier: str, stop: Stop) -> None:
         if earlier:
-            name = names.job_name(job.name)
-            programs.output_of(self._kubectl("delete", _JOBSETS, name, "--cascade=foreground"))
-        self._submit(job, launch)
+            words = ["delete", _JOBSETS, names.job_name(job.name), "--cascade=foreground"]
+            programs.output_of(self._kubectl(*words), seconds=programs.WORK_SECONDS, stop=stop)
+        self._submit(job, launch, stop)
 
-    def _state(self, name: str) -> str:
+    def _state(self, name: str, stop: Stop) -> str:
         """Of a JobSet: its terminal state, else "Running"; empty where there is none."""
         words = self._kubectl("get", _JOBSETS, name, "--ignore-not-found", "--output=json")
-        text = programs.output_of(words)
+        text = programs.output_of(words, stop=stop)
         if not text.strip():
             return ""
         return json.loads(text).get("status", {}).get("terminalState") or "Running"

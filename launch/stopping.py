@@ -8,6 +8,10 @@ import threading
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class StopRequestedError(Exception):
+    """Whoever waits for something is to let go of it."""
+
+
 class Stop:
     """A context in which the first signal is remembered, and waiting ends; a second acts as usual.
 
@@ -30,6 +34,16 @@ class Stop:
         while seconds > 0 and not self._event.wait(min(seconds, 0.5)):
             seconds -= 0.5
         return self._event.is_set()
+
+    def check(self) -> None:
+        """StopRequestedError if asked to stop."""
+        if self.signal:
+            raise StopRequestedError
+
+    def pause(self, seconds: float) -> None:
+        """Waits; StopRequestedError if asked to stop before or meanwhile."""
+        self.wait(seconds)
+        self.check()
 
     def __enter__(self) -> Stop:
         for number in _SIGNALS:

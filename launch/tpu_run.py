@@ -21,7 +21,7 @@ from mm15_jax.config.jobs import Job
 from mm15_jax.data.progress import duration
 from mm15_jax.launch import bundle, fan_out, gcloud, hardware, names, programs, tpu_host
 from mm15_jax.launch.patience import Patience, last_line
-from mm15_jax.launch.stopping import Stop
+from mm15_jax.launch.stopping import Stop, StopRequestedError
 
 if TYPE_CHECKING:
     from mm15_jax.launch.tpu_vm import TpuVm
@@ -65,31 +65,28 @@ class Run:
 
     def to_the_end(self) -> int:
         """The exit code of the job, or 128 + the signal by which this program was asked to stop."""
-        while True:
-            code = self._on_machines()
-            if code is None:  # the machines were taken back
+        try:
+            while (code := self._on_machines()) is None:
                 self._tell("the machines were taken back; asking for others")
                 self._delete()
-                continue
-            if self._stop.signal and code == self._stop.exit_code:
-                self._tell(f"the same command watches it again; {self._paid_for()}")
-                return code
             self._collect_logs()
             if self._options.keep:
                 self._tell(self._paid_for())
             else:
                 self._delete()
             return code
+        except StopRequestedError:
+            self._tell(f"the same command watches it again; {self._paid_for()}")
+            return self._stop.exit_code
 
     def _on_machines(self) -> int | None:
         """From asking for machines to the job's end; None if they were taken back."""
-        if not self._machines():
-            return self._stop.exit_code
+        self._get_machines()
         return self._watch() if self._begin() else None
 
     def _state(self) -> str | None:
         """Of the resource; None where that cannot be known now, for a time."""
-        return self._cloud.ask(lambda: self._place.state(self._name))
+        return self._cloud.ask(lambda: self._place.state(self._name, self._stop))
 
     def _taken_back(self) -> bool:
         """Whether the machines are known to be preempted; ValueError if somebody deleted them."""
@@ -98,8 +95,8 @@ class Run:
             raise self._deleted()
         return state in gcloud.TAKEN
 
-    def _machines(self) -> bool:
-        """Asks for machines if there are none, and waits for them; False if asked to stop."""
+    def _get_machines(self) -> None:
+        """Asks for machines if there are none, and waits for them."""
         began, asked = time.monotonic(), False
         while (state := self._state()) != gcloud.ACTIVE:
             if state in gcloud.TAKEN:
@@ -116,15 +113,13 @@ class Run:
                     raise self._without_machines(state)
                 since = duration(time.monotonic() - began)
                 self._tell(f"{state.lower().replace('_', ' ')}, {since}")
-            if self._stop.wait(POLL_SECONDS):
-                return False
-        return True
+            self._stop.pause(POLL_SECONDS)
 
     def _ask_for_machines(self) -> bool:
         """False if that failed, and it cannot be known whether they were asked for."""
         self._tell(f"asking for {self._options.parsed_topology()}")
         try:
-            programs.output_of(self._options.create_command(self._name, self._launch))
+            self._output_of(self._options.create_command(self._name, self._launch))
         except programs.ProgramError as error:
             state = self._state()  # a request may arrive though its answer does not
             if state == gcloud.GONE:
@@ -143,7 +138,7 @@ class Run:
             return self._deleted()
         try:
             field = "state.failedData.error.message"
-            why = programs.output_of(self._place.describe(self._name, field)).strip()
+            why = self._output_of(self._place.describe(self._name, field)).strip()
         except programs.ProgramError as error:
             why = last_line(error.said)
         if state == gcloud.FAILED:
@@ -169,15 +164,16 @@ class Run:
                     return False
                 # A new machine may not take connections yet; another job does not go away.
                 final = error.code == OTHER_JOB or attempt == _TRIES - 1
-                if final or self._stop.signal:
+                if final:
                     raise ValueError(f"{last_line(error.said)}; {self._paid_for()}") from None
                 self._tell(f"not yet: {last_line(error.said)}")
-                self._stop.wait(POLL_SECONDS)
+                self._stop.pause(POLL_SECONDS)
         raise AssertionError("unreachable")
 
     def _is_to_begin(self, wanted: tpu_host.Began) -> bool:
         """Whether the hosts do not run the job, nor have its answer; clears what they run then."""
-        hosts = tpu_host.said(self._tell_those_sent("state"))
+        asked = tpu_host.command_if_sent(self._name, "state")
+        hosts = tpu_host.said(self._tell_hosts(asked))
         try:
             begin = tpu_host.is_to_begin(hosts, wanted)
         except ValueError as error:
@@ -187,7 +183,7 @@ class Run:
             self._tell("it goes on with the code that it began with; the tree has changed since")
         if begin and earlier:
             self._tell("the tree or the command has changed since it was begun: it begins anew")
-            self._tell_those_sent(f"clear {self._options.grace:.0f}")
+            self._clear()
         return begin
 
     def _send(self, archive: bundle.Archive) -> None:
@@ -197,8 +193,8 @@ class Run:
             path.write_bytes(archive.content)
             *send, set_up = send_commands(self._place, self._name, str(path), self._options.bundle)
             for command in send:
-                programs.output_of(command)
-            self._of_all_hosts(set_up)
+                self._output_of(command, programs.WORK_SECONDS)
+            self._of_all_hosts(set_up, programs.WORK_SECONDS)
 
     def _watch(self) -> int | None:
         """Until every host has ended, or one of them for good; None if the machines are gone."""
@@ -213,8 +209,7 @@ class Run:
                 code = None
             if code is not None:
                 return code
-            if self._stop.wait(POLL_SECONDS):
-                return self._stop.exit_code
+            self._stop.pause(POLL_SECONDS)
 
     def _look(self) -> int | None:
         """The job's exit code once it has ended for good; has it begin anew after a crash."""
@@ -230,7 +225,7 @@ class Run:
             return code
         self._crashes += 1
         self._tell(f"ended with {code}; begins anew, number {self._crashes}")
-        self._tell_workers(f"clear {self._options.grace:.0f}")
+        self._clear()
         self._tell_workers("restart")
         return None
 
@@ -240,15 +235,17 @@ class Run:
     def _tell_workers(self, words: str) -> str:
         return self._tell_hosts(tpu_host.command(self._name, words))
 
-    def _tell_those_sent(self, words: str) -> str:
-        return self._tell_hosts(tpu_host.command_if_sent(self._name, words))
+    def _clear(self) -> None:
+        grace = self._options.grace
+        self._tell_hosts(tpu_host.command_if_sent(self._name, f"clear {grace:.0f}"), grace)
 
-    def _tell_hosts(self, command: str) -> str:
-        return self._of_all_hosts(self._place.ssh(self._name, command))
+    def _tell_hosts(self, command: str, grace: float = 0.0) -> str:
+        words = self._place.ssh(self._name, command)
+        return self._of_all_hosts(words, programs.LOOK_UP_SECONDS + grace)
 
-    def _of_all_hosts(self, words: Sequence[str]) -> str:
+    def _of_all_hosts(self, words: Sequence[str], seconds: float) -> str:
         """What hosts print; ProgramError unless all did, for gcloud leaves out silently some."""
-        text = programs.output_of(words)
+        text = self._output_of(words, seconds)
         topology = self._options.parsed_topology()
         wanted, found = hardware.hosts(topology) * topology.slices, len(tpu_host.said(text))
         if found != wanted:
@@ -267,7 +264,7 @@ class Run:
             node, index = divmod(worker, per_slice)
             command = tpu_host.log_command(self._name)
             words = self._place.ssh(self._name, command, node=str(node), worker=str(index))
-            text, whole = _log(words)
+            text, whole = self._log(words)
             (folder / f"worker_{worker}.log").write_text(text)
             return whole
 
@@ -278,31 +275,33 @@ class Run:
         )
         self._tell(f"logs are in {folder}/{absent}")
 
+    def _log(self, words: Sequence[str]) -> tuple[str, bool]:
+        """A host's log, or why there is none, and which; a host that is left out is asked again."""
+        for _ in range(_LOG_TRIES):
+            try:
+                found = self._output_of(words, programs.WORK_SECONDS)
+            except programs.ProgramError as error:
+                return f"not collected: {error}\n", False
+            text, end, _ = found.rpartition(tpu_host.LOG_ENDS)
+            if end:
+                return text, True
+        return f"not collected: the host was left out {_LOG_TRIES} times\n", False
+
     def _delete(self) -> None:
         """Gives the machines back; ValueError if that is not known to be done."""
         patience = Patience(self._name, self._paid_for())
         while True:
             try:
-                programs.output_of(self._place.delete(self._name))
+                self._output_of(self._place.delete(self._name), programs.WORK_SECONDS)
                 return
             except programs.ProgramError as error:
                 if self._state() in (gcloud.GONE, gcloud.DELETING):
                     return
                 patience.failed(error)
-            if self._stop.wait(POLL_SECONDS):
-                raise ValueError(f"the machines were not given back; {self._paid_for()}")
+            self._stop.pause(POLL_SECONDS)
+
+    def _output_of(self, words: Sequence[str], seconds: float = programs.LOOK_UP_SECONDS) -> str:
+        return programs.output_of(words, seconds=seconds, stop=self._stop)
 
     def _tell(self, text: str) -> None:
         print(f"{self._name}: {text}", file=sys.stderr, flush=True)
-
-
-def _log(words: Sequence[str]) -> tuple[str, bool]:
-    """A host's log, or why there is none, and which; a host that is left out is asked again."""
-    for _ in range(_LOG_TRIES):
-        try:
-            text, end, _ = programs.output_of(words).rpartition(tpu_host.LOG_ENDS)
-        except programs.ProgramError as error:
-            return f"not collected: {error}\n", False
-        if end:
-            return text, True
-    return f"not collected: the host was left out {_LOG_TRIES} times\n", False

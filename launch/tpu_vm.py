@@ -147,11 +147,12 @@ class TpuVm:
         if state == gcloud.ACTIVE:
             try:
                 stop = tpu_host.command(job, f"stop {self.grace:.0f}")
-                programs.output_of(place.ssh(job, stop))
+                seconds = programs.LOOK_UP_SECONDS + self.grace
+                programs.output_of(place.ssh(job, stop), seconds=seconds)
             except programs.ProgramError as error:
                 print(f"warning: hosts of {job} were not told to save: {error}", file=sys.stderr)
         try:
-            programs.output_of(place.delete(job))
+            programs.output_of(place.delete(job), seconds=programs.WORK_SECONDS)
         except programs.ProgramError as error:
             return f"the machines of {job} were not given back: {error}"
         print(f"{job} ended; its machines are given back")

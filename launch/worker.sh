@@ -15,6 +15,9 @@ cd "$(dirname "$0")"
 
 setup() {
   local digest
+  # A launcher that lost its patience tries again while the earlier set-up may still be at it.
+  exec 9> lock
+  flock 9
   if lives; then
     # It goes on with the code that it began with.
     if cmp --quiet sent/job.sh begun.sh; then return; fi

@@ -1,6 +1,9 @@
 """Jobs of an ablation on GKE are followed: against a kubectl that a test plays."""
 
 import json
+import os
+import signal
+import threading
 
 import pytest
 
@@ -90,6 +93,17 @@ def test_one_that_was_deleted_is_not_made_again(cluster, capsys):
     assert follow(jobs) == fan_out.STOPPED
     assert "the JobSet a was deleted" in capsys.readouterr().err
     assert cluster.verbs.count("create") == 1
+
+
+def test_a_kubectl_that_hangs_ends_when_asked_to_stop(cluster, capsys, monkeypatch):
+    def answer(words, *, stop, **unused):
+        while True:
+            stop.pause(0.02)
+
+    monkeypatch.setattr(programs, "output_of", answer)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert follow() == 143
+    assert "a goes on; mm15 launch gke stop table0 ends it" in capsys.readouterr().err
 
 
 def test_an_earlier_failure_is_deleted_and_a_new_one_counts(cluster):

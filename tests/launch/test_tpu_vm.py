@@ -106,6 +106,24 @@ def test_machines_that_were_taken_back_are_asked_for_again(cloud, tmp_path, caps
     assert "taken back; asking for others" in capsys.readouterr().err
 
 
+def test_a_command_that_hangs_ends_when_asked_to_stop(cloud, capsys):
+    """As gcloud's ssh does to hosts that went away; waiting has an end of its own besides."""
+    cloud.codes, cloud.hangs = ["wait"], "worker.sh state"
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert launch(ONE_HOST) == 128 + signal.SIGTERM
+    assert "paid for until mm15 launch tpu-vm stop job" in capsys.readouterr().err
+    assert cloud.left == ["ACTIVE"]
+
+
+def test_set_up_may_take_longer_than_a_look_up(cloud):
+    assert launch(ONE_HOST) == 0
+    look_up, work = programs.LOOK_UP_SECONDS, programs.WORK_SECONDS
+    assert cloud.patience["mm15-job/worker.sh state"] == look_up < work
+    assert {cloud.patience[words] for words in ("scp", "mm15-job/worker.sh setup", "delete")} == {
+        work
+    }
+
+
 def test_hosts_that_gcloud_left_out_are_waited_for(cloud, capsys):
     cloud.silent = 2
     assert launch(TWO_HOSTS) == 0

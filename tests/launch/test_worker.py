@@ -1,9 +1,11 @@
+import fcntl
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -92,6 +94,20 @@ def test_the_environment_is_set_up_from_the_lock_file_once_for_a_tree(host):
     assert "--constraint source/requirements.lock mm15_jax[tpu,gcs] @ ./source" in install
     (made.tree / "new.py").touch()
     made.send()
+    assert len((made.home / "set_up").read_text().splitlines()) == 6
+
+
+def test_a_set_up_waits_for_one_that_is_under_way(host):
+    """Its launcher may have given it up, and sent the tree again."""
+    made = host()
+    (made.tree / "new.py").touch()
+    with (made.job / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=made.send)
+        waiting.start()
+        time.sleep(1)
+        assert len((made.home / "set_up").read_text().splitlines()) == 3
+    waiting.join()
     assert len((made.home / "set_up").read_text().splitlines()) == 6
 
 

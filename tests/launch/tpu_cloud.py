@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 from mm15_jax.cli import main
 from mm15_jax.launch import programs
@@ -25,6 +26,8 @@ class Cloud:
         host_codes: The same of each host, where they differ.
         silent: How often a command to the hosts reaches none, as gcloud does without an error.
         outage: How many commands of all kinds fail, one after the other.
+        hangs: Commands that hold this do not end by themselves.
+        patience: Seconds after which a command is ended, by its last words.
         verbs: What was asked for.
     """
 
@@ -34,6 +37,8 @@ class Cloud:
         self.host_codes: list[list] = []
         self.silent = 0
         self.outage = 0
+        self.hangs = "nothing"
+        self.patience: dict[str, float] = {}
         self.verbs: list[str] = []
         self.folder = folder
         self.environment = {**os.environ, **tpu_hosts.programs(folder / "programs")}
@@ -42,13 +47,18 @@ class Cloud:
         self.made = 0
         self.name, self.label = "", ""
 
-    def answer(self, words, *, text=None):
+    def answer(self, words, *, text="", seconds=programs.LOOK_UP_SECONDS, stop=None):
+        while stop is not None and any(self.hangs in word for word in words):
+            stop.check()
+            time.sleep(0.02)
         assert words[:4] == ["gcloud", "compute", "tpus", "queued-resources"], words
         verb, *rest = words[4:]
         self.verbs.append(verb)
         if self.outage:
             self.outage -= 1
             raise programs.ProgramError("no", 1, UNREACHABLE)
+        command = next((w for w in rest if w.startswith("--command=")), verb)
+        self.patience[" ".join(command.split()[-2:])] = seconds
         flags = dict(re.findall(r"--([-\w]+)=(.*)", "\n".join(rest), re.MULTILINE))
         return getattr(self, verb)(rest, flags)
 
