@@ -76,7 +76,8 @@ class Run:
                 self._delete()
             return code
         except StopRequestedError:
-            self._tell(f"the same command watches it again; {self._paid_for()}")
+            stays = self._paid_for("machines that it has")
+            self._tell(f"the same command watches it again; {stays}")
             return self._stop.exit_code
 
     def _on_machines(self) -> int | None:
@@ -163,8 +164,7 @@ class Run:
                 if self._taken_back():
                     return False
                 # A new machine may not take connections yet; another job does not go away.
-                final = error.code == OTHER_JOB or attempt == _TRIES - 1
-                if final:
+                if error.code == OTHER_JOB or attempt == _TRIES - 1:
                     raise ValueError(f"{last_line(error.said)}; {self._paid_for()}") from None
                 self._tell(f"not yet: {last_line(error.said)}")
                 self._stop.pause(POLL_SECONDS)
