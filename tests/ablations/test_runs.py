@@ -101,9 +101,18 @@ def test_overrides_are_those_of_every_run():
     assert {run.config.train.steps for run in work.runs} == {7}
 
 
+def test_tables_4_to_9_are_asked_in_context_too():
+    for name in ("scaling", "moe"):
+        (first, *_) = plan(catalog.find(name, "3b")).asked
+        assert "vl_icl_clevr" in first.benchmarks and "mme" in " ".join(first.benchmarks)
+        (mini, *_) = plan(catalog.find(name, "nano")).asked
+        assert all(benchmark.startswith("mini_") for benchmark in mini.benchmarks)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        ({"overrides": ["train.seed=7"]}, "train.seed is what --starts and --seeds draw"),
         ({"rows": ["bsae"]}, "unknown row of fig8 'bsae'; did you mean 'base'"),
         ({"seeds": 0}, "--seeds is 0; expected how many, 1 to 1000, or which, 3:7 for"),
         ({"starts": 1001}, "--starts is 1001; expected how many, 1 to 1000, or which"),
