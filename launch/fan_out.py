@@ -11,7 +11,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from mm15_jax.config.jobs import Job
@@ -20,6 +20,7 @@ from mm15_jax.launch.stopping import Stop
 
 FOLDER = Path("runs/launches")  # a folder a launch: logs, and what is known of it
 _DONE = "done.json"
+_POLL_SECONDS = 0.5
 
 STOPPED = 143  # exit code of what was told to stop, and saved
 RunJob = Callable[[Job, Stop], int]
@@ -88,10 +89,7 @@ class _FanOut:
                     running[pool.submit(run_job, job, self._stop)] = job
                 left = self._without_hopeless(left)
                 self._tell(running.values())
-                ended, _ = concurrent.futures.wait(
-                    running, return_when=concurrent.futures.FIRST_COMPLETED
-                )
-                for future in ended:
+                for future in _first_ended(running):
                     self._ended(running.pop(future), future)
         return self._first_failure or self._stop.exit_code
 
@@ -135,6 +133,18 @@ class _FanOut:
             f"{self._name}: {done} of {len(self._jobs)} jobs done; running {names_}",
             file=sys.stderr,
         )
+
+
+def _first_ended(running: Collection[concurrent.futures.Future]) -> set[concurrent.futures.Future]:
+    """Waits for one to end, if there is one."""
+    ended: set[concurrent.futures.Future] = set()
+    # In short pieces: a signal that another thread gets, or this one just before it waits, does not
+    # wake it, and its handler runs in this thread only.
+    while running and not ended:
+        ended, _ = concurrent.futures.wait(
+            running, _POLL_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
+        )
+    return ended
 
 
 def here(command: Sequence[str]) -> list[str]:

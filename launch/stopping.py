@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import threading
+import time
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -20,7 +20,6 @@ class Stop:
 
     def __init__(self):
         self.signal: int | None = None
-        self._event = threading.Event()
         self._earlier = {}
 
     @property
@@ -30,10 +29,12 @@ class Stop:
 
     def wait(self, seconds: float) -> bool:
         """Waits, less long when asked to stop; whether it was."""
-        # In short pieces: a signal's handler runs between two of them.
-        while seconds > 0 and not self._event.wait(min(seconds, 0.5)):
+        # In short pieces: a signal's handler runs between two of them. Not by an event, whose lock
+        # the handler would want in the same thread.
+        while seconds > 0 and not self.signal:
+            time.sleep(min(seconds, 0.5))
             seconds -= 0.5
-        return self._event.is_set()
+        return self.signal is not None
 
     def check(self) -> None:
         """StopRequestedError if asked to stop."""
@@ -52,7 +53,6 @@ class Stop:
 
     def _request(self, number: int, frame: object) -> None:
         self.signal = number
-        self._event.set()
         for each, handler in self._earlier.items():
             signal.signal(each, handler)
 

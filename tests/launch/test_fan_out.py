@@ -1,5 +1,7 @@
 import contextlib
+import signal
 import threading
+import time
 
 import pytest
 
@@ -66,6 +68,19 @@ def test_after_one_that_was_told_to_stop_nothing_is_started():
     again = Recorder()
     assert fan_out.run("t", ROWS, again) == 0
     assert again.order == ["a", "b", "compare"]
+
+
+def test_a_signal_is_seen_whichever_thread_gets_it():
+    seen = []
+
+    def run(job, stop):
+        time.sleep(0.5)  # until the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        seen.append(stop.wait(20))
+        return stop.exit_code
+
+    assert fan_out.run("t", [job("a"), job("b")], run) == 143
+    assert seen == [True]
 
 
 def test_the_same_launch_again_runs_only_what_is_left():

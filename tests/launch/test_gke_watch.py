@@ -96,12 +96,19 @@ def test_one_that_was_deleted_is_not_made_again(cluster, capsys):
 
 
 def test_a_kubectl_that_hangs_ends_when_asked_to_stop(cluster, capsys, monkeypatch):
+    hanging = threading.Event()
+
     def answer(words, *, stop, **unused):
+        hanging.set()
         while True:
             stop.pause(0.02)
 
+    def terminate():
+        hanging.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+
     monkeypatch.setattr(programs, "output_of", answer)
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    threading.Thread(target=terminate, daemon=True).start()
     assert follow() == 143
     assert "a goes on; mm15 launch gke stop table0 ends it" in capsys.readouterr().err
 

@@ -24,6 +24,18 @@ def hanging(tmp_path):
     return make
 
 
+def signal_once_there(file: pathlib.Path, number: int) -> None:
+    """Sends this process a signal when the command runs that writes the file."""
+
+    def send():
+        while not file.exists():
+            time.sleep(0.02)
+        time.sleep(0.3)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
 def has_ended(file: pathlib.Path) -> bool:
     """Whether the process of that number is gone, but for an exit code that nobody asked for."""
     try:
@@ -43,8 +55,8 @@ def test_what_it_is_told_and_prints():
 def test_a_program_that_hangs_is_ended_with_what_it_started(hanging, monkeypatch, trap):
     monkeypatch.setattr(programs, "_GRACE_SECONDS", 0.5)
     words, file = hanging(trap)
-    with pytest.raises(programs.ProgramError, match="no end after 1 s") as found:
-        programs.output_of(words, seconds=1)
+    with pytest.raises(programs.ProgramError, match="no end after 3 s") as found:
+        programs.output_of(words, seconds=3)
     assert found.value.code == programs.TIMED_OUT and found.value.said.startswith("said")
     assert has_ended(file)
 
@@ -53,7 +65,7 @@ def test_a_request_to_stop_ends_a_program_that_is_waited_for(hanging):
     words, file = hanging()
     began = time.monotonic()
     with Stop() as stop:
-        threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        signal_once_there(file, signal.SIGTERM)
         with pytest.raises(StopRequestedError):
             programs.output_of(words, stop=stop)
         with pytest.raises(StopRequestedError):
@@ -64,7 +76,7 @@ def test_a_request_to_stop_ends_a_program_that_is_waited_for(hanging):
 
 def test_an_interruption_ends_the_program_too(hanging):
     words, file = hanging()
-    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    signal_once_there(file, signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         programs.output_of(words)
     assert has_ended(file)

@@ -109,7 +109,12 @@ def test_machines_that_were_taken_back_are_asked_for_again(cloud, tmp_path, caps
 def test_a_command_that_hangs_ends_when_asked_to_stop(cloud, capsys):
     """As gcloud's ssh does to hosts that went away; waiting has an end of its own besides."""
     cloud.codes, cloud.hangs = ["wait"], "worker.sh state"
-    threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    def terminate():
+        cloud.hanging.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=terminate, daemon=True).start()
     assert launch(ONE_HOST) == 128 + signal.SIGTERM
     assert "paid for until mm15 launch tpu-vm stop job" in capsys.readouterr().err
     assert cloud.left == ["ACTIVE"]
@@ -224,10 +229,13 @@ def test_machines_that_somebody_deleted_are_not_asked_for_again(cloud, capsys):
 
 
 def interrupted(cloud, words) -> int:
-    """Launches, and is interrupted when the job runs."""
+    """Launches, and is interrupted when the job runs and has been looked at."""
+    cloud.verbs.clear()
 
     def interrupt():
         while "eta" not in "".join(p.read_text() for p in cloud.folder.glob("machines0/*/*/log")):
+            time.sleep(0.02)
+        while cloud.verbs.count("ssh") < 2:
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -262,7 +270,6 @@ def test_a_running_job_goes_on_with_the_code_that_it_began_with(cloud, tree, tmp
     assert interrupted(cloud, TWO_HOSTS) == 130
     (tree / "edited.py").touch()
     installed = [path.stat().st_mtime_ns for path in cloud.folder.glob("machines0/*/*/venv")]
-    cloud.verbs.clear()
     assert interrupted(cloud, TWO_HOSTS) == 130
     assert "goes on with the code that it began with" in capsys.readouterr().err
     assert "scp" not in cloud.verbs and len(installed) == 2

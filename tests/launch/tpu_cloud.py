@@ -5,7 +5,7 @@ import pathlib
 import re
 import shutil
 import subprocess
-import time
+import threading
 
 from mm15_jax.cli import main
 from mm15_jax.launch import programs
@@ -27,6 +27,7 @@ class Cloud:
         silent: How often a command to the hosts reaches none, as gcloud does without an error.
         outage: How many commands of all kinds fail, one after the other.
         hangs: Commands that hold this do not end by themselves.
+        hanging: Whether one does.
         patience: Seconds after which a command is ended, by its last words.
         verbs: What was asked for.
     """
@@ -37,7 +38,7 @@ class Cloud:
         self.host_codes: list[list] = []
         self.silent = 0
         self.outage = 0
-        self.hangs = "nothing"
+        self.hangs, self.hanging = "nothing", threading.Event()
         self.patience: dict[str, float] = {}
         self.verbs: list[str] = []
         self.folder = folder
@@ -49,8 +50,8 @@ class Cloud:
 
     def answer(self, words, *, text="", seconds=programs.LOOK_UP_SECONDS, stop=None):
         while stop is not None and any(self.hangs in word for word in words):
-            stop.check()
-            time.sleep(0.02)
+            self.hanging.set()
+            stop.pause(0.02)
         assert words[:4] == ["gcloud", "compute", "tpus", "queued-resources"], words
         verb, *rest = words[4:]
         self.verbs.append(verb)
