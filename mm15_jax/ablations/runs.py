@@ -23,6 +23,7 @@ from mm15_jax.config import (
     EvalConfig,
     ExperimentConfig,
     MeshConfig,
+    MoEConfig,
     experiments,
     load,
     mixture,
@@ -235,7 +236,10 @@ def _is_seeded(experiment: str, own: dict[str, ExperimentConfig]) -> bool:
 def content_key(config: ExperimentConfig) -> str:
     """Of all that decides a run's parameters: its config's values, and what it starts from."""
     starts = [(_key(s.experiment), s.parts) for s in config.init_from]
-    content = _said(replace_nested(config, _FREE)), _said(mixture(config)), starts
+    free = dict(_FREE)
+    if not config.model.decoder.moe.experts:
+        free["model.decoder.moe"] = MoEConfig()  # what experts would have had decides nothing
+    content = _said(replace_nested(config, free)), _said(mixture(config)), starts
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 

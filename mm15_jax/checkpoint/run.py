@@ -77,6 +77,8 @@ def open_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
                 "name another directory with --run_dir"
             )
         free = _FREE_FIELDS + (_DATA_FIELDS if config.data.on_change == "continue" else ())
+        if not (earlier.model.decoder.moe.experts or config.model.decoder.moe.experts):
+            free += ("model.decoder.moe",)  # what experts would have
         key = _first_difference(to_dict(earlier), to_dict(config), free)
         if key:
             raise ValueError(

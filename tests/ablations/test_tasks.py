@@ -100,6 +100,7 @@ def test_a_benchmark_that_has_grown_is_asked_again(tmp_path, monkeypatch):
         ({"train.log_every": 3, "eval.examples": 2}, True),
         ({"train.accumulation": 2, "model.decoder.remat": "full"}, True),  # as hardware wants it
         ({"data.mixture": "nano_fig6_code_0"}, True),  # another name for the same
+        ({"model.decoder.moe.capacity_factor": 2.0}, True),  # of experts that it has not
         ({"data.mixture": "nano_sft_base"}, False),
         ({"optimizer.peak_learning_rate": 1.0}, False),
         ({"init_from": (InitFrom("mm15_nano_pretrain"),)}, False),

@@ -31,7 +31,13 @@ def test_values_that_change_what_a_step_computes_are_refused(tmp_path, key, valu
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("train.log_every", 3), ("checkpoint.keep", 5), ("data.prefetch", 1), ("eval.n_max", 9)],
+    [
+        ("train.log_every", 3),
+        ("checkpoint.keep", 5),
+        ("data.prefetch", 1),
+        ("eval.n_max", 9),
+        ("model.decoder.moe.capacity_factor", 2.0),  # of a decoder without experts
+    ],
 )
 def test_values_that_do_not_may_change_and_are_kept(tmp_path, key, value):
     run.open_for_training(tmp_path, tiny.experiment())
