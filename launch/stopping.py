@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from mm15_jax.parallel.signals import stop_signals
 
 
 class StopRequestedError(Exception):
@@ -47,7 +47,7 @@ class Stop:
         self.check()
 
     def __enter__(self) -> Stop:
-        for number in _SIGNALS:
+        for number in stop_signals():
             self._earlier[number] = signal.signal(number, self._request)
         return self
 

@@ -10,7 +10,7 @@ _EXPERTS = {"dense": "", "experts": "_moe"}
 
 
 def paper_value(ablation: str, scale: str, row: str, measure: str) -> float | None:
-    """From tables 1 to 3, figures 9 and 10, 10 to 12, or averaged from tables 5 to 9.
+    """From tables 1 to 3 and 10 to 12, figures 9 and 10, or averaged from tables 5 to 9.
 
     Args:
       ablation: its name.

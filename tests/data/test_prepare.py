@@ -126,14 +126,6 @@ def test_a_new_category_is_written_into_the_records(tmp_path):
     assert dataset.categories == ("knowledge",) and dataset[0].category == "knowledge"
 
 
-def test_shards_of_another_numbering_go_though_the_records_are_the_same(tmp_path):
-    run(Maker(), tmp_path)
-    left = tmp_path / "numbers" / "train" / "00000-of-00009.array_record"
-    left.write_bytes(b"of a run that was killed before it removed this")
-    run(Maker(), tmp_path)
-    assert not left.exists() and len(open_dataset(left.parent)) == COUNT
-
-
 def lines_preparation(made):
     """A data set of text files: a part a file, a record a line."""
 

@@ -31,6 +31,14 @@ def test_an_interrupted_run_goes_on_with_the_shard_it_was_at(tmp_path):
     assert files(straight) == files(stopped)
 
 
+def test_shards_of_another_numbering_go_though_the_records_are_the_same(tmp_path):
+    run(Maker(), tmp_path)
+    left = tmp_path / "numbers" / "train" / "00000-of-00009.array_record"
+    left.write_bytes(b"of a run that was killed before it removed this")
+    run(Maker(), tmp_path)
+    assert not left.exists() and len(open_dataset(left.parent)) == COUNT
+
+
 # A SIGKILL before the k-th example is written, or file renamed or removed.
 KILLED = """
     import os, signal, sys

@@ -37,11 +37,17 @@ def signal_once_there(file: pathlib.Path, number: int) -> None:
 
 
 def has_ended(file: pathlib.Path) -> bool:
-    """Whether the process of that number is gone, but for an exit code that nobody asked for."""
-    try:
-        return pathlib.Path(f"/proc/{file.read_text().strip()}/stat").read_text().split()[2] == "Z"
-    except FileNotFoundError:
-        return True
+    """Whether the process of that number goes, but for an exit code that nobody asked for."""
+    stat = pathlib.Path(f"/proc/{file.read_text().strip()}/stat")
+    deadline = time.monotonic() + 30  # it has closed its pipes before it is gone
+    while time.monotonic() < deadline:
+        try:
+            if stat.read_text().split()[2] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def test_what_it_is_told_and_prints():
