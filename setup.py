@@ -33,6 +33,7 @@ CORE = [
     "pyyaml>=6",  # manifests for Kubernetes
     "pyarrow>=17",  # parquet, as the hub publishes data
     "rich>=13.7",  # tables and progress in the terminal
+    "scipy>=1.13",  # quantiles of Student's t
     "sentencepiece>=0.2",
     "simplejpeg>=1.8",  # JPEG, three times Pillow's speed
     "tensorboardX>=2.6",  # TensorBoard events without TensorFlow

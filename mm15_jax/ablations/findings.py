@@ -223,6 +223,7 @@ class Checked:
     """A comparison of a result: what was seen, in the paper and here."""
 
     text: str
+    relation: str  # of the comparison; a gain's is ">"
     verdict: str
     ours: Interval | None
     paper: float | None  # the same difference in the paper; None where it prints none
@@ -280,8 +281,8 @@ def _check(check: Comparison | Gain, result: Result) -> Checked:
     if result.has(check.row, check.over):
         ours = result.difference(check.row, check.over, check.measure)
     if ours is None:
-        return Checked(text, NOT_RUN, None, paper)
-    return Checked(text, verdict_of(ours, check.relation), ours, paper)
+        return Checked(text, check.relation, NOT_RUN, None, paper)
+    return Checked(text, check.relation, verdict_of(ours, check.relation), ours, paper)
 
 
 def _check_gain(check: Gain, result: Result) -> Checked:
@@ -291,16 +292,18 @@ def _check_gain(check: Gain, result: Result) -> Checked:
     papers = [_paper_difference(result, *pair, check.measure) for pair in pairs]
     paper = None if None in papers else papers[0] - papers[1]  # type: ignore[operator]
     if not result.has(check.row, check.over, check.row_b, check.over_b):
-        return Checked(text, NOT_RUN, None, paper)
+        return Checked(text, ">", NOT_RUN, None, paper)
     ours = [result.difference(*pair, check.measure) for pair in pairs]
     if ours[0] is None or ours[1] is None:
-        return Checked(text, NOT_RUN, None, paper)
+        return Checked(text, ">", NOT_RUN, None, paper)
     # Four rows: the two differences are taken for independent.
     spread = sum(((d.high - d.low) / 2) ** 2 for d in ours if d) ** 0.5
     value = ours[0].value - ours[1].value
     seeds = min((d.seeds for d in ours if d), key=how_often)
-    gain = Interval(value, value - spread, value + spread, seeds)
-    return Checked(text, verdict_of(gain, ">"), gain, paper)
+    first, second = ours[0].by_start, ours[1].by_start
+    by_start = {start: first[start] - second[start] for start in first if start in second}
+    gain = Interval(value, value - spread, value + spread, seeds, by_start)
+    return Checked(text, ">", verdict_of(gain, ">"), gain, paper)
 
 
 def verdict_of(difference: Interval, relation: str) -> str:

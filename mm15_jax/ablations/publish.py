@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from mm15_jax.ablations import catalog, join, plot, render, result_files
 from mm15_jax.ablations.results import Result
+from mm15_jax.ablations.scoreboard import scoreboard
 from mm15_jax.config.ablation import Ablation
 from mm15_jax.data.storage import write_atomically
 
@@ -34,16 +35,14 @@ def write_page(
     return text
 
 
-def renew_scoreboard(
-    pages: pathlib.Path, scoreboard: pathlib.Path, told: Callable[[str], None]
-) -> int:
+def renew_scoreboard(pages: pathlib.Path, path: pathlib.Path, told: Callable[[str], None]) -> int:
     """Holds every finding to the results of a folder; returns how many results it has.
 
     Pages of rows whose settings are others by now say so. Comparing these takes a minute.
 
     Args:
       pages: folder of what `write` wrote.
-      scoreboard: the file to write.
+      path: the file to write.
       told: is given a line for each page of such rows.
     """
     found = [
@@ -60,5 +59,5 @@ def renew_scoreboard(
             write_page(ablation, result, pages, keys)
             page = pages / f"{result.name}_{result.scale}.md"
             told(f"{page}: ran with other settings: {', '.join(keys)}")
-    write_atomically(scoreboard, render.scoreboard(found, changed).encode())
+    write_atomically(path, scoreboard(found, changed).encode())
     return len(found)

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from mm15_jax.ablations.draws import Draw
-from mm15_jax.ablations.findings import (
-    ABOUT,
-    FINDINGS,
-    HOLDS,
-    NOT_RUN,
-    UNDECIDED,
-    Checked,
-    Verdict,
-    judge,
-)
+from mm15_jax.ablations.findings import UNDECIDED, Checked, Verdict, judge
 from mm15_jax.ablations.measures import title
 from mm15_jax.ablations.paper_values import paper_value, trust
 from mm15_jax.ablations.results import Interval, Result, how_often, seeds_by_start
 from mm15_jax.config.ablation import Ablation
 
 DASH = "–"
-_CHANGED = " \\*"  # behind a result on the scoreboard
 
 
 def markdown(
@@ -89,17 +79,17 @@ def _draws(result: Result) -> str:
     for row in result.rows:
         groups.setdefault(seeds_by_start(row.draws), []).append(row.key)
     most, *fewer = sorted(groups, key=how_often, reverse=True)
-    text = _seeds(most)
+    text = seeds_text(most)
     if fewer:
         rest = (
-            f"row{'s' * (len(groups[counts]) > 1)} {', '.join(groups[counts])}: {_seeds(counts)}"
-            for counts in fewer
+            f"row{'s' * (len(keys) > 1)} {', '.join(keys)}: {seeds_text(counts)}"
+            for counts, keys in ((counts, groups[counts]) for counts in fewer)
         )
         text += f" ({'; '.join(rest)})"
     return text
 
 
-def _seeds(counts: Sequence[int]) -> str:
+def seeds_text(counts: Sequence[int]) -> str:
     """`3 starts of 8, 2 and 1 seeds`, by how many seeds each start has."""
     starts = f"{len(counts)} start{'s' if len(counts) > 1 else ''}"
     if len(set(counts)) == 1:
@@ -133,16 +123,16 @@ def _verdicts(verdicts: tuple[Verdict, ...]) -> list[str]:
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for verdict in verdicts:
         finding = verdict.finding
-        lines.append(f"| **{finding.name}** {finding.statement} | **{_shown(verdict)}** | | | |")
+        lines.append(f"| **{finding.name}** {finding.statement} | **{shown(verdict)}** | | | |")
         for check in verdict.checks:
             paper = DASH if check.paper is None else f"{check.paper:+.1f}"
-            drawn = DASH if check.ours is None else _seeds(check.ours.seeds)
-            cells = (check.text, _shown(check), interval(check.ours), paper, drawn)
+            drawn = DASH if check.ours is None else seeds_text(check.ours.seeds)
+            cells = (check.text, shown(check), interval(check.ours), paper, drawn)
             lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def _shown(judged: Verdict | Checked) -> str:
+def shown(judged: Verdict | Checked) -> str:
     """A verdict; of one that is undecided also whether the difference is known to be small."""
     is_small = judged.verdict == UNDECIDED and judged.is_small
     return judged.verdict + (", small" if is_small else "")
@@ -175,63 +165,3 @@ def comma_separated(ablation: Ablation, result: Result) -> str:
                 cells = (row.key, row.title, *names, measure, f"{score:.3f}", shown, paper)
                 writer.writerow(cells)
     return text.getvalue()
-
-
-def scoreboard(results: Sequence[Result], changed: Collection[tuple[str, str]] = ()) -> str:
-    """`docs/findings.md`: every finding of the paper, and what our runs say of it.
-
-    Args:
-      results: of all ablations that have run, at any scale.
-      changed: names and scales of those with rows whose settings are others by now.
-    """
-    by_name: dict[str, list[tuple[Result, Verdict]]] = {}
-    for result in results:
-        for verdict in judge(result):
-            by_name.setdefault(verdict.finding.name, []).append((result, verdict))
-    lines = [_SCOREBOARD_HEAD]
-    counts: dict[str, int] = {}
-    marked = 0
-    for finding in FINDINGS:
-        found = [pair for pair in by_name.get(finding.name, []) if pair[1].verdict != NOT_RUN]
-        if not found:
-            counts[NOT_RUN] = counts.get(NOT_RUN, 0) + 1
-            cells = (finding.name, finding.statement, finding.ablation, DASH, NOT_RUN, DASH, DASH)
-            lines.append(f"| {' | '.join(cells)} |")
-        for result, verdict in found:
-            counts[verdict.verdict] = counts.get(verdict.verdict, 0) + 1
-            shown = f"**{HOLDS}**" if verdict.verdict == HOLDS else _shown(verdict)
-            differences = "; ".join(
-                interval(c.ours) + ("" if c.paper is None else f" ({c.paper:+.1f})")
-                for c in verdict.checks
-            )
-            place = f"[{finding.ablation}](ablations/{result.name}_{result.scale}.md)"
-            if (result.name, result.scale) in changed:
-                place += _CHANGED
-                marked += 1
-            seeds = [check.ours.seeds for check in verdict.checks if check.ours]
-            drawn = _seeds(min(seeds, key=how_often))
-            name, text = finding.name, finding.statement
-            cells = (name, text, place, result.scale, shown, differences, drawn)
-            lines.append(f"| {' | '.join(cells)} |")
-    total = ", ".join(f"{count} {name}" for name, count in counts.items())
-    lines += ["", f"In all: {total}."]
-    if marked:
-        lines[-1] += (
-            f" Of {marked}, marked{_CHANGED}, rows ran with other settings than they have now."
-        )
-    return "\n".join(lines) + "\n"
-
-
-_SCOREBOARD_HEAD = f"""# What the paper found, and what our runs say
-
-Made by `mm15 ablate --findings` from the results in docs/ablations/. A finding holds where the
-interval of the paired difference of all its comparisons lies on the paper's side of zero, does not
-hold where one lies on the other side, and is undecided else, "small" where what is undecided is
-less than {ABOUT:g} points either way. In brackets the same differences in the paper, where it
-prints them. Drawn is how often both rows of a comparison were trained, of a finding's comparisons
-the least often. From five starts on intervals leave out the truth about one time in twenty; from
-three or two up to one in eight or four, and what one start says, another may not
-([ablations](ablations.md#verdicts)): there only what is large counts.
-
-| | finding | rows of | scale | here | differences | drawn |
-|---|---|---|---|---|---|---|"""

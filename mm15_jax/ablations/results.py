@@ -79,12 +79,14 @@ class Interval:
       low, high: the interval.
       seeds: of each start that both rows were drawn from; where it is one start, the interval is
         of that start alone.
+      by_start: start -> the difference there, the mean over its seeds.
     """
 
     value: float
     low: float
     high: float
     seeds: tuple[int, ...]
+    by_start: Mapping[int, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,13 +156,20 @@ class Result:
         common = sorted(set(self.row(key).draws) & set(self.row(over).draws))
         if not common:
             return None
-        first, second = (self._mean(row, measure, common) for row in (key, over))
         samples = _samples(self, (key, over), measure)
-        if samples is None or first is None or second is None:
+        if samples is None:
             return None
+        by_start = {}
+        for start in sorted({draw.start for draw in common}):
+            of = [draw for draw in common if draw.start == start]
+            first, second = (self._mean(row, measure, of) for row in (key, over))
+            if first is None or second is None:
+                return None
+            by_start[start] = first - second
         edges = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
         low, high = np.percentile(samples[0] - samples[1], edges)
-        return Interval(first - second, float(low), float(high), seeds_by_start(common))
+        value = float(np.mean(list(by_start.values())))
+        return Interval(value, float(low), float(high), seeds_by_start(common), by_start)
 
     def _mean(self, key: str, measure: str, draws: Sequence[Draw]) -> float | None:
         cells = self.row(key).draws

@@ -9,7 +9,15 @@ import matplotlib.pyplot as plt
 import pytest
 
 from mm15_jax import paper
-from mm15_jax.ablations import catalog, paper_values, plot, publish, render, result_files
+from mm15_jax.ablations import (
+    catalog,
+    paper_values,
+    plot,
+    publish,
+    render,
+    result_files,
+    scoreboard,
+)
 from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.findings import FINDINGS
 from mm15_jax.ablations.results import Cell, Interval, Result
@@ -76,10 +84,11 @@ def test_pages_of_real_scales_show_all_of_their_scores(tmp_path, monkeypatch):
 def test_what_is_undecided_says_whether_it_is_small(table3, monkeypatch, low, high, said):
     between = Interval((low + high) / 2, low, high, (2,))
     monkeypatch.setattr(Result, "difference", lambda *_: between)
-    page, board = render.markdown(*table3), render.scoreboard([table3[1]])
+    page, board = render.markdown(*table3), scoreboard.scoreboard([table3[1]])
     assert f"| **{said}** |" in page and f"| 4 above 1, Average | {said} |" in page
     (line,) = [line for line in board.splitlines() if line.startswith("| F11 |")]
-    assert f"| {said} |" in line.replace("*", "")
+    hint = ", a hint" if said == "holds" else ""  # of one start, and nothing else is known
+    assert f"| {said}{hint} |" in line
 
 
 def test_a_row_that_has_not_run_shows_the_paper_alone(table3):
@@ -174,14 +183,27 @@ def test_results_of_other_settings_than_there_are_now_say_so(table3):
     assert warned.format("All rows") in render.markdown(*table3, changed=every)
     assert "other settings" not in render.markdown(*table3)
     place = "[table3](ablations/table3_nano.md)"
-    assert f"{place} \\* |" in render.scoreboard([found], [("table3", "nano")])
-    assert f"{place} |" in render.scoreboard([found], [("table3", "3b"), ("fig8", "nano")])
+    assert f"{place} \\* |" in scoreboard.scoreboard([found], [("table3", "nano")])
+    assert f"{place} |" in scoreboard.scoreboard([found], [("table3", "3b"), ("fig8", "nano")])
 
 
 def test_the_scoreboard_has_every_finding(table3):
-    text = render.scoreboard([table3[1]])
+    text = scoreboard.scoreboard([table3[1]])
     assert text.count("\n| F") == len(FINDINGS) and "[table3](ablations/table3_nano.md)" in text
-    assert "1 holds" in text
+    assert "1 holds (1 as a hint)" in text  # one start, of which nothing is known
+    assert "| holds, a hint |" in text and "From start to start" not in text
+
+
+def test_the_scoreboard_knows_what_starts_scatter_by(table3):
+    _, found = table3
+    names = next(iter(found.rows[0].draws.values()))
+    draws = (Draw(0, 0), Draw(1, 0), Draw(2, 0))
+    again = result("table3", {"1": dict.fromkeys(names, 0.5), "4": dict.fromkeys(names, 0.6)},
+                   found.measures, draws)  # fmt: skip
+    text = scoreboard.scoreboard([again, found])
+    (line,) = [line for line in text.splitlines() if line.startswith("From start to start")]
+    assert "at scale nano" in line
+    assert "| **holds** |" in text
 
 
 def test_a_page_shows_what_its_files_keep(table3, tmp_path):
