@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from mm15_jax.ablations.tasks import Task
-from mm15_jax.parallel.signals import stop_signals
+from mm15_jax.parallel.signals import PARENT, stop_signals
 
 LOGS = "logs"
 COMMAND = ("-m", "mm15_jax.cli.main")  # `mm15`, by the same Python
@@ -72,7 +72,7 @@ def run_all(
     for share in _shares(workers):
         cores.put(share)
     stop = threading.Event()
-    env = {**os.environ, **(environment or {})}
+    env = {**os.environ, **(environment or {}), PARENT: str(os.getpid())}
     with _signals(stop) as signals, ThreadPoolExecutor(workers) as pool:
         left = list(tasks)
         failed: list[Ended] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 
 from mm15_jax.cli import common
 from mm15_jax.config import experiments, load
@@ -21,6 +22,8 @@ def main(arguments, flags) -> int:
     """Counts parameters by shape inference, so that the full sizes take no memory."""
     if arguments:
         raise ValueError(f"mm15 list takes no arguments, was given {' '.join(arguments)!r}")
+    # Shapes alone are computed: a TPU is left to what trains on it.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from mm15_jax.model.mllm import count_parameters
 
     rows, counts = [], {}

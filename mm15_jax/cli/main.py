@@ -15,6 +15,7 @@ import textwrap
 from absl import flags as absl_flags
 
 from mm15_jax.config.names import unknown
+from mm15_jax.parallel.signals import watch_parent
 
 COMMANDS = {
     "list": "experiments by family, with stage, parameters and mixture",
@@ -43,15 +44,16 @@ _WIDTH = 100
 
 def run() -> None:
     """Entry point of the console script."""
+    watch_parent()
     sys.exit(main(sys.argv[1:]))
 
 
 def main(argv: list[str]) -> int:
     """Runs one command; returns the process's exit code."""
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(_overview())
-        return 0 if argv else USER_ERROR
     try:
+        if not argv or argv[0] in ("-h", "--help", "help"):
+            print(_overview(), flush=True)
+            return 0 if argv else USER_ERROR
         return _dispatch(argv[0], argv[1:])
     except (ValueError, *_FILE_ERRORS) as error:
         if os.environ.get("MM15_TRACEBACK"):

@@ -3,19 +3,15 @@
 import dataclasses
 import importlib
 import json
-import os
 import pathlib
 import shutil
-import signal
-import threading
-import time
 
 import pytest
 from absl import flags as absl_flags
 
-from mm15_jax.ablations import answered, catalog, jobs, same_data, workers
+from mm15_jax.ablations import answered, catalog, jobs, same_data
 from mm15_jax.ablations.runs import plan
-from mm15_jax.ablations.tasks import Task, tasks_of
+from mm15_jax.ablations.tasks import tasks_of
 from mm15_jax.checkpoint import run as run_lib
 from mm15_jax.cli import main
 from mm15_jax.config import InitFrom, replace_nested
@@ -23,7 +19,6 @@ from mm15_jax.data import records
 from mm15_jax.data.miniature import SETS
 from mm15_jax.data.records import write_dataset
 from mm15_jax.inputs.example import Example, Text
-from mm15_jax.parallel.signals import stop_signals
 from tests import tiny
 
 
@@ -239,103 +234,6 @@ def test_ablations_that_share_a_run_leave_each_others_scores(tmp_path):
     note(wide)
     note(narrow)
     assert narrow.is_done() and wide.is_done()
-
-
-def task(folder, name, command, after=()):
-    return Task(name, name, tuple(command), tuple(after), 1.0, folder / name)
-
-
-@pytest.fixture
-def quick(tmp_path, monkeypatch):
-    """Tasks whose "commands" are scripts of this test's."""
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import sys, time, pathlib, signal\n"
-        "if sys.argv[1] == 'sleep':\n"
-        "    slow = float(sys.argv[3]) if len(sys.argv) > 3 else 0\n"
-        "    signal.signal(signal.SIGTERM, lambda *_: (time.sleep(slow), sys.exit(143)))\n"
-        "    pathlib.Path(sys.argv[2]).touch()\n"
-        "    time.sleep(60)\n"
-        "print(sys.argv[1])\n"
-        "sys.exit(3 if sys.argv[1] == 'fail' else 0)\n"
-    )
-    monkeypatch.setattr(workers, "COMMAND", (str(script),))
-    return tmp_path
-
-
-def run(folder, tasks, count=2):
-    order = []
-    failed = workers.run_all(
-        tasks,
-        workers=count,
-        log_dir=folder / "logs",
-        started=lambda t: order.append(t.name),
-        ended=lambda end: order.append(f"{end.task.name} {end.code}"),
-    )
-    return order, failed
-
-
-def test_what_waits_for_a_failure_is_left_out_and_the_rest_is_run(quick):
-    tasks = [
-        task(quick, "a", ["fail"]),
-        task(quick, "b", ["well"], ["a"]),
-        task(quick, "c", ["well"], ["b"]),
-        task(quick, "d", ["well"], ["not among them: done before"]),
-    ]
-    order, failed = run(quick, tasks, count=1)
-    assert order == ["a", "a 3", "d", "d 0"]
-    assert [(end.task.name, end.code) for end in failed] == [("a", 3), ("b", -1), ("c", -1)]
-    assert workers.log_tail(failed[0].log) == "fail"
-
-
-def test_a_task_begins_when_what_it_waits_for_has_ended(quick):
-    tasks = [task(quick, "a", ["x"]), task(quick, "b", ["x"], ["a"]), task(quick, "c", ["x"])]
-    order, failed = run(quick, tasks)
-    assert not failed and order.index("a 0") < order.index("b")
-    assert order.index("c") < order.index("a 0")
-
-
-def test_a_signal_ends_all_that_runs_and_nothing_is_begun_after_it(quick):
-    there = [quick / "there", quick / "there too"]
-    tasks = [
-        task(quick, "a", ["sleep", str(there[0])]),
-        task(quick, "b", ["sleep", str(there[1]), "1"]),  # ends a second after `a`
-        task(quick, "c", ["well"], ["a"]),
-        task(quick, "d", ["well"]),
-    ]
-
-    def interrupt():
-        while not all(path.exists() for path in there):
-            time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(workers.Stopped) as stopped:
-        run(quick, tasks)
-    assert stopped.value.number == signal.SIGTERM
-    assert {log.name for log in (quick / "logs").iterdir()} == {"a.log", "b.log"}
-
-
-def test_a_terminal_that_closes_ends_all_that_runs(quick):
-    there = quick / "there"
-
-    def hang_up():
-        while not there.exists():
-            time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGHUP)
-
-    threading.Thread(target=hang_up, daemon=True).start()
-    with pytest.raises(workers.Stopped) as stopped:
-        run(quick, [task(quick, "a", ["sleep", str(there)])])
-    assert stopped.value.number == signal.SIGHUP
-
-
-def test_a_terminal_that_may_close_is_not_listened_to():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
-    try:
-        assert signal.SIGHUP not in stop_signals()
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def test_notes_are_json(tmp_path):

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,28 @@ def test_list_names_every_experiment_with_its_parameters(mm15):
         assert sizes["total"] == sizes["encoder"] + sizes["connector"] + sizes["decoder"]
     table = mm15("list").out
     assert all(row["name"] in table for row in rows)
+
+
+def test_listing_leaves_accelerators_alone():
+    code = (
+        "import sys; from mm15_jax.cli import main;"
+        "main.main(['list']); import jax;"
+        "print(jax.config.jax_platforms, file=sys.stderr)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stderr.strip() == "cpu"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["show", "mm15_3b_sft"]])
+def test_a_reader_that_leaves_is_no_error(words):
+    command = [sys.executable, "-m", "mm15_jax.cli.main", *words]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_show_resolves_changes(mm15):
