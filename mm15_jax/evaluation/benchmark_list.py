@@ -40,7 +40,7 @@ def print_list(console: rich.console.Console | None = None) -> None:
     for suite, rows in itertools.groupby(TABLE, lambda row: row.suite):
         console.print(_table(suite, list(rows), wide=console.width >= _WIDE))
     console.print(
-        "oracle: whose scorer the metric is held against (docs/metrics.md). judge: a language\n"
+        "oracle: whose scorer the metric is held against (docs/metrics.md). judge: a language "
         "model scores (docs/judges.md). --json has all facts.",
         highlight=False,
     )

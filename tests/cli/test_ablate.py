@@ -67,7 +67,10 @@ def test_looking_for_accelerators_leaves_them_to_the_runs():
     ("words", "message"),
     [
         ((), "takes one table or figure, was given none; one of table1"),
-        (("table11",), "unknown ablation 'table11'; did you mean 'table1'"),
+        (("tabel1",), "unknown ablation 'tabel1'; did you mean 'table1'"),
+        (("table7",), "table7 is no ablation of its own; its rows are in scaling and moe"),
+        (("table12",), "table12 is no ablation of its own; its rows are in ui"),
+        (("table13",), "unknown ablation 'table13'; did you mean 'table3'"),
         (("table1", "--scale", "70b"), "table1 has no scale '70b'; it has nano, 1b"),
         (("table1", "--rows", "9"), "unknown row of table1 '9'"),
         (("fig8", "--scale", "3b"), "needs accelerators, and there are none here"),
