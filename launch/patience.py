@@ -18,6 +18,17 @@ _REFUSED = re.compile(
     r"Forbidden|Unauthorized|context was not found|have a resource type"
 )
 
+# What may be otherwise the next time, of a service or the way to it.
+_PASSING = re.compile(
+    r"UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|INTERNAL|\b50[0234]\b|[Tt]imed out|timeout|"
+    r"[Cc]onnection|Failed to resolve"
+)
+
+
+def may_pass(error: ProgramError) -> bool:
+    """Whether what failed was not refused, so that the same may be asked again."""
+    return bool(_PASSING.search(error.said))
+
 
 class Patience:
     """Of one who asks about a job: failures in a row are told, and many of them raise."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from mm15_jax.config.jobs import Job
 from mm15_jax.data.progress import duration
 from mm15_jax.launch import bundle, fan_out, gcloud, hardware, names, programs, tpu_host
-from mm15_jax.launch.patience import Patience, last_line
+from mm15_jax.launch.patience import Patience, last_line, may_pass
 from mm15_jax.launch.stopping import Stop, StopRequestedError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Run:
         self._crashes = 0
         self._cloud = Patience(self._name, self._paid_for("machines that it has"))
         self._hosts = Patience(self._name, self._paid_for())
+        self._requests = Patience(self._name, "no machines were made")
 
     def to_the_end(self) -> int:
         """The exit code of the job, or 128 + the signal by which this program was asked to stop."""
@@ -124,9 +125,14 @@ class Run:
         except programs.ProgramError as error:
             state = self._state()  # a request may arrive though its answer does not
             if state == gcloud.GONE:
-                raise
+                if not may_pass(error):
+                    raise
+                self._requests.failed(error)
+                self._stop.pause(POLL_SECONDS)
+                return False
             self._tell(f"not known to be asked for: {last_line(error.said)}")
             return state is not None
+        self._requests.answered()
         return True
 
     def _deleted(self) -> ValueError:

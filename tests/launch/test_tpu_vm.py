@@ -1,7 +1,6 @@
 """The driver of TPU VMs, against a cloud that a test plays."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import threading
@@ -11,20 +10,8 @@ import pytest
 
 from mm15_jax.cli import main
 from mm15_jax.config.jobs import Job
-from mm15_jax.launch import bundle, fan_out, patience, programs, tpu_host, tpu_run, tpu_vm
-from tests.launch import tpu_hosts
-from tests.launch.tpu_cloud import ONE_HOST, TWO_HOSTS, UNREACHABLE, Cloud, launch
-
-
-@pytest.fixture
-def cloud(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    played = Cloud(tmp_path)
-    monkeypatch.setattr(programs, "output_of", played.answer)
-    monkeypatch.setattr(programs, "check_installed", lambda program: None)
-    monkeypatch.setattr(tpu_run, "POLL_SECONDS", 0.1)
-    yield played
-    tpu_hosts.end_all(tmp_path / "programs")
+from mm15_jax.launch import bundle, fan_out, programs, tpu_host, tpu_vm
+from tests.launch.tpu_cloud import ONE_HOST, TWO_HOSTS, launch, stop_training
 
 
 def log(folder, worker=0) -> str:
@@ -127,84 +114,6 @@ def test_set_up_may_take_longer_than_a_look_up(cloud):
     assert {cloud.patience[words] for words in ("scp", "mm15-job/worker.sh setup", "delete")} == {
         work
     }
-
-
-def test_hosts_that_gcloud_left_out_are_waited_for(cloud, capsys):
-    cloud.silent = 2
-    assert launch(TWO_HOSTS) == 0
-    assert "not yet: 0 of 2 hosts answered" in capsys.readouterr().err
-
-
-def test_an_outage_of_the_cloud_is_waited_for(cloud, capsys):
-    """While machines are waited for, and while the job runs."""
-    made, cloud.codes = cloud.create, ["wait"]
-
-    def create(rest, flags):
-        cloud.outage = 3
-        return made(rest, flags)
-
-    def interfere():
-        while not (pids := list(cloud.folder.glob("machines0/*/*/pid"))):
-            time.sleep(0.02)
-        cloud.outage = 8
-        while cloud.outage:
-            time.sleep(0.02)
-        stop_training(pids[0])
-
-    cloud.create = create
-    threading.Thread(target=interfere, daemon=True).start()
-    assert launch(f"{ONE_HOST} --max_restarts 0") == 143
-    assert capsys.readouterr().err.count("no answer: Failed to resolve") > 6
-    assert cloud.made == 1 and cloud.left is None
-
-
-def test_an_outage_without_end_is_told_with_what_is_paid_for(cloud, capsys, monkeypatch):
-    monkeypatch.setattr(patience, "_FORGIVEN", 2)
-    made = cloud.create
-
-    def create(rest, flags):
-        cloud.outage = 99
-        return made(rest, flags)
-
-    cloud.create = create
-    assert launch(ONE_HOST) == main.USER_ERROR
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert "no answer of job for" in last and "paid for until mm15 launch tpu-vm stop job" in last
-
-
-def test_a_refusal_is_told_at_once(cloud, capsys):
-    def describe(rest, flags):
-        raise programs.ProgramError("no", 1, "PERMISSION_DENIED: of this project")
-
-    cloud.describe = describe
-    assert launch(ONE_HOST) == main.USER_ERROR
-    assert cloud.verbs == ["describe"]
-
-
-def test_a_request_whose_answer_was_lost_is_found(cloud):
-    made = cloud.create
-
-    def create(rest, flags):
-        made(rest, flags)
-        raise programs.ProgramError("no", 1, UNREACHABLE)
-
-    cloud.create = create
-    assert launch(ONE_HOST) == 0
-    assert cloud.made == 1
-
-
-def test_machines_are_given_back_though_it_fails_at_first(cloud, capsys):
-    deleted, failures = cloud.delete, [1, 1]
-
-    def delete(rest, flags):
-        if failures:
-            failures.pop()
-            raise programs.ProgramError("no", 1, "HttpError 503: try again")
-        return deleted(rest, flags)
-
-    cloud.delete = delete
-    assert launch(ONE_HOST) == 0
-    assert cloud.left is None and cloud.verbs.count("delete") == 3
 
 
 def test_a_request_that_fails_is_told_and_given_back(cloud, capsys):
@@ -341,12 +250,6 @@ def test_all_that_can_be_stopped_is_stopped(monkeypatch, tmp_path, capsys):
     assert main.main(["launch", "tpu-vm", "stop", "table0"]) == main.USER_ERROR
     assert sorted(listed.deleted) == ["a", "b"]
     assert "the machines of stuck were not given back: 503" in capsys.readouterr().err
-
-
-def stop_training(pid: pathlib.Path) -> None:
-    """Asks the training alone, as the preemption of a host would."""
-    group = pid.read_text().strip()
-    subprocess.run(["pkill", "-TERM", "-g", group, "-f", "mm15 train"], check=True)
 
 
 def test_a_launch_is_stopped_from_elsewhere(cloud, tmp_path, capsys):

@@ -125,3 +125,9 @@ class Cloud:
 def launch(words, *, name="job") -> int:
     """The exit code of a training's launch."""
     return main.main(["launch", "tpu-vm", "--name", name, *words.split(), "--", *TRAIN.split()])
+
+
+def stop_training(pid: pathlib.Path) -> None:
+    """Asks the training alone, as the preemption of a host would."""
+    group = pid.read_text().strip()
+    subprocess.run(["pkill", "-TERM", "-g", group, "-f", "mm15 train"], check=True)
