@@ -66,9 +66,9 @@ def main(arguments, flags) -> int:
         return 0
     if flags.peers and not flags.paper:
         raise ValueError("--peers adds models to the paper's tables, which --nopaper leaves out")
-    run_dir, config, out_dir = _asked(arguments, flags)
-    if flags.out_dir:
-        out_dir = to_path(flags.out_dir)
+    run_dir, own, folder = _asked(arguments, flags)
+    config = _changed(own, flags.set)
+    out_dir = to_path(flags.out_dir) if flags.out_dir else folder / _otherwise(own, flags)
     names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
     if not names:
         raise ValueError(f"{config.name} names no benchmarks; choose some with --benchmarks")
@@ -94,6 +94,8 @@ def main(arguments, flags) -> int:
         examples = config.eval.examples if flags.limit is None else flags.limit
         how = answered.How(examples, tuple(flags.set), config.train.steps)
         answered.note(out_dir, how, [row.name for row in resolve(names)], data_dir)
+    if not flags.out_dir and out_dir != folder:
+        print(f"asked otherwise than the run's own scores: {out_dir}", file=sys.stderr)
     if flags.gallery:
         from mm15_jax.evaluation.gallery import build_gallery
 
@@ -116,10 +118,10 @@ def main(arguments, flags) -> int:
 
 
 def _asked(arguments, flags):
-    """The run that answers, the config by which it is asked, and where results go."""
+    """The run that answers, the config by which it is asked (but for --set), its results' place."""
     if not arguments:
         run_dir, config = common.run_config(flags.run_dir)
-        return run_dir, _changed(config, flags.set), run_dir
+        return run_dir, config, run_dir
     named = load(common.one_experiment(arguments, "eval"))
     asks = named.stage == "evaluation"
     trained_as = named.init_from[0].experiment if asks else named.name
@@ -130,12 +132,33 @@ def _asked(arguments, flags):
         asked = f"{named.name} asks a run of {trained_as}, and " if asks else ""
         raise ValueError(f"{asked}{run_dir} is a run of {config.name}, not of {trained_as}")
     if not asks:
-        return run_dir, _changed(config, flags.set), run_dir
+        return run_dir, config, run_dir
     # Model and tokenizer are the run's, whatever it was trained with.
-    named = _changed(named, flags.set)
     inputs = dataclasses.replace(named.inputs, tokenizer=config.inputs.tokenizer)
     named = dataclasses.replace(named, model=config.model, inputs=inputs)
     return run_dir, named, run_dir / named.name
+
+
+def _otherwise(own, flags) -> str:
+    """The folder, within that of a run's own scores, of what is asked otherwise; "" of them.
+
+    So neither takes the other's place. What changes no answer, such as `eval.examples`, does not
+    count.
+    """
+    words = [flags.checkpoint] if flags.checkpoint != "latest" else []
+    for assignment in flags.set:
+        changed = set_by_hand(own, [assignment])
+        if _answers_by(changed) != _answers_by(own):
+            words.append(assignment.replace("/", "_"))
+    return "/".join(("asked", ",".join(words))) if words else ""
+
+
+def _answers_by(config):
+    asked = config.eval
+    return (
+        config.model, config.inputs, asked.max_new_tokens, asked.n_min, asked.n_max,
+        asked.indicator,
+    )  # fmt: skip
 
 
 def _changed(config, assignments):

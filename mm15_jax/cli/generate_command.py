@@ -8,6 +8,7 @@ neither --image nor --video the question is about text alone.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 
@@ -64,6 +65,9 @@ def main(arguments, flags) -> int:
         ".webp",
     ):
         raise ValueError(f"--draw {flags.draw} is no picture file; end its name with .png or .jpg")
+    folder = pathlib.Path(flags.draw or "").parent
+    if not folder.is_dir():
+        raise ValueError(f"--draw {flags.draw}: there is no folder {folder}")
     images = [_read_image(path) for path in flags.image]
     clips = [_read_video(path) for path in flags.video]
     run_dir, config = common.run_config(flags.run_dir)
@@ -77,12 +81,9 @@ def main(arguments, flags) -> int:
         common.generator(run_dir, config, flags.checkpoint),
         (*images, *clips),
         flags.prompt,
-        {"max_new_tokens": flags.max_new_tokens, "batch_size": 1, "sampling": sampling},
+        {"max_new_tokens": flags.max_new_tokens, "batch_size": 1},
+        sampling,
     )
-    if flags.draw and images:
-        _draw(images[0], turns, flags.draw)
-    elif flags.draw:
-        _draw_frames(clips[0], config.inputs.video.frames, flags.draw)
     found = []
     for _, answer in turns:
         boxes, points = _places(answer, images)
@@ -91,10 +92,14 @@ def main(arguments, flags) -> int:
         print(json.dumps(found[-1] if len(found) == 1 else {"turns": found, **found[-1]}))
     else:
         print("\n".join(answer for _, answer in turns))
+    if flags.draw and images:
+        _draw(images[0], turns, flags.draw)
+    elif flags.draw:
+        _draw_frames(clips[0], config.inputs.video.frames, flags.draw)
     return 0
 
 
-def _converse(generator, shown, prompts, options) -> list[tuple[str, str]]:
+def _converse(generator, shown, prompts, options, sampling) -> list[tuple[str, str]]:
     """Each prompt and its answer; every answer is part of what the next is asked after."""
     from mm15_jax.inputs.example import Example, Text
 
@@ -105,7 +110,9 @@ def _converse(generator, shown, prompts, options) -> list[tuple[str, str]]:
         # An answer that is wanted has loss; those that were given have none.
         wanted = [Text("", role="assistant", loss=True)] if turns else []
         example = Example((*segments, *wanted), "command line", "0", "", {})
-        answer = generator.generate([example], **options)[0]
+        # Every turn draws anew: with one seed all would draw alike.
+        drawn = dataclasses.replace(sampling, seed=sampling.seed + len(turns))
+        answer = generator.generate([example], sampling=drawn, **options)[0]
         segments.append(Text(answer, role="assistant"))
         turns.append((prompt, answer))
     return turns

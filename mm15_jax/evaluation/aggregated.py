@@ -80,3 +80,9 @@ def mean_error(errors: Iterable[float]) -> float:
     """Standard error of the plain mean of independent numbers, from theirs."""
     errors = list(errors)
     return math.sqrt(math.fsum(error**2 for error in errors)) / len(errors)
+
+
+def judged_by(rows: Sequence[Row]) -> tuple[str, int]:
+    """The judges' names, and how many rows have a score that could not be read."""
+    names = sorted({name for row in rows for name in row["judgement"]["model"].split(", ")})
+    return ", ".join(names), sum(row["judgement"]["failed"] for row in rows)

@@ -96,8 +96,13 @@ def write_rows(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_atomically(path, text.encode())
 
 
-def save_pictures(directory: pathlib.Path, index: int, example: Example) -> list[str]:
+def save_pictures(directory: pathlib.Path, question: int, example: Example) -> list[str]:
     """Copies an example's pictures, as encoded, and a sheet of some frames of each clip.
+
+    Args:
+      directory: of the benchmark's pictures.
+      question: its number among the benchmark's, which names the files.
+      example: whose pictures they are.
 
     Returns:
       The names of the files.
@@ -107,7 +112,7 @@ def save_pictures(directory: pathlib.Path, index: int, example: Example) -> list
     for number, segment in enumerate(shown):
         data = _sheet(segment) if isinstance(segment, Video) else segment.data
         suffix = next((s for head, s in _SUFFIXES.items() if data.startswith(head)), "img")
-        names.append(f"{index:05d}_{number}.{suffix}")
+        names.append(f"{question:05d}_{number}.{suffix}")
         write_atomically(directory / names[-1], data)
     return names
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from mm15_jax.data.storage import Growing
 from mm15_jax.evaluation.answers import digest, make_row, save_pictures, write_rows
+from mm15_jax.evaluation.metrics import JUDGED
 from mm15_jax.evaluation.questions import Questions, Some
 from mm15_jax.inputs.example import Example
 from mm15_jax.parallel.startup import is_main, wait_for_all
@@ -72,7 +73,15 @@ class Asking:
     show_mistakes: int
     progress: Progress | None
 
-    def ask(self, name: str, questions: Questions, *, model: str, max_new_tokens: int) -> Asked:
+    def ask(
+        self,
+        name: str,
+        questions: Questions,
+        *,
+        model: str,
+        max_new_tokens: int,
+        same_data: bool = True,
+    ) -> Asked:
         """Has the questions answered that no answer is kept of.
 
         Args:
@@ -80,6 +89,7 @@ class Asking:
           questions: what is asked.
           model: whose answers these are; others' on disk are asked for anew.
           max_new_tokens: an answer is cut there.
+          same_data: whether what is kept beyond a limit is of the data that is asked about.
         """
         path = self.directory / f"{name}.jsonl"
         kept = {
@@ -88,18 +98,22 @@ class Asking:
             if row.get("model") == model
         }
         answers: dict[int, str] = {}
+        judged: dict[int, dict[str, Any]] = {}  # a judge's, which stay without one too
         others = dict(kept)
         for number, example in enumerate(questions):
             row = kept.get((example.key, digest(example)))
             if row is not None:
-                answers[number] = row["answer"]
+                answers[number] = questions.answer_in(row["answer"])
+                if row.get("judgement") and answers[number] == row["answer"]:
+                    judged[number] = {key: row[key] for key in ("score", "judgement")}
                 others.pop((example.key, digest(example)), None)
         waiting = [number for number in range(len(questions)) if number not in answers]
         wait_for_all(f"{name}: what is answered")  # before the file is written anew
 
         def row_of(number: int) -> dict[str, Any]:
             example = questions[number]
-            return make_row(name, questions.index(number), example, answers[number], model)
+            row = make_row(name, questions.index(number), example, answers[number], model)
+            return row | judged.get(number, {}) if row["metric"] == JUDGED else row
 
         with contextlib.ExitStack() as stack:
             log = None
@@ -113,7 +127,7 @@ class Asking:
             )
             for place, answer in stream:
                 number = waiting[place]
-                answers[number] = answer
+                answers[number] = questions.answer_in(answer)
                 if log:
                     log.write(json.dumps(row_of(number), ensure_ascii=False) + "\n")
                     log.flush()
@@ -121,9 +135,12 @@ class Asking:
                     self.progress(name, len(answers), len(questions))
         # Scored anew, also what was kept: a metric may have been mended since.
         rows = [row_of(number) for number in range(len(questions))]
-        keys = {row["key"] for row in rows}
+        # Keys are those of one data set.
+        asked = {(row.get("subset"), row["key"]) for row in rows}
         # Without a limit nothing is beyond; nor is it where an example is not what it was.
-        stale = not questions.limited or any(key in keys for key, _ in others)
+        stale = not (questions.limited and same_data) or any(
+            (row.get("subset"), row["key"]) in asked for row in others.values()
+        )
         return Asked(rows, [] if stale else list(others.values()), len(waiting))
 
     def keep(
@@ -146,6 +163,5 @@ class Asking:
         mistakes = [n for n, row in enumerate(rows) if (row["score"] or 0) < 1]
         for number in {*range(min(self.show, len(rows))), *mistakes[: self.show_mistakes]}:
             folder = self.directory / PICTURES / name
-            example, index = questions[number], questions.index(number)
-            rows[number]["pictures"] = save_pictures(folder, index, example)
+            rows[number]["pictures"] = save_pictures(folder, number, questions[number])
         write_rows(self.directory / f"{name}.jsonl", [*rows, *others])

@@ -67,6 +67,11 @@ def with_shots(example: Example, shots: Sequence[Example], prompt: str) -> Examp
     return Example(tuple(segments), example.source, example.key, example.category, example.metadata)
 
 
+def answer_in(text: str) -> str:
+    """What answers in a document that a model has written on: the first line, as in every shot."""
+    return text.partition("\n")[0]
+
+
 def choose_shots(benchmark: str, key: str, count: int, shots: int) -> list[int]:
     """Which of `count` training examples come before a question; the same in every run.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pathlib
 from collections.abc import Sequence
 from typing import overload
@@ -10,7 +11,7 @@ from typing import overload
 from mm15_jax.data.records import Dataset, open_dataset
 from mm15_jax.data.storage import to_path
 from mm15_jax.evaluation.benchmarks import Benchmark
-from mm15_jax.evaluation.few_shot import choose_shots, with_shots
+from mm15_jax.evaluation.few_shot import answer_in, choose_shots, with_shots
 from mm15_jax.inputs.example import Example
 
 
@@ -40,11 +41,19 @@ def folders(
     ]
 
 
+def shots_folder(benchmark: Benchmark, data_dir: pathlib.Path | str) -> pathlib.Path | None:
+    """Where the answered examples are that come before a question; None where there are none."""
+    if not benchmark.shots:
+        return None
+    return to_path(data_dir) / benchmark.data_sets[0].data_set / "train"
+
+
 class Questions(Sequence[Example]):
     """Those examples of a benchmark that name a metric, with their shots.
 
     Attributes:
       limited: whether there may be more of them.
+      data: hex digits that name the records that they are of.
     """
 
     def __init__(
@@ -60,7 +69,8 @@ class Questions(Sequence[Example]):
           benchmark: a row of the table.
           data_dir: where data sets are prepared.
           split: as of `folders`.
-          limit: the first so many; of several data sets an equal share each.
+          limit: the first so many; of several data sets an equal share each. A group that it
+            would cut, such as two questions on one picture, is taken whole.
 
         Raises:
           ValueError: a data set is not prepared, or nothing in it names a metric.
@@ -69,11 +79,10 @@ class Questions(Sequence[Example]):
         self._benchmark = benchmark
         found = folders(benchmark, data_dir, split)
         self._data = [open_dataset(folder) for _, folder in found]
-        self._shots: Dataset | None = None
-        if benchmark.shots:
-            self._shots = open_dataset(
-                to_path(data_dir) / benchmark.data_sets[0].data_set / "train"
-            )
+        checksums = " ".join(data.manifest.checksum for data in self._data)
+        self.data = hashlib.sha256(checksums.encode()).hexdigest()[:16]
+        shots = shots_folder(benchmark, data_dir)
+        self._shots: Dataset | None = open_dataset(shots) if shots else None
         self._places: list[Place] = []
         for number, (subset, folder) in enumerate(found):
             wanted = None if limit is None else len(range(number, limit, len(found)))
@@ -84,11 +93,16 @@ class Questions(Sequence[Example]):
 
     def _find(self, number: int, subset: str, wanted: int | None) -> list[Place]:
         data, places = self._data[number], list[Place]()
-        for index in range(len(data)):
-            if wanted is not None and len(places) >= wanted:
+        group = None
+        for index in range(len(data) if wanted != 0 else 0):
+            metadata = data[index].metadata
+            if not metadata.get("metric"):
+                continue
+            is_enough = wanted is not None and len(places) >= wanted
+            if is_enough and (group is None or metadata.get("group") != group):
                 break
-            if data[index].metadata.get("metric"):
-                places.append(Place(number, index, subset))
+            group = metadata.get("group")
+            places.append(Place(number, index, subset))
         return places
 
     def __len__(self) -> int:
@@ -115,6 +129,10 @@ class Questions(Sequence[Example]):
             chosen = choose_shots(row.name, example.key, len(self._shots), row.shots)
             shots = [self._shots[i] for i in chosen]
         return with_shots(example, shots, row.prompt)
+
+    def answer_in(self, text: str) -> str:
+        """The answer in what a model wrote."""
+        return text if self._benchmark.prompt == "chat" else answer_in(text)
 
     def index(self, number: int) -> int:  # type: ignore[override]
         """The question's place in its data set."""

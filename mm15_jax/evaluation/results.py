@@ -32,6 +32,7 @@ class BenchmarkResult:
     averaged: bool = True
     parts: Mapping[str, float] = dataclasses.field(default_factory=dict)  # as the field prints it
     judge: str = ""  # the model that scored the answers
+    data: str = ""  # `Questions.data`; "" in results of before it was written down
     failures: int = 0  # answers that the judge gave no readable score to; they count as 0
 
 

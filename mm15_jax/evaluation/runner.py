@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from mm15_jax.data.inventory import check_data_dir
 from mm15_jax.data.storage import to_path
+from mm15_jax.evaluation.aggregated import judged_by
 from mm15_jax.evaluation.aggregates import AGGREGATES
 from mm15_jax.evaluation.asking import Answers, Asking, Progress
 from mm15_jax.evaluation.benchmarks import TABLE, Benchmark, resolve
-from mm15_jax.evaluation.questions import Questions, folders
+from mm15_jax.evaluation.questions import Questions, folders, shots_folder
 from mm15_jax.evaluation.results import (
     SCORES,
     BenchmarkResult,
@@ -109,11 +110,15 @@ def evaluate(
     for benchmark in chosen:
         began = time.perf_counter()
         new_tokens = benchmark.max_new_tokens or max_new_tokens
+        data, before = questions[benchmark.name].data, results.get(benchmark.name)
+        if before and before.data not in ("", data):  # says nothing of these questions
+            before = None
         asked = asking.ask(
             benchmark.name,
             questions[benchmark.name],
             model=f"{model}-{new_tokens}",
             max_new_tokens=new_tokens,
+            same_data=before is not None or benchmark.name not in results,
         )
         rows, judged = asked.rows, dict[str, Any]()
         if benchmark.judge:
@@ -134,11 +139,10 @@ def evaluate(
             seconds=round(time.perf_counter() - began, 3) if asked.answered else 0.0,
             answered=asked.answered,
             averaged=benchmark.averaged,
+            data=data,
             **judged,
         )
-        results[benchmark.name] = _fuller(
-            results.get(benchmark.name), result, answers=len(rows) + len(asked.others)
-        )
+        results[benchmark.name] = _fuller(before, result, answers=len(rows) + len(asked.others))
         outcome = Results(
             tuple(sorted(results.values(), key=lambda row: order.index(row.name))),
             split,
@@ -178,16 +182,25 @@ def _judge(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows with a judge's scores, and what the result says of it; as they are without a judge.
 
-    Of several processes the first asks the judge.
+    Of several processes the first asks the judge. Without one what was judged before stays.
     """
     if judge is None or not is_main():
-        return rows, {}
-    from mm15_jax.evaluation.judges.judging import judge_rows, judged_by  # an HTTP client
+        if not rows or any("judgement" not in row for row in rows):
+            return rows, {}
+        name, failures = judged_by(rows)
+        return rows, {"judge": name, "failures": failures}
+    from mm15_jax.evaluation.judges.judging import judge_rows  # an HTTP client
 
     path = directory / f"{benchmark.name}.judge.jsonl"
     told = functools.partial(progress, f"{benchmark.name}, judged") if progress else None
     rows = judge_rows(rows, benchmark.judge, judge, path, told)
     name, failures = judged_by(rows)
+    if failures == len(rows):
+        log.warning(
+            "%s: none of %d replies of the judge %s has a score that can be read, so there is none"
+            " (docs/judges.md)", benchmark.name, failures, name,
+        )  # fmt: skip
+        rows = [{**row, "score": None} for row in rows]
     return rows, {"judge": name, "failures": failures}
 
 
@@ -201,7 +214,12 @@ def _prepared(
     """
     chosen = resolve(names)
     there = {
-        b.name: all(folder.is_dir() for _, folder in folders(b, data_dir, split)) for b in chosen
+        b.name: all(
+            folder.is_dir()
+            for folder in (*(f for _, f in folders(b, data_dir, split)), shots_folder(b, data_dir))
+            if folder
+        )
+        for b in chosen
     }
     kept = [b for b in chosen if there[b.name] or b.name in names]
     if not kept:

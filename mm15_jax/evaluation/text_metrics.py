@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 
 _QUOTES = "\"'`“”‘’"
+_AFTER_A_LETTER = "and|as|because|due|or|since|that|which|with"
 _MARKS = _QUOTES + "*_"  # around a letter: quotation, and Markdown's emphasis
 
 
@@ -200,8 +201,12 @@ def parse_choice(answer: str, choices: Sequence[str], *, letters: bool = True) -
             return index
     if match := re.match(rf"({letter})[.):](?=\s|$)", answer):
         return _letter_index(match.group(1))
+    # "A" and "I" are words too: before a word that may be theirs they name no option.
+    article = rf"[AI](?=\s+(?!(?:{_AFTER_A_LETTER})\b)\w)"
     stated = re.findall(
-        rf"(?i:answer|option|choice)(?i:\s+is)?:?\s+\(?([A-{last}])\)?(?![\w'’])", answer
+        rf"(?i:answer|option|choice)(?i:\s+is)?(?::\s*|\s+)[{_MARKS}(]*"
+        rf"([A-{last}])(?<!{article})\)?(?![\w'’])",
+        answer,
     )
     stated += re.findall(rf":\s+\(?([A-{last}])\)?\.?[{_MARKS}]*$", answer)
     if stated:

@@ -74,14 +74,14 @@ def read_rows(path: pathlib.Path) -> list[dict]:
     try:
         with telling(path):
             # A text in a row may hold what `splitlines` takes for an end of line, such as U+2028.
-            lines = path.read_text().split("\n")
+            lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
     rows = []
     for line in lines:
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:  # cut short, or nothing, behind the last end of line
+        except ValueError:  # cut short, maybe within a letter, or nothing, behind the last end
             break
     return rows
 

@@ -156,6 +156,20 @@ def test_training_goes_on_where_it_stopped_and_its_scores_are_reported(mm15, tmp
     assert len((tmp_path / "r" / "report.html").read_text()) > 0.5 * len(before)
 
 
+def test_what_is_asked_otherwise_has_a_folder_of_its_own(mm15, tiny_run, tmp_path, data_dir):
+    shutil.copytree(tiny_run, tmp_path / "r")
+    command = ("eval", "--run_dir", "r", "--data_dir", data_dir, "--benchmarks", "mini_word_qa")
+    assert mm15(*command, "--limit", "3").code == 0
+    scores = (tmp_path / "r" / "scores.json").read_text()
+    otherwise = mm15(*command, "--limit", "2", "--set", "eval.max_new_tokens=3", "eval.examples=2")
+    assert otherwise.code == 0 and "r/asked/eval.max_new_tokens=3" in otherwise.err
+    assert (tmp_path / "r" / "scores.json").read_text() == scores
+    assert (tmp_path / "r" / "asked" / "eval.max_new_tokens=3" / "scores.json").is_file()
+    # What changes no answer is asked as ever.
+    assert "otherwise" not in mm15(*command, "--set", "eval.batch_size=2").err
+    assert not (tmp_path / "r" / "asked" / "eval.batch_size=2").exists()
+
+
 def test_an_evaluation_notes_what_was_asked(mm15, tiny_run, tmp_path, data_dir):
     shutil.copytree(tiny_run, tmp_path / "r")
     command = ("eval", "--run_dir", "r", "--data_dir", data_dir, "--benchmarks")
@@ -241,11 +255,12 @@ def test_boxes_of_an_answer_are_named_and_drawn(mm15, monkeypatch, tiny_run, pic
 def test_turns_of_a_conversation_are_asked_one_after_the_other(
     mm15, monkeypatch, tiny_run, picture, tmp_path
 ):
-    asked = []
+    asked, seeds = [], []
 
     class Says:
-        def generate(self, examples, **_):
+        def generate(self, examples, sampling, **_):
             (example,) = examples
+            seeds.append(sampling.seed)
             asked.append([getattr(segment, "text", "") for segment in example.segments])
             return ["<100,100,500,500>" if len(asked) == 1 else "a circle"]
 
@@ -254,6 +269,7 @@ def test_turns_of_a_conversation_are_asked_one_after_the_other(
     turns = ("--prompt", "where is it?", "--prompt", "what is at <700,700,900,900>?")
     outcome = mm15(*command, *turns)
     assert outcome.out == "<100,100,500,500>\na circle\n"
+    assert seeds == [0, 1]  # with one seed all turns would draw alike
     # What was answered is part of the next question, whose answer is the one that is wanted.
     assert asked[0] == ["", "where is it?"]
     assert asked[1] == ["", "where is it?", "<100,100,500,500>", turns[3], ""]

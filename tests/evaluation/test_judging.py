@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from mm15_jax.evaluation.aggregated import judged_by
 from mm15_jax.evaluation.judges import Judge, JudgeError, judge_from_environment, judge_rows
-from mm15_jax.evaluation.judges.judging import judged_by
 from tests.evaluation.judge_server import completion, serving
 
 KEY = "sk-secret-0123456789abcdef"
@@ -82,6 +82,31 @@ def test_nonsense_counts_zero_and_is_counted(tmp_path):
         False,
         *[True] * 4,
     ]
+
+
+def test_what_a_judge_thinks_first_is_not_its_score(tmp_path):
+    replies = ["<think>0.9, or 0.2?</think>\n0.4", "maybe 0.9</think>0.4", "<think>0.9, or", ""]
+
+    def behave(number, body):
+        content = body["messages"][0]["content"]
+        return replies[int(re.search(r"is number (\d)\?", content)[1])]
+
+    with serving(behave) as server:
+        found = judge_rows(rows_of(4), "mm_vet", judge_at(server), tmp_path / "t.jsonl")
+        asked = len(server.asked)
+        # What said nothing is asked for again: the server may have been told not to think.
+        replies[2:] = ["0.5", "0.6"]
+        again = judge_rows(rows_of(4), "mm_vet", judge_at(server), tmp_path / "t.jsonl")
+    assert [row["score"] for row in found] == [0.4, 0.4, 0.0, 0.0]
+    assert [row["judgement"]["failed"] for row in found] == [False, False, True, True]
+    assert [row["score"] for row in again] == [0.4, 0.4, 0.5, 0.6]
+    assert len(server.asked) == asked + 2
+
+
+def test_half_a_letter_of_a_reply_is_a_question_mark(tmp_path):
+    with serving(lambda number, body: "0.5 \ud83d") as server:
+        (found,) = judge_rows(rows_of(1), "mm_vet", judge_at(server), tmp_path / "t.jsonl")
+    assert found["score"] == 0.5 and found["judgement"]["reply"] == "0.5 ?"
 
 
 def test_a_second_run_asks_nothing_again(tmp_path):

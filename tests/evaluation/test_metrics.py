@@ -91,6 +91,8 @@ CHOICES = ["cat", "dark red", "red", "dog"]
         ("B", 1), ("b", 1), ("(c)", 2), ("D.", 3), (" A: ", 0), ("dog", 3), ("Dark Red.", 1),
         ("B. because it is", 1), ("(A) cat", 0), ("The answer is C", 2), ("Answer: (D)", 3),
         ("I first thought option A, but the answer is B.", 1), ("it must be (D), I think", 3),
+        ("Answer: A dog.", 3), ("The best option I can see is a cat", 0), ("Answer:B", 1),
+        ("The answer is A because it purrs", 0), ("The answer is **B**.", 1),
         ("a dog", 3), ("the dark red one", 1), ("it is red", 2),
         ("", None), ("E", None), ("cat or dog", None), ("(A) or (B)", None),
         ("none of them", None), ("category", None), ("red and dark red", None),

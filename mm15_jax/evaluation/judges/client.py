@@ -236,7 +236,7 @@ class Connection:
                 response = await self._client.post(judge.endpoint, json=body)
         except (TimeoutError, self._library.TimeoutException):
             return f"nothing came within {seconds:.3g} s", None
-        except self._library.TransportError as error:
+        except self._library.RequestError as error:  # the way there, or a body that is broken
             return judge.hide(f"{type(error).__name__} {error}".strip()), None
         status = response.status_code
         if status == 200:
@@ -267,7 +267,9 @@ class Connection:
             model = str(fields.get("model") or judge.model)
         except (ValueError, LookupError, TypeError, AttributeError):
             return "HTTP 200 with no chat completion in it", None
-        return Reply(judge.hide(str(text)), judge.hide(model))
+        # Half a letter, which JSON may have, is in no file: a question mark.
+        text = str(text).encode(errors="replace").decode()
+        return Reply(judge.hide(text), judge.hide(model))
 
 
 def _message_of(response: Any) -> tuple[str, set[str]]:

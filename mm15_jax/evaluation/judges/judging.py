@@ -12,7 +12,7 @@ from mm15_jax.config.names import unknown
 from mm15_jax.evaluation.aggregated import Row
 from mm15_jax.evaluation.judges.client import Connection, Judge, Reply
 from mm15_jax.evaluation.judges.protocols import PROTOCOLS, Prompt, Protocol, Question
-from mm15_jax.evaluation.judges.reading import Values
+from mm15_jax.evaluation.judges.reading import Values, said
 from mm15_jax.evaluation.judges.transcripts import Transcripts, request_key
 
 Progress = Callable[[int, int], None]
@@ -60,12 +60,6 @@ def judge_rows(
     return [_judged(row, chosen, results) for row, results in zip(rows, of_row, strict=True)]
 
 
-def judged_by(rows: Sequence[Row]) -> tuple[str, int]:
-    """The judges' names, and how many rows have a score that could not be read."""
-    names = sorted({name for row in rows for name in row["judgement"]["model"].split(", ")})
-    return ", ".join(names), sum(row["judgement"]["failed"] for row in rows)
-
-
 async def _ask_all(
     questions: Sequence[Question],
     protocol: Protocol,
@@ -92,7 +86,7 @@ async def _ask_all(
         nonlocal done
         for prompt in question.prompts:
             reply = await reply_to(connection, prompt)
-            values = None if reply.refused else protocol.read(reply.text)
+            values = None if reply.refused else protocol.read(said(reply.text))
             if values is not None:
                 break
         done += 1

@@ -216,7 +216,7 @@ def _vcgbench_questions(rows: Sequence[Row]) -> list[Question]:
         if len(places) != 2:
             raise ValueError(
                 f"vcgbench: group {group!r} has {len(places)} answers whose consistency is asked"
-                " for, expected 2; a limit of examples may have cut the pair"
+                " for, expected 2"
             )
         first, second = (_facts(rows[place], "vcgbench") for place in places)
         facts = {

@@ -13,6 +13,13 @@ Values = dict[str, float]
 _NUMBER = r"\d+(?:\.\d+)?"
 
 
+def said(reply: str) -> str:
+    """A reply without what its model thought first; "" where it did not come to an end."""
+    if "</think>" in reply:
+        return reply.rpartition("</think>")[2].strip()
+    return "" if reply.lstrip().startswith("<think>") else reply
+
+
 def two_scores(reply: str) -> Values | None:
     """{"reference", "answer"} of a reply whose first line has two scores from 0 to 10.
 

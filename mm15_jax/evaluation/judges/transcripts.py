@@ -11,6 +11,7 @@ from typing import Any
 from mm15_jax.data.storage import Growing, to_path
 from mm15_jax.evaluation.answers import write_rows
 from mm15_jax.evaluation.judges.client import Message, Reply
+from mm15_jax.evaluation.judges.reading import said
 
 
 def request_key(model: str, messages: Sequence[Message], parameters: Mapping[str, Any]) -> str:
@@ -48,9 +49,11 @@ class Transcripts:
         self._growing.__exit__(*error)
 
     def find(self, key: str) -> Reply | None:
-        """The reply to a request, if it was given."""
+        """The reply to a request, if it was given: one that says nothing is asked for again."""
         row = self._rows.get(key)
-        return Reply(row["reply"], row["replied"], row["refused"]) if row else None
+        if not row or not (row["refused"] or said(row["reply"]).strip()):
+            return None
+        return Reply(row["reply"], row["replied"], row["refused"])
 
     def add(
         self,
