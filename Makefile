@@ -47,7 +47,7 @@ lock: setup
 
 # Renews the golden texts of configs, initialisation, optimizer decisions and launches.
 goldens: setup
-	$(BIN)/python -m tests.goldens.renew
+	JAX_PLATFORMS=cpu $(BIN)/python -m tests.goldens.renew
 
 clean:
 	rm -rf runs datasets

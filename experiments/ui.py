@@ -11,6 +11,7 @@ from mm15_jax.config import ExperimentConfig, InitFrom, replace_nested
 from mm15_jax.experiments import family
 
 EXAMPLES = 801_000
+EXAMPLES_A_ROW = 2  # of 22 tiles: a phone's screen has eight or nine, overview included
 EPOCHS = 3
 SIZES = ("1b", "3b", "7b", "30b")
 
@@ -22,7 +23,7 @@ def ui(size: str, epochs: int = EPOCHS) -> ExperimentConfig:
         "name": f"mm15_ui_{size}",
         "family": f"ui_{size}",
         "data.mixture": "ui_sft",
-        "train.steps": round(epochs * EXAMPLES / parent.train.batch_rows),
+        "train.steps": round(epochs * EXAMPLES / (parent.train.batch_rows * EXAMPLES_A_ROW)),
         "init_from": (InitFrom(f"mm15_{size}_sft"),),
         "eval.benchmarks": ("ui",),
     }

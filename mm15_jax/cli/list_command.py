@@ -23,7 +23,7 @@ def main(arguments, flags) -> int:
     if arguments:
         raise ValueError(f"mm15 list takes no arguments, was given {' '.join(arguments)!r}")
     # Shapes alone are computed: a TPU is left to what trains on it.
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ["JAX_PLATFORMS"] = "cpu"
     from mm15_jax.model.mllm import count_parameters
 
     rows, counts = [], {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import sys
 
 from absl import flags as absl_flags
@@ -45,7 +46,8 @@ def define_flags(flags) -> None:
 
 def main(arguments, flags) -> int:
     """Prints the plan; exits with 0 also where it does not fit: that is an answer."""
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ["JAX_PLATFORMS"] = "cpu"  # nothing runs: a TPU is left to what trains on it
+    _check_flags(flags)
     limits = {
         "timeout": flags.timeout,
         "memory_limit": int(flags.memory * 2**30),
@@ -65,16 +67,48 @@ def main(arguments, flags) -> int:
         return 1
 
 
+# Of what each flag is, but for those of every use: --cache, --timeout, --memory.
+_USES = {
+    "set": ("", "--search"),
+    "topology": ("", "--search"),
+    "slices": ("", "--search"),
+    "json": ("", "--search"),
+    "nearest": ("",),
+    "dump": ("",),
+    "update": ("--search", "--table"),
+    "tiles": ("--search",),
+    "tries": ("--search",),
+    "jobs": ("--search", "--table"),
+}
+
+
+def _check_flags(flags) -> None:
+    """Raises ValueError for a flag that would do nothing."""
+    if flags.search and flags.table:
+        raise ValueError("--search and --table exclude each other")
+    use = "--table" if flags.table else "--search" if flags.search else ""
+    for name, uses in _USES.items():
+        if flags[name].present and use not in uses:
+            wanted = " or ".join(use or "a plan of one program" for use in uses)
+            raise ValueError(
+                f"--{name} is of {wanted}, and does nothing "
+                + (f"with {use}" if use else "without it")
+            )
+
+
 def _plan(arguments, flags, jobs: int, limits: dict) -> int:
     from mm15_jax.plan import topology as topologies
 
     config = common.load_experiment(arguments, flags, "plan")
+    if config.stage == "evaluation":
+        raise ValueError(f"{config.name} trains nothing: there is no step to plan")
     if not flags.topology:
         names = ", ".join(topologies.known_names())
         raise ValueError(f"name the hardware with --topology, one of {names}")
+    folder = pathlib.Path(flags.dump).parent
+    if not folder.is_dir():
+        raise ValueError(f"--dump {flags.dump}: there is no folder {folder}")
     topology = topologies.parse(flags.topology, flags.slices)
-    if flags.update and not flags.search:
-        raise ValueError("--update keeps what --search or --table finds; give both")
     if flags.search:
         return _search(config, topology, flags, jobs, limits)
     from mm15_jax.plan import report
@@ -92,6 +126,13 @@ def _search(config, topology, flags, jobs: int, limits: dict) -> int:
     if not all(number.strip().isdecimal() and int(number) > 0 for number in flags.tiles):
         raise ValueError(f"--tiles {','.join(flags.tiles)}: expected whole numbers above 0")
     tiles = [int(number) for number in flags.tiles]
+    kept = ("mesh", *search.SETTINGS)
+    others = [a for a in flags.set if not a.startswith(kept)]
+    if flags.update and others:
+        raise ValueError(
+            f"--update keeps the mesh and {', '.join(search.SETTINGS)} for {config.name} as it is:"
+            f" it cannot be given --set {' '.join(others)}"
+        )
     found = search.search(config, topology, tiles=tiles, tries=flags.tries, jobs=jobs, **limits)
     print(json.dumps(found, indent=1) if flags.json else search.as_text(found))
     if flags.update:

@@ -15,10 +15,11 @@ def for_hardware(
 ) -> ExperimentConfig:
     """The experiment with the mesh and the settings of its row for this hardware.
 
-    A row is found by chip, number of chips of a slice and number of slices. Without a row, or where
-    a mesh was set by hand (`--set mesh.fsdp=4`), the experiment is returned as it is. A field that
-    was set by hand (`--set train.accumulation=2`) keeps its value, also where that is the
-    experiment's own.
+    A row is found by chip, number of chips of a slice and number of slices. The experiment is
+    returned as it is without a row, where one does not divide what was set by hand (other experts,
+    fewer rows in a batch), or where a mesh was set by hand (`--set mesh.fsdp=4`). A field that was
+    set by hand (`--set train.accumulation=2`) keeps its value, also where that is the experiment's
+    own.
 
     Args:
         config: Of the experiment.
@@ -33,8 +34,19 @@ def for_hardware(
         chips = math.prod(int(side) for side in shape.split("x"))
         if (name, chips, row.slices) == (chip, chips_per_slice, slices):
             settings = [s for s in row.settings if not _was_set(config, s.partition("=")[0])]
-            return dataclasses.replace(apply_overrides(config, settings), mesh=row.mesh)
+            found = dataclasses.replace(apply_overrides(config, settings), mesh=row.mesh)
+            return found if _divides(found, chips * row.slices) else config
     return config
+
+
+def _divides(config: ExperimentConfig, devices: int) -> bool:
+    """Whether a mesh divides the batch and the experts of its experiment."""
+    mesh = filled(config.mesh, devices)
+    rows = math.prod(getattr(mesh, axis) for axis in MESH_AXES if axis != "tensor")
+    experts = config.model.decoder.moe.experts
+    return not (
+        config.train.batch_rows % (rows * config.train.accumulation) or experts % mesh.expert
+    )
 
 
 def has_own_mesh(config: ExperimentConfig) -> bool:

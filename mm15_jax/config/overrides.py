@@ -94,8 +94,10 @@ def _convert(text: str, kind):
     if origin is tuple:
         element, *rest = typing.get_args(kind)
         parts = [part.strip() for part in text.strip("()[]").split(",") if part.strip()]
+        if parts == ["none"] and rest == [Ellipsis]:
+            return ()
         if dataclasses.is_dataclass(element):  # such as InitFrom, by its first field
-            return tuple(typing.cast(type, element)(part) for part in parts if part != "none")
+            return tuple(typing.cast(type, element)(part) for part in parts)
         if rest and rest[0] is not Ellipsis and len(parts) != 1 + len(rest):
             raise ValueError(text)
         return tuple(_convert(part, element) for part in parts)

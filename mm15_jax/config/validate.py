@@ -46,7 +46,29 @@ _POSITIVE = (
     "eval.max_new_tokens",
     "eval.during.examples",
     "model.encoder.resolution",
+    "model.encoder.patch_size",
+    "model.encoder.width",
+    "model.encoder.heads",
+    "model.connector.tokens",
+    "model.decoder.vocab_size",
+    "model.decoder.width",
+    "model.decoder.heads",
+    "model.decoder.kv_heads",
     "optimizer.peak_learning_rate",
+)
+_NOT_NEGATIVE = (
+    "inputs.tiles_per_row",
+    "data.decode_threads",
+    "eval.examples",
+    "eval.n_min",
+    "eval.n_max",
+    "optimizer.warmup_steps",
+    "train.loss_chunk",
+    "mesh.slice",
+    "mesh.data",
+    "mesh.fsdp",
+    "mesh.expert",
+    "mesh.tensor",
 )
 
 
@@ -64,6 +86,9 @@ def validate(config: ExperimentConfig) -> None:
     for key in _POSITIVE:
         if _get(config, key) <= 0:
             raise ValueError(f"{key} is {_get(config, key)}; expected more than 0")
+    for key in _NOT_NEGATIVE:
+        if _get(config, key) < 0:
+            raise ValueError(f"{key} is {_get(config, key)}; expected 0 or more")
     encoder, connector, decoder = config.model.encoder, config.model.connector, config.model.decoder
     if encoder.resolution % encoder.patch_size:
         raise ValueError(
@@ -118,11 +143,6 @@ def validate(config: ExperimentConfig) -> None:
             f"train.batch_rows {config.train.batch_rows} is not a multiple of train.accumulation "
             f"{config.train.accumulation}"
         )
-    if config.train.loss_chunk < 0:
-        raise ValueError(f"train.loss_chunk is {config.train.loss_chunk}; expected 0 or more")
-    for key in ("inputs.tiles_per_row", "data.decode_threads", "eval.examples"):
-        if _get(config, key) < 0:
-            raise ValueError(f"{key} is {_get(config, key)}; expected 0 or more")
 
 
 def _validate_moe(config: ExperimentConfig) -> None:
@@ -148,11 +168,12 @@ def _validate_moe(config: ExperimentConfig) -> None:
     for field in ("buffer_factor", "load_balance_weight", "router_z_weight"):
         if getattr(moe, field) < 0:
             raise ValueError(f"{key}.{field} is {getattr(moe, field)}; expected 0 or more")
-    for mesh in (config.mesh, *(row.mesh for row in config.meshes)):
-        if mesh.expert and moe.experts % mesh.expert:
-            fitting = [n for n in range(1, moe.experts + 1) if moe.experts % n == 0]
-            nearest = min(fitting, key=lambda n: abs(n - mesh.expert))
-            raise ValueError(
-                f"mesh.expert {mesh.expert} does not divide {moe.experts} experts; the nearest "
-                f"that does is {nearest}"
-            )
+    # A row of the table of hardware is held against the experts where it is chosen.
+    expert = config.mesh.expert
+    if expert and moe.experts % expert:
+        fitting = [n for n in range(1, moe.experts + 1) if moe.experts % n == 0]
+        nearest = min(fitting, key=lambda n: abs(n - expert))
+        raise ValueError(
+            f"mesh.expert {expert} does not divide {moe.experts} experts; the nearest that does "
+            f"is {nearest}"
+        )

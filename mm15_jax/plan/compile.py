@@ -12,6 +12,7 @@ import concurrent.futures
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import json
 import math
 import os
@@ -36,6 +37,7 @@ TIMEOUT_SECONDS = 3600.0
 _READING = tuple(f"plan/{n}.py" for n in ("worker", "hlo", "work", "roofline", "topology", "chips"))
 _SOURCES = ("config", "model", "parallel", "train", *_READING)
 # Nothing here changes a program's shape.
+_COMPILER_ENVIRONMENT = ("LIBTPU_INIT_ARGS", "XLA_FLAGS")  # flags of it
 _FREE_FIELDS = ("name", "family", "checkpoint", "eval", "init_from", "meshes")
 _FREE_TRAIN = ("seed", "log_every")
 _POLL_SECONDS = 0.2
@@ -249,7 +251,14 @@ def _key(request: dict[str, Any]) -> str:
     config = {k: v for k, v in request["config"].items() if k not in _FREE_FIELDS}
     config["train"] = {k: v for k, v in config["train"].items() if k not in _FREE_TRAIN}
     config["data"] = config["data"]["mixture"]
-    parts = {**request, "config": config, "versions": versions(), "source": source_digest()}
+    parts = {
+        **request,
+        "config": config,
+        "versions": versions(),
+        "libraries": [importlib.metadata.version(name) for name in ("flax", "optax")],
+        "environment": {name: os.environ.get(name, "") for name in _COMPILER_ENVIRONMENT},
+        "source": source_digest(),
+    }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mm15_jax.config import ExperimentConfig
 from mm15_jax.config.hardware import without_mesh
+from mm15_jax.config.schema import MESH_AXES
 from mm15_jax.plan import arithmetic, meshes
 from mm15_jax.plan import compile as compiler
 from mm15_jax.plan.chips import CHIPS, GIB
@@ -45,15 +46,26 @@ def plan(
         ValueError: If the experiment cannot be on the topology whatever its size.
         CompileError: If the compiler fails.
     """
-    config, origin = meshes.resolved(config, topology)
-    raw = compile_step(config, topology, **limits)
-    result = assemble(config, topology, raw)
+    there, origin = meshes.resolved(config, topology)
+    raw = compile_step(there, topology, **limits)
+    result = assemble(there, topology, raw)
     result["mesh_from"] = origin
     if not result["fits"]:
         check = (lambda c, t: compile_step(c, t, **limits)) if look_for_nearest else None
-        found = nearest(config, topology, result["hbm_used_bytes"], check)
+        missed = result["hbm_used_bytes"] / estimate(there, topology).memory
+        found = nearest(config, topology, missed, check)
         result["nearest"] = None if found is None else str(found)
+        in_parts = meshes.settled(config, topology)
+        if estimate(in_parts, topology).memory * missed <= topology.chip.hbm_usable:
+            result["fits_with"] = _words(in_parts)
     return result
+
+
+def _words(config: ExperimentConfig) -> list[str]:
+    """Accumulation and mesh, as --set takes them."""
+    axes = {axis: getattr(config.mesh, axis) for axis in MESH_AXES}
+    parts = f"train.accumulation={config.train.accumulation}"
+    return [parts, *(f"mesh.{axis}={size}" for axis, size in axes.items() if size != 1)]
 
 
 def assemble(config: ExperimentConfig, topology: Topology, raw: dict[str, Any]) -> dict[str, Any]:
@@ -72,6 +84,7 @@ def assemble(config: ExperimentConfig, topology: Topology, raw: dict[str, Any]) 
         "hbm_temp_bytes": used - arguments,
         "hbm": {**raw["bytes"], "arguments": arguments, "temp": used - arguments},
         "nearest": None,
+        "fits_with": None,
         "program": raw["program"],
         "lower_seconds": raw["lower_seconds"],
         "compile_seconds": raw["compile_seconds"],
@@ -220,7 +233,7 @@ def _by_kind(exchanges: list[Exchange]) -> list[dict[str, Any]]:
 def nearest(
     config: ExperimentConfig,
     topology: Topology,
-    used: int,
+    missed: float,
     check: Compile | None = None,
 ) -> Topology | None:
     """The smallest topology that holds a step which this one does not.
@@ -232,10 +245,9 @@ def nearest(
     Args:
         config: The experiment; its own mesh is of no use on another topology.
         topology: The one that is too small.
-        used: Bytes a device needs on it.
+        missed: What a device needs on it, over what arithmetic says.
         check: From a config and a topology to the compiled step's raw figures.
     """
-    missed = used / estimate(config, topology).memory
     free = without_mesh(config)
     others = [
         Topology(chip, shape, topology.slices)
@@ -301,6 +313,8 @@ def as_text(result: dict[str, Any]) -> str:
                 else "no topology that was tried holds it; see --search"
             )
         )
+        if result["fits_with"]:
+            lines.append(f"  by arithmetic it fits here with --set {' '.join(result['fits_with'])}")
     if result["step_seconds_bound"] is None:
         return "\n".join(lines)
     needs = ", ".join(f"{name} {s:.3f}" for name, s in result["seconds"].items() if s)

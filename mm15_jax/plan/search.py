@@ -27,7 +27,7 @@ POLICIES = ("full", "context", "attention", "matmuls", "activations")
 # Arithmetic over-estimates some steps: those up to so much beyond the memory are compiled too.
 SLACK = 1.15
 _UNHIDDEN = 0.25
-_SETTINGS = (
+SETTINGS = (
     "train.accumulation",
     "model.encoder.remat",
     "model.decoder.remat",
@@ -39,17 +39,24 @@ def space(config: ExperimentConfig, topology: Topology, tiles: Sequence[int] = (
     """Every setting of an experiment that divides the hardware and the batch.
 
     Args:
-        config: The experiment. A mesh that it was given is the only one tried.
+        config: The experiment. A mesh or setting that it was given is the only one tried.
         topology: The hardware.
         tiles: Budgets of tiles a row to try beside the experiment's own.
     """
     given = has_own_mesh(config)
+    own = dict(zip(SETTINGS, _values(config), strict=True))
     budgets = dict.fromkeys((config.inputs.tiles_per_row, *tiles))
-    encoders = POLICIES if any(budgets) else (config.model.encoder.remat,)
-    for parts, encoder, decoder, budget in itertools.product(
-        meshes.ACCUMULATION, encoders, POLICIES, budgets
-    ):
-        changes = dict(zip(_SETTINGS, (parts, encoder, decoder, budget), strict=True))
+    tried: dict[str, tuple[Any, ...]] = {
+        "train.accumulation": meshes.ACCUMULATION,
+        "model.encoder.remat": POLICIES if any(budgets) else (config.model.encoder.remat,),
+        "model.decoder.remat": POLICIES,
+        "inputs.tiles_per_row": tuple(budgets),
+    }
+    for key, value in own.items():
+        if config.was_given(key) and not (key == "inputs.tiles_per_row" and tiles):
+            tried[key] = (value,)
+    for parts, encoder, decoder, budget in itertools.product(*tried.values()):
+        changes = dict(zip(SETTINGS, (parts, encoder, decoder, budget), strict=True))
         changed = replace_nested(config, changes)
         if given:
             with_mesh, _ = meshes.resolved(changed, topology)
@@ -169,13 +176,11 @@ def _beaten(tried: list[dict[str, Any]], place: int) -> bool:
 
 def settings_of(config: ExperimentConfig) -> list[str]:
     """A candidate's settings beside its mesh, as --set takes them."""
-    values = (
-        config.train.accumulation,
-        config.model.encoder.remat,
-        config.model.decoder.remat,
-        config.inputs.tiles_per_row,
-    )
-    return [f"{key}={value}" for key, value in zip(_SETTINGS, values, strict=True)]
+    return [f"{key}={value}" for key, value in zip(SETTINGS, _values(config), strict=True)]
+
+
+def _values(config: ExperimentConfig) -> tuple[Any, ...]:
+    return tuple(value_of(config, key) for key in SETTINGS)
 
 
 def as_text(found: dict[str, Any]) -> str:
@@ -242,7 +247,7 @@ def row_of(plan: dict[str, Any], experiment: ExperimentConfig) -> HardwareMesh:
     )
     settings = tuple(
         f"{key}={value}"
-        for key, value in zip(_SETTINGS, values, strict=True)
+        for key, value in zip(SETTINGS, values, strict=True)
         if value != value_of(experiment, key)
     )
     return HardwareMesh(plan["topology"], plan["slices"], MeshConfig(**plan["mesh"]), settings)

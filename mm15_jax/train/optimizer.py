@@ -107,6 +107,14 @@ def _by_path(decide) -> Any:
     )
 
 
+def without_frozen(tree: Any, frozen: tuple[str, ...]) -> Any:
+    """A tree of parameters, or of their gradients; where some are frozen a list of the others."""
+    if not frozen:
+        return tree
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [leaf for path, leaf in leaves if trains(path_name(path), frozen)]
+
+
 def describe(config: OptimizerConfig, model: ModelConfig) -> list[tuple[str, str]]:
     """(path, "train decay muon"-like decision) of every parameter, for golden texts."""
     rows = []

@@ -15,6 +15,7 @@ from mm15_jax.parallel.mesh import batch_divisor, replicated
 from mm15_jax.parallel.rules import constrain, rules_of, use_rules
 from mm15_jax.train.loss import loss_weight, next_token_loss
 from mm15_jax.train.offload import is_offloaded, through_device
+from mm15_jax.train.optimizer import without_frozen
 from mm15_jax.train.state import (
     TrainState,
     abstract_batch,
@@ -60,6 +61,7 @@ def build_step(config: ExperimentConfig, mesh: Mesh, num_categories: int, *, don
                 parts=config.train.accumulation,
                 devices=batch_divisor(mesh),
                 shardings=shardings[0],
+                frozen=config.optimizer.frozen,
             )
 
     return jax.jit(
@@ -70,13 +72,14 @@ def build_step(config: ExperimentConfig, mesh: Mesh, num_categories: int, *, don
     )
 
 
-def train_step(state: TrainState, batch, *, loss, optimizer, parts, devices, shardings):
+def train_step(state: TrainState, batch, *, loss, optimizer, parts, devices, shardings, frozen=()):
     """One step. Returns (new state, metrics: loss, grad_norm, and sums by category).
 
     With `parts` above 1 the rows run in so many parts, one after the other, and gradients are
     summed: each part's loss is divided by the whole batch's weight, so the sum is the gradient of
     the batch. A part takes rows of each of the `devices`, so that none of them moves. `shardings`
-    are the state's; gradients are divided as the parameters.
+    are the state's; gradients are divided as the parameters. `grad_norm` is of what is not
+    `frozen`, so that nobody asks for the gradients of what is, and the compiler leaves them out.
     """
     total = loss_weight(batch)
 
@@ -105,7 +108,7 @@ def train_step(state: TrainState, batch, *, loss, optimizer, parts, devices, sha
         updates, opt_state = optimizer.update(grads, opt_state, params)
         return optax.apply_updates(params, updates), opt_state
 
-    grad_norm = optax.tree.norm(grads)
+    grad_norm = optax.tree.norm(without_frozen(grads, frozen))
     if is_offloaded(shardings.opt_state):
         update = through_device(update, shardings.opt_state, after=grad_norm)
     params, opt_state = update(state.params, state.opt_state, grads)

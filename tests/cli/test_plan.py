@@ -31,6 +31,22 @@ SEARCH = ["mm15_3b_sft", "--topology", "v5p:4x4x4", "--search"]
         ),
         (["mm15_3b_sft", "--table"], "takes no experiment"),
         (
+            ["--table", "--topology", "v5e:2x2"],
+            "--topology is of a plan of one program or",
+        ),
+        (["--table", "--search"], "exclude each other"),
+        ([*SEARCH, "--dump", "f"], "--dump is of a plan of one program, and does nothing with"),
+        (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--tries", "3"], "does nothing without it"),
+        ([*SEARCH, "--update", "--set", "train.batch_rows=1024"], "--set train.batch_rows=1024"),
+        (
+            ["mm15_3b_sft", "--topology", "v5p:4x4x4", "--dump", "nowhere/f"],
+            "--dump nowhere/f: there is no folder nowhere",
+        ),
+        (
+            ["mm15_nano_video_training_free", "--topology", "v5e:1x1"],
+            "mm15_nano_video_training_free trains nothing",
+        ),
+        (
             ["mm15_3b_sft", "--topology", "v5p:4x4x4", "--set", "train.batch_rows=7"],
             "train.batch_rows",
         ),

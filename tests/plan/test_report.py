@@ -5,6 +5,7 @@ import pytest
 from mm15_jax.config import HardwareMesh, MeshConfig, load, replace_nested
 from mm15_jax.plan import meshes, report
 from mm15_jax.plan.chips import GIB
+from mm15_jax.plan.estimate import estimate
 from mm15_jax.plan.topology import parse
 from tests.plan.raw import raw, refused
 
@@ -119,6 +120,29 @@ def test_the_nearest_is_compiled_before_it_is_named():
     result, asked = plan(config, topology, lambda t: answers.get(t.name, raw(peak=9.0)))
     assert result["nearest"] not in answers
     assert len(asked) <= 5
+
+
+def test_parts_by_which_it_fits_here_are_named():
+    """By arithmetic 16 parts of the batch, as the table of the family has it elsewhere."""
+    config, topology = without_table("mm15_1b_sft"), parse("v5e:4x4")
+    used = estimate(meshes.resolved(config, topology)[0], topology).memory / GIB
+    result, _ = plan(config, topology, lambda t: refused(used, 15.75))
+    parts, *mesh = result["fits_with"]
+    assert parts.startswith("train.accumulation=") and mesh
+    assert f"fits here with --set {parts}" in report.as_text(result)
+    again = load("mm15_1b_sft", result["fits_with"])
+    assert estimate(meshes.resolved(again, topology)[0], topology).memory < 15.75 * GIB
+    given = replace_nested(load("mm15_1b_sft", ["train.accumulation=1"]), {"meshes": ()})
+    assert plan(given, topology, lambda t: refused(used, 15.75))[0]["fits_with"] is None
+
+
+def test_a_row_of_the_table_that_does_not_divide_what_was_set_is_left_out():
+    topology = parse("v5e:4x8")
+    assert meshes.resolved(load("mm15_1b_sft"), topology)[1] == "table"
+    found, origin = meshes.resolved(load("mm15_1b_sft", ["train.batch_rows=128"]), topology)
+    assert origin == "arithmetic" and found.train.accumulation == 1
+    found = load("mm15_3b_moe_pretrain", ["model.decoder.moe.experts=16"])
+    assert meshes.resolved(found, parse("v5p:4x8x8"))[1] == "arithmetic"
 
 
 def test_a_mesh_is_the_one_set_else_of_the_table_else_by_arithmetic():

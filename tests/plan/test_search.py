@@ -132,6 +132,14 @@ def test_the_winner_is_written_into_the_table_of_hardware(config, tmp_path, monk
     assert row.settings == ("train.accumulation=4", "model.encoder.remat=context")
 
 
+def test_what_was_given_is_the_only_one_tried():
+    given = load("mm15_1b_sft", ["train.accumulation=4", "model.decoder.remat=context"])
+    chosen = search.promising(given, parse("v6e:8x8"), (), 6)
+    assert {c.train.accumulation for c in chosen} == {4}
+    assert {c.model.decoder.remat for c in chosen} == {"context"}
+    assert len({c.model.encoder.remat for c in chosen}) > 1
+
+
 def test_nothing_that_fits_leaves_the_table(config):
     found = found_with(config, [refused(120, 95.74)])
     with pytest.raises(ValueError, match="the table stays"):

@@ -46,6 +46,38 @@ def test_accumulation_is_the_large_batch_under_unequal_weights(parts):
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), a, b)
 
 
+def test_the_norm_of_gradients_is_of_what_trains():
+    """So nobody asks for the gradients of what is frozen, and the program has no such product."""
+    random = np.random.default_rng(0)
+    batch = {"x": jnp.asarray(random.normal(size=(8, 4)), jnp.float32)}
+    params = {name: jnp.asarray(random.normal(size=(4, 4)), jnp.float32) for name in ("a", "b")}
+    batch["loss_weights"] = jnp.ones((8, 3))
+    labels = {"a": "freeze", "b": "train"}
+    parts = {"train": optax.sgd(0.1), "freeze": optax.set_to_zero()}
+    optimizer = optax.partition(parts, labels)
+    state = TrainState(jnp.int32(0), params, optimizer.init(params))
+    whole = replicated(make_mesh(MeshConfig()))
+    shardings = TrainState(whole, {"a": whole, "b": whole}, ())
+
+    def loss(params, rows, total, *, share):
+        return jnp.square(rows["x"] @ params["a"] @ params["b"]).sum() / total, {}
+
+    def run(frozen):
+        step = functools.partial(
+            train_step, loss=loss, optimizer=optimizer, parts=1, devices=1, shardings=shardings,
+            frozen=frozen,
+        )  # fmt: skip
+        return jax.jit(step).lower(state, batch).compile()
+
+    frozen, free = run(("a",)), run(())
+    (new, metrics), (_, of_all) = frozen(state, batch), free(state, batch)
+    np.testing.assert_array_equal(new.params["a"], params["a"])
+    trained = jnp.linalg.norm((params["b"] - new.params["b"]) / 0.1)
+    np.testing.assert_allclose(metrics["grad_norm"], trained, rtol=1e-4)
+    assert of_all["grad_norm"] > metrics["grad_norm"]
+    assert frozen.cost_analysis()["flops"] < 0.7 * free.cost_analysis()["flops"]
+
+
 def pod(**sizes):
     return AbstractMesh(tuple(sizes.get(axis, 1) for axis in MESH_AXES), MESH_AXES)
 
