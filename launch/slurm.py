@@ -24,6 +24,7 @@ from mm15_jax.parallel.environment import DISTRIBUTED
 
 RUNTIMES = ("pyxis", "apptainer")
 _MARK = "mm15:"  # comment of our jobs, before the launch's name
+_TIME = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}")  # as sbatch has it
 _OPTION = re.compile(r"--[a-z][-a-z]*(=[^\n]*)?")
 _FORMAT = "%i|%j|%T|%M|%R|%k"
 
@@ -53,6 +54,11 @@ class Slurm:
             raise ValueError(f"--nodes is {self.nodes}; expected 1 or more")
         if self.container_runtime not in RUNTIMES:
             raise unknown("value of --container_runtime:", self.container_runtime, RUNTIMES)
+        if self.time and not _TIME.fullmatch(self.time):
+            raise ValueError(
+                f"--time is {self.time}; expected minutes, hours:minutes:seconds or"
+                " days-hours:minutes:seconds, such as 24:00:00 or 1-0"
+            )
         for text in self.sbatch:
             if not _OPTION.fullmatch(text):
                 raise ValueError(

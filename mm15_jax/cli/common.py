@@ -63,6 +63,22 @@ def run_config(run_dir: str | None) -> tuple[pathlib.Path, ExperimentConfig]:
     return find_run(run_dir, places=RUNS_DIR)
 
 
+def folder_to_write(flag: str, path: str) -> pathlib.Path:
+    """A folder that a flag names, made if it is not there; ValueError where it cannot be."""
+    from mm15_jax.data.storage import to_path
+
+    folder = to_path(path)
+    if "://" in path:
+        return folder
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--{flag} {path} is a file; expected a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--{flag} {path} cannot be made: {error.strerror}") from None
+    return folder
+
+
 def define_checkpoint(flags: absl_flags.FlagValues) -> None:
     """Adds --checkpoint: which parameters of a run answer."""
     absl_flags.DEFINE_enum(

@@ -68,7 +68,9 @@ def main(arguments, flags) -> int:
         raise ValueError("--peers adds models to the paper's tables, which --nopaper leaves out")
     run_dir, own, folder = _asked(arguments, flags)
     config = _changed(own, flags.set)
-    out_dir = to_path(flags.out_dir) if flags.out_dir else folder / _otherwise(own, flags)
+    out_dir = folder / _otherwise(own, flags)
+    if flags.out_dir:
+        out_dir = common.folder_to_write("out_dir", flags.out_dir)
     names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
     if not names:
         raise ValueError(f"{config.name} names no benchmarks; choose some with --benchmarks")

@@ -68,6 +68,8 @@ def main(arguments, flags) -> int:
     folder = pathlib.Path(flags.draw or "").parent
     if not folder.is_dir():
         raise ValueError(f"--draw {flags.draw}: there is no folder {folder}")
+    if flags["top_p"].present and not flags.temperature:
+        raise ValueError("--top_p is of sampled answers: give --temperature above 0 too")
     images = [_read_image(path) for path in flags.image]
     clips = [_read_video(path) for path in flags.video]
     run_dir, config = common.run_config(flags.run_dir)
@@ -123,6 +125,8 @@ def _read_image(path: str):
     from mm15_jax.inputs.tiles import decode_image
 
     file = pathlib.Path(path)
+    if file.is_dir():
+        raise ValueError(f"--image {path} is a folder; expected a picture")
     if not file.is_file():
         raise ValueError(f"--image {path}: there is no such file")
     data = file.read_bytes()

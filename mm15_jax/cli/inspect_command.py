@@ -43,6 +43,7 @@ def main(arguments, flags) -> int:
     """Plans and reads rows; trains nothing."""
     config = common.load_experiment(arguments, flags, "inspect")
     data_dir = to_path(flags.data_dir or common.DATA_DIR)
+    out = common.folder_to_write("out", flags.out) if flags.out else None
     where = {"split": flags.split, "cursor": flags.cursor}
     report: dict = {"experiment": config.name, "cursor": flags.cursor}
     if flags.hash:
@@ -59,8 +60,8 @@ def main(arguments, flags) -> int:
             config, data_dir, batches=flags.batches, read=flags.rows, **where
         )
         report |= found.as_dict()
-        if flags.out:
-            path = inspect_page.write_page(found, to_path(flags.out))
+        if out:
+            path = inspect_page.write_page(found, out)
             report["page"] = str(path)
             if not flags.json:
                 print(path)

@@ -31,6 +31,8 @@ COMMANDS = {
     "plan": "compile for TPUs that are not here: memory, time bound, best mesh",
 }
 USER_ERROR = 2
+INTERRUPTED = 130  # as a shell has it of SIGINT
+_GO_ON = ("prepare", "eval")  # others say so themselves, or have nothing to go on with
 USAGE = "usage: mm15 COMMAND [ARGUMENTS] [--flags]"
 _FILE_ERRORS = (
     FileNotFoundError,
@@ -45,6 +47,9 @@ _WIDTH = 100
 def run() -> None:
     """Entry point of the console script."""
     watch_parent()
+    if sys.stdout is None:
+        print("mm15: standard output is closed: send it to /dev/null instead", file=sys.stderr)
+        sys.exit(1)
     sys.exit(main(sys.argv[1:]))
 
 
@@ -63,6 +68,10 @@ def main(argv: list[str]) -> int:
     except FloatingPointError as error:
         print(f"mm15: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        goes_on = "; the same command goes on" if argv[0] in _GO_ON else ""
+        print(f"\nmm15 {argv[0]}: interrupted{goes_on}", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -99,19 +108,22 @@ def _configure_logging() -> None:
 
 
 def gather_set(argv: list[str]) -> list[str]:
-    """`--set a=1 b=2` as `--set=a=1 --set=b=2`, so that one --set takes several assignments."""
-    gathered, following = [], False
-    for word in argv:
-        if word == "--set":
-            following = True
-        elif following and not word.startswith("-") and "=" in word:
+    """`--set a=1 b=2` as `--set=a=1 --set=b=2`, so that one --set takes several assignments.
+
+    Raises ValueError where no assignment follows one.
+    """
+    gathered, following, first = [], False, False
+    for word in [*argv, "--"]:
+        is_assignment = following and not word.startswith("-") and "=" in word
+        if first and not is_assignment:
+            raise ValueError(f"--set {word if word != '--' else ''}".rstrip() + ": no key=value")
+        first = word == "--set"
+        following = first or is_assignment
+        if is_assignment:
             gathered.append(f"--set={word}")
-        elif following and gathered and gathered[-1] == "--set":
+        elif not first:
             gathered.append(word)
-        else:
-            following = False
-            gathered.append(word)
-    return gathered
+    return gathered[:-1]
 
 
 def _flag_help(flags: absl_flags.FlagValues) -> str:

@@ -79,6 +79,9 @@ def main(arguments, flags) -> int:
     if not arguments:
         raise ValueError("name the data sets to prepare; mm15 prepare --list lists them")
     names = registry.expand(arguments)
+    if flags.source and not any(registry.get(name).requires_source for name in names):
+        raise ValueError(f"{', '.join(arguments)}: made here, not of --source {flags.source}")
+    common.folder_to_write("out", out)
     from mm15_jax.data.prepare import prepare_many
 
     runner = None

@@ -35,6 +35,9 @@ def load(name: str, overrides: Iterable[str] = ()) -> ExperimentConfig:
             raise unknown("experiment", name, known)
         config = known[name]()
     config = set_by_hand(config, overrides)
+    for start in config.init_from if config.was_given("init_from") else ():
+        if start.experiment not in experiments():
+            raise unknown("experiment in init_from:", start.experiment, experiments())
     validate(config)
     mixture(config)
     return config

@@ -26,6 +26,7 @@ from mm15_jax.data.progress import Progress, ProgressLine, Reckoner
 from mm15_jax.data.records import MANIFEST, Manifest
 from mm15_jax.data.source import Source
 from mm15_jax.data.text_tokens import count_text_tokens
+from mm15_jax.inputs.tokenizer import load_tokenizer
 
 # Makes the shards of tasks, somewhere, and gives their receipts as they come.
 Runner = Callable[[Preparation, Sequence[Task]], Iterator[Receipt]]
@@ -94,6 +95,8 @@ def prepare(
         raise ValueError(f"limit is {limit}; expected 1 or more")
     if not 0 <= max_bad_fraction <= 1:
         raise ValueError(f"max_bad_fraction is {max_bad_fraction}; expected 0 to 1")
+    if tokenizer is not None:
+        load_tokenizer(tokenizer)  # a mistyped name is told before the first record
     found = open_source(preparation, source, follow_links=follow_links)
     progress = ProgressLine() if progress is None else progress
     with contextlib.ExitStack() as stack:

@@ -120,6 +120,9 @@ def describe_machine() -> str:
     text = f"{name}, {cores} core{'s' if cores != 1 else ''}"
     import jax  # only where devices are asked for
 
+    from mm15_jax.parallel.startup import ignore_absent_tpus
+
+    ignore_absent_tpus()
     if jax.default_backend() != "cpu":
         text += f"; {jax.device_count()} x {jax.devices()[0].device_kind}"
     return f"{text}; JAX {jax.__version__}, Python {platform.python_version()}"

@@ -38,7 +38,8 @@ def find_run(
     if not there:
         known = [str(p.parent) for p in pathlib.Path(places).glob("**/config.json")]
         hint = f"; did you mean {nearest(str(run_dir), known, 1)[0]}?" if known else ""
-        raise ValueError(f"--run_dir {run_dir} does not exist{hint}")
+        what = "is a file, not a run" if path.exists() else "does not exist"
+        raise ValueError(f"--run_dir {run_dir} {what}{hint}")
     if not (path / run.CONFIG).exists():
         stages = [p.parent for p in path.glob(f"*/{run.CONFIG}")]
         if stages:

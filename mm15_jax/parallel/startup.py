@@ -43,7 +43,7 @@ def start_jax(batch_rows: int | None = None, *, join: bool = False) -> None:
       batch_rows: of the training batch; None where a CPU is to stay one device.
       join: whether to join the processes of a run that does not train.
     """
-    _ignore_absent_tpus()
+    ignore_absent_tpus()
     if not batch_rows:
         # The service swallows SIGTERM, which only the training loop asks it for.
         jax.config.update("jax_enable_preemption_service", False)
@@ -60,7 +60,7 @@ def start_jax(batch_rows: int | None = None, *, join: bool = False) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
-def _ignore_absent_tpus() -> None:
+def ignore_absent_tpus() -> None:
     """Keeps libtpu, which `mm15 plan` compiles with, from looking for chips where there are none.
 
     It complains at length before JAX goes on without it.

@@ -278,6 +278,10 @@ def nearest(
     return None
 
 
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.3f}B" if parameters >= 1e8 else f"{parameters / 1e6:.3f}M"
+
+
 def as_text(result: dict[str, Any]) -> str:
     """A plan for a reader."""
 
@@ -296,9 +300,9 @@ def as_text(result: dict[str, Any]) -> str:
         f"  batch         {result['batch_rows']} rows of {result['sequence_length']} tokens and "
         f"{result['tiles_per_row']} tiles, in {result['accumulation']} part(s); remat encoder "
         f"{result['remat']['encoder']}, decoder {result['remat']['decoder']}",
-        f"  parameters    {result['params_total'] / 1e9:.2f}B in all, "
-        f"{result['params_active'] / 1e9:.2f}B active: "
-        + ", ".join(f"{part} {count / 1e9:.3f}B" for part, count in result["params"].items()),
+        f"  parameters    {_count(result['params_total'])} in all, "
+        f"{_count(result['params_active'])} active: "
+        + ", ".join(f"{part} {_count(count)}" for part, count in result["params"].items()),
         f"  device memory {gib(result['hbm_used_bytes'])} of {gib(result['hbm_limit_bytes'])}: "
         f"parameters {gib(result['hbm']['parameters'])}, optimizer "
         f"{gib(result['hbm']['optimizer'])}, activations and temporaries "
@@ -318,10 +322,11 @@ def as_text(result: dict[str, Any]) -> str:
     if result["step_seconds_bound"] is None:
         return "\n".join(lines)
     needs = ", ".join(f"{name} {s:.3f}" for name, s in result["seconds"].items() if s)
+    places = 0 if result["model_flops_per_step"] > 1e14 else 3
     ratio = result["compiled_flops_per_step"] / result["model_flops_per_step"]
     lines += [
-        f"  FLOPs a step  {result['model_flops_per_step'] / 1e12:,.0f} TFLOP of the model, "
-        f"{result['compiled_flops_per_step'] / 1e12:,.0f} compiled ({ratio:.2f}x)",
+        f"  FLOPs a step  {result['model_flops_per_step'] / 1e12:,.{places}f} TFLOP of the model, "
+        f"{result['compiled_flops_per_step'] / 1e12:,.{places}f} compiled ({ratio:.2f}x)",
         f"  step at best  {result['step_seconds_bound']:.3f} s, bound by {result['bound_by']} "
         f"({needs}); MFU at most {result['mfu_bound']:.1%}",
     ]

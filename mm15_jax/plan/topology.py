@@ -99,12 +99,26 @@ def parse(name: str, slices: int = 1) -> Topology:
     raise ValueError(_unknown(name))
 
 
+def _accelerator_types() -> list[str]:
+    """Google Cloud's names, such as "v5p-128"."""
+    return [
+        f"{chip.accelerator}-{math.prod(shape) * chip.cores}"
+        for chip in CHIPS.values()
+        for shape in chip.shapes
+    ]
+
+
 def _unknown(name: str) -> str:
     lists = "; ".join(
         f"{chip.name}: {', '.join('x'.join(map(str, shape)) for shape in chip.shapes)}"
         for chip in CHIPS.values()
     )
-    best = nearest(name, known_names(), 1)[0]
+    prefix, _, number = name.lower().rpartition("-")
+    types = [t for t in _accelerator_types() if t.startswith(f"{prefix}-")]
+    if types and number.isdigit():
+        best = min(types, key=lambda t: abs(int(t.rpartition("-")[2]) - int(number)))
+    else:
+        best = nearest(name, known_names(), 1)[0]
     return f"unknown topology {name!r}; did you mean {best!r}? Known are {lists}"
 
 

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
 import pytest
 
+from mm15_jax.cli import prepare_command
 from mm15_jax.model import mllm
 
 
@@ -21,6 +24,16 @@ from mm15_jax.model import mllm
         ("show mm15_3b_sft --set train.steps=many", ["train.steps=many", "whole number"]),
         ("show mm15_3b_sft --set train.steps=inf", ["train.steps=inf", "whole number"]),
         ("show mm15_3b_sft --set optimizer.clip_norm=nan", ["clip_norm=nan", "number"]),
+        ("show mm15_3b_sft --set", ["--set: no key=value"]),
+        ("show mm15_3b_sft --set --json", ["--set --json: no key=value"]),
+        ("show mm15_3b_sft --set init_from=mm15_3b_pretrai", ["init_from", "'mm15_3b_pretrain'"]),
+        (
+            "show mm15_3b_sft --set model.decoder.kv_heads=0",
+            ["kv_heads is 0; expected more"],
+        ),
+        ("show mm15_3b_sft --set model.connector.tokens=-1", ["tokens is -1; expected more"]),
+        ("show mm15_3b_sft --set mesh.fsdp=-1", ["mesh.fsdp is -1; expected 0 or more"]),
+        ("show mm15_3b_sft --set optimizer.warmup_steps=-5", ["warmup_steps is -5"]),
         ("show mine.py:sft", ["mine.py:sft", "path/to/file.py:function"]),
         ("list --jsn", ["jsn", "json", "mm15 list --help"]),
         ("list nano", ["takes no arguments", "'nano'"]),
@@ -36,6 +49,11 @@ from mm15_jax.model import mllm
         ("prepare open_stamps --source gq://b", ["an address gq://... cannot be read"]),
         ("prepare mini_compare --split val", ["mini_compare: 'val'", "'validation'"]),
         ("prepare mini_compare --max_bad_fraction 2", ["max_bad_fraction"]),
+        ("prepare mini_compare --source .", ["mini_compare", "--source ."]),
+        ("prepare mini_compare --tokenizer nono --out new", ["No tokenizer 'nono'"]),
+        ("prepare mini_compare --out notes.txt", ["--out notes.txt is a file; expected a folder"]),
+        ("inspect mm15_nano_sft --out notes.txt", ["--out notes.txt is a file"]),
+        ("eval --run_dir notes.txt", ["--run_dir notes.txt is a file, not a run"]),
         ("prepare --list miniatur", ["unknown data set 'miniatur'", "'miniature'"]),
         (
             "inspect mm15_nano_sft --cursor 99999999999999999999",
@@ -54,12 +72,18 @@ from mm15_jax.model import mllm
         ("generate --run_dir .", ["--prompt"]),
         ("generate --run_dir . --prompt hello --draw out.png", ["--draw", "--image", "--video"]),
         ("generate --run_dir . --prompt hello --image no.png", ["no.png", "no such file"]),
-        ("generate --run_dir . --prompt hello --image .", ["--image .", "no such file"]),
+        ("generate --run_dir . --prompt hello --image .", ["--image . is a folder"]),
+        ("generate --run_dir . --prompt hello --top_p 0.5", ["--top_p", "--temperature"]),
+        (
+            "generate --run_dir . --prompt hello --image no.png --draw no/out.png",
+            ["--draw no/out.png", "folder no"],
+        ),
         ("generate --run_dir . --prompt hello --temperature -1", ["temperature"]),
         ("generate --run_dir . hello", ["flags only", "'hello'"]),
     ],
 )
-def test_a_mistake_without_a_run(refused, command, words):
+def test_a_mistake_without_a_run(refused, command, words, tmp_path):
+    (tmp_path / "notes.txt").touch()
     answer = refused(*command.split())
     for word in words:
         assert word in answer
@@ -196,3 +220,20 @@ def test_a_traceback_is_there_for_who_asks(mm15, monkeypatch):
     monkeypatch.setenv("MM15_TRACEBACK", "1")
     with pytest.raises(ValueError, match="unknown experiment"):
         mm15("show", "nothing")
+
+
+def test_an_interruption_is_one_sentence(mm15, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare_command, "main", interrupted)
+    outcome = mm15("prepare", "mini_compare")
+    assert outcome.code == 130
+    assert outcome.err.strip() == "mm15 prepare: interrupted; the same command goes on"
+
+
+def test_a_closed_output_is_told():
+    code = "import sys; sys.stdout = None; from mm15_jax.cli import main; main.run()"
+    command = [sys.executable, "-c", code, "list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "standard output is closed" in done.stderr

@@ -82,6 +82,7 @@ def test_crashes_are_counted_and_preemptions_are_not(tmp_path):
     [
         ("--nodes 0 -- train mm15_nano_sft", "--nodes is 0"),
         ("--sbatch qos=low -- train mm15_nano_sft", "--sbatch=--qos=low"),
+        ("--time 24h -- train mm15_nano_sft", "--time is 24h; expected minutes, hours:minutes"),
         ("--container_runtime docker -- train mm15_nano_sft", "apptainer"),
         ("--env HF_TOKEN=a -- train mm15_nano_sft", "secret"),
         ("--name A_b! -- train mm15_nano_sft", "give --name a-b"),

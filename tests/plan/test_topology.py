@@ -31,6 +31,13 @@ def test_an_unknown_topology_is_answered_with_the_nearest_and_all_known(name):
         assert chip in str(error.value) and shape in str(error.value)
 
 
+def test_an_unknown_accelerator_type_is_answered_with_the_nearest_in_size():
+    with pytest.raises(ValueError, match="'v5p-129'; did you mean 'v5p-128'"):
+        topology.parse("v5p-129")
+    with pytest.raises(ValueError, match="did you mean 'v5litepod-256'"):
+        topology.parse("v5litepod-999")
+
+
 def test_less_than_one_slice_is_an_error():
     with pytest.raises(ValueError, match="slices is 0"):
         topology.parse("v5p:4x4x4", slices=0)
