@@ -27,7 +27,7 @@ from mm15_jax.launch.options import (
     ZONE,
     option,
 )
-from mm15_jax.launch.patience import Patience
+from mm15_jax.launch.patience import Patience, last_line
 from mm15_jax.launch.stopping import Stop, StopRequestedError
 from mm15_jax.parallel.environment import DISTRIBUTED
 from mm15_jax.plan.topology import Topology
@@ -118,10 +118,16 @@ class Gke:
     def status(self, name: str) -> int:
         """Prints the JobSets of a launch, or of all, and the pods."""
         selector = ",".join(f"{key}={value}" for key, value in manifest.OURS.items())
-        if self.xpk:
-            return programs.show([*self._xpk("list"), *(["--filter-by-job", name] if name else [])])
         selector += f",{manifest.LAUNCH_LABEL}={name}" if name else ""
-        return programs.show(self._kubectl("get", f"{_JOBSETS},pods", "--selector", selector))
+        words = self._kubectl("get", f"{_JOBSETS},pods", "--selector", selector)
+        if self.xpk:
+            words = [*self._xpk("list"), *(["--filter-by-job", name] if name else [])]
+        try:
+            found = programs.output_of(words)
+        except programs.ProgramError as error:
+            raise ValueError(f"{words[0]} says: {last_line(error.said)}") from None
+        print(found.rstrip() or f"no jobs{f' of {name}' if name else ''}")
+        return 0
 
     def logs(self, name: str, *, worker: int, follow: bool) -> int:
         """Prints the log of one host of the first slice."""

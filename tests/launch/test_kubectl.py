@@ -49,6 +49,14 @@ def test_a_jobset_that_is_there_already_is_told(api, capsys):
     assert "already exists" in capsys.readouterr().err
 
 
+def test_a_cluster_that_does_not_answer_is_one_sentence(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main.main(["launch", "gke", "status"]) == main.USER_ERROR
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("mm15: kubectl says: ")
+
+
 def test_what_the_server_refuses_is_told(api, capsys, monkeypatch):
     rendered = gke.Gke.rendered
     monkeypatch.setattr(
