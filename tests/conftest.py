@@ -1,4 +1,5 @@
 import os
+import signal
 
 # Two devices on the CPU, so that tests see rows divided over devices. Before JAX is imported.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
@@ -21,6 +22,12 @@ hypothesis.settings.register_profile("explore", EXPLORE)  # new examples each ti
 # A change lands or does not by what it is, so the fast tests draw the same examples each time.
 hypothesis.settings.register_profile("same", EXPLORE, derandomize=True)
 hypothesis.settings.load_profile("same")
+
+
+def pytest_configure():
+    """Signals as in a terminal: in the background and under nohup they are ignored, and sent."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mm15_jax import config as config_lib
-from mm15_jax.config import HardwareMesh, MeshConfig
+from mm15_jax.config import HardwareMesh, MeshConfig, replace_nested
 from mm15_jax.parallel.feeding import process_rows, to_devices
 from mm15_jax.parallel.mesh import batch_divisor, batch_sharding, config_for, make_mesh, replicated
 
@@ -73,10 +73,13 @@ def test_slices_of_the_hardware_are_the_slice_axis():
 def test_the_mesh_is_looked_up_by_hardware():
     small, large = MeshConfig(data=1, fsdp=8), MeshConfig(slice=2, data=1, fsdp=8)
     meshes = (HardwareMesh("v5p:2x2x2", 1, small), HardwareMesh("v5p:2x2x2", 2, large))
-    experiment = dataclasses.replace(config_lib.load("mm15_nano_sft"), meshes=meshes)
+    sft = config_lib.load("mm15_nano_sft", ["train.batch_rows=16"])
+    experiment = dataclasses.replace(sft, meshes=meshes)
     assert config_for(experiment, chips(8)).mesh == small
     assert config_for(experiment, chips(16, slices=2)).mesh == large
     assert config_for(experiment, chips(16)).mesh == experiment.mesh
+    fewer = replace_nested(experiment, {"train.batch_rows": 8})  # large does not divide them
+    assert config_for(fewer, chips(16, slices=2)).mesh == experiment.mesh
     assert config_for(experiment, chips(8, "TPU v4")).mesh == experiment.mesh
     assert config_for(experiment).mesh == experiment.mesh
     asked = dataclasses.replace(experiment, mesh=MeshConfig(tensor=4))
