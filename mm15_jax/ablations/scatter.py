@@ -2,9 +2,8 @@
 
 The interval of a comparison that was drawn from one or two starts knows its questions, and hardly
 what another start would say. All comparisons together do know how far a difference moves from start
-to start, as an analysis of variance of rows and starts knows it from its residuals (Cox and Reid
-2000, "The theory of the design of experiments", 3.5). A verdict that this alone could have brought
-about is a hint.
+to start, as the residuals of an analysis of variance of rows and starts do. A verdict that this
+alone could have brought about is a hint.
 """
 
 from __future__ import annotations
