@@ -47,6 +47,8 @@ def note(
     how: How,
     benchmarks: Sequence[str],
     data_dir: pathlib.Path | str | None,
+    *,
+    likelihoods: bool = False,
 ) -> None:
     """Adds benchmarks whose questions are answered; what was asked otherwise is forgotten.
 
@@ -57,10 +59,13 @@ def note(
       how: they were asked.
       benchmarks: that were.
       data_dir: where their data sets are.
+      likelihoods: whether those of their answers were asked for.
     """
     asked = read(folder, how, data_dir) | questions(benchmarks, how.examples)
+    likely = {*read(folder, how, data_dir, likelihoods=True), *(benchmarks if likelihoods else ())}
     said = {
         "questions": asked,
+        "likelihoods": sorted(likely),
         "data": same_data.asked_about(tuple(asked), data_dir),
         **_plain(how),
     }
@@ -69,18 +74,27 @@ def note(
 
 
 def read(
-    folder: pathlib.Path | str, how: How, data_dir: pathlib.Path | str | None
+    folder: pathlib.Path | str,
+    how: How,
+    data_dir: pathlib.Path | str | None,
+    *,
+    likelihoods: bool = False,
 ) -> dict[str, int]:
-    """Benchmarks that were asked so, of data as it is now; and how many questions of each."""
+    """Benchmarks that were asked so, of data as it is now; and how many questions of each.
+
+    With `likelihoods` those of whose answers the likelihood was asked for too.
+    """
     path = to_path(folder) / NOTE
     said: dict = json.loads(path.read_text()) if path.is_file() else {}
     asked, data = said.pop("questions", {}), said.pop("data", {})
+    likely = said.pop("likelihoods", [])
     if said != _plain(how):
         return {}
     return {
         name: count
         for name, count in asked.items()
-        if not same_data.first_changed(data.get(name, {}), data_dir)
+        if (name in likely or not likelihoods)
+        and not same_data.first_changed(data.get(name, {}), data_dir)
     }
 
 

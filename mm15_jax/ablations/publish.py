@@ -16,7 +16,7 @@ def write(ablation: Ablation, found: Result, folder: pathlib.Path) -> str:
     """All files of a result, by the ablation's name and scale; returns its page."""
     stem = f"{found.name}_{found.scale}"
     result_files.save(found, folder)
-    # What is shown is what is kept: the file has a question's score in 255 steps.
+    # What is shown is what is kept: the file has scores of questions in steps.
     found = result_files.read(folder, found.name, found.scale)
     plot.draw(ablation, found, folder / f"{stem}.png")
     text = write_page(ablation, found, folder)

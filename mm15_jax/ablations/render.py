@@ -39,7 +39,7 @@ def markdown(
         lines += ["", f"![{ablation.title}]({figure})"]
     verdicts = judge(result)
     if verdicts:
-        lines += ["", *_verdicts(verdicts)]
+        lines += ["", *_verdicts(verdicts, judge(result.by_likelihood))]
     return "\n".join(lines) + "\n"
 
 
@@ -118,18 +118,30 @@ def _cell(ablation: Ablation, result: Result, key: str, measure: str) -> str:
     return text + (f" ({theirs:.1f})" if theirs is not None else "")
 
 
-def _verdicts(verdicts: tuple[Verdict, ...]) -> list[str]:
-    head = ("finding", "", "difference here, 95% interval", "in the paper", "drawn")
+def _verdicts(verdicts: tuple[Verdict, ...], likely: tuple[Verdict, ...]) -> list[str]:
+    """A line a comparison; with columns of what likelihoods say, where some are known."""
+    head = ["finding", "", "difference here, 95% interval", "in the paper", "drawn"]
+    by_likelihood = any(check.ours for verdict in likely for check in verdict.checks)
+    if by_likelihood:
+        head += ["by likelihood", "difference", "drawn"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for verdict in verdicts:
+
+    def add(*cells: str) -> None:
+        lines.append(f"| {' | '.join(cells)} |")
+
+    for verdict, other in zip(verdicts, likely, strict=True):
         finding = verdict.finding
-        lines.append(f"| **{finding.name}** {finding.statement} | **{shown(verdict)}** | | | |")
-        for check in verdict.checks:
+        more = (f"**{shown(other)}**", "", "") if by_likelihood else ()
+        add(f"**{finding.name}** {finding.statement}", f"**{shown(verdict)}**", "", "", "", *more)
+        for check, its in zip(verdict.checks, other.checks, strict=True):
             paper = DASH if check.paper is None else f"{check.paper:+.1f}"
-            drawn = DASH if check.ours is None else seeds_text(check.ours.seeds)
-            cells = (check.text, shown(check), interval(check.ours), paper, drawn)
-            lines.append(f"| {' | '.join(cells)} |")
+            more = (shown(its), interval(its.ours), _drawn(its)) if by_likelihood else ()
+            add(check.text, shown(check), interval(check.ours), paper, _drawn(check), *more)
     return lines
+
+
+def _drawn(check: Checked) -> str:
+    return DASH if check.ours is None else seeds_text(check.ours.seeds)
 
 
 def shown(judged: Verdict | Checked) -> str:

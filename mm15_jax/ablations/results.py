@@ -22,6 +22,8 @@ from mm15_jax.ablations.runs import Plan
 from mm15_jax.ablations.tasks import Task
 from mm15_jax.config.names import unknown
 from mm15_jax.evaluation.benchmarks import find as find_benchmark
+from mm15_jax.evaluation.likelihood import FIELD as LOG_PROBABILITY
+from mm15_jax.evaluation.likelihood import has_likelihood
 from mm15_jax.evaluation.paper_tables import lookup_of_scores
 from mm15_jax.evaluation.results import read_scores
 from mm15_jax.evaluation.runner import ANSWERS
@@ -42,12 +44,14 @@ class Cell:
       parts: as the field prints it.
       questions: float32[n], the score of each question, where the benchmark's is their mean; else
         empty, and `error` says how sure it is.
+      likelihood: the same of the probability of the right answers; None where it is not known.
     """
 
     score: float
     error: float
     parts: Mapping[str, float]
     questions: np.ndarray
+    likelihood: Cell | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +145,24 @@ class Result:
         )
         return dataclasses.replace(self, rows=tuple(rows))
 
+    @property
+    def by_likelihood(self) -> Result:
+        """With the probability of the right answers for a score; of the draws where it is known.
+
+        Benchmarks of which it says nothing, as many answers are right, keep their scores. Rows
+        where it is of no draw are left out.
+        """
+        rows = []
+        for row in self.rows:
+            draws = {
+                draw: _by_likelihood(cells)
+                for draw, cells in row.draws.items()
+                if any(cell.likelihood for cell in cells.values())
+            }
+            if draws:
+                rows.append(dataclasses.replace(row, draws=draws))
+        return dataclasses.replace(self, rows=tuple(rows))
+
     def score(self, key: str, measure: str, draw: Draw | None = None) -> float | None:
         """Of one draw, or the mean over starts of each start's; None where something is missing."""
         draws = self.row(key).draws
@@ -180,6 +202,14 @@ class Result:
 
     def _value(self, cells: Mapping[str, Cell], measure: str) -> float | None:
         return value(measure, self.scale, lookup_of_scores(cells))
+
+
+def _by_likelihood(cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    found = {
+        name: cell.likelihood if has_likelihood(find_benchmark(name)) else cell
+        for name, cell in cells.items()
+    }
+    return {name: cell for name, cell in found.items() if cell}
 
 
 def _samples(result: Result, keys: Sequence[str], measure: str) -> np.ndarray | None:
@@ -326,13 +356,24 @@ def _cells(folder: pathlib.Path, benchmarks: Sequence[str], examples: int) -> di
         found = scores.get(name)
         if found is None or found.score is None:
             continue
-        questions = NO_QUESTIONS
+        questions, likely = NO_QUESTIONS, NO_QUESTIONS
         if find_benchmark(name).aggregate == "mean":
             rows = read_rows(folder / ANSWERS / f"{name}.jsonl")[: found.count]
             questions = np.array([row["score"] for row in rows], np.float32)
-        score = found.score
-        if 0 < examples < len(questions):  # another call asked more, and their score is kept
-            questions = questions[:examples]
-            score = 100 * float(questions.mean())
-        cells[name] = Cell(score, found.error, dict(found.parts), questions)
+            if found.likelihood is not None:
+                likely = np.exp(np.array([row[LOG_PROBABILITY] for row in rows], np.float32))
+        likelihood = None
+        if found.likelihood is not None:
+            likelihood = _cell(found.likelihood, found.likelihood_error, {}, likely, examples)
+        cell = _cell(found.score, found.error, found.parts, questions, examples)
+        cells[name] = dataclasses.replace(cell, likelihood=likelihood)
     return cells
+
+
+def _cell(
+    score: float, error: float, parts: Mapping[str, float], questions: np.ndarray, examples: int
+) -> Cell:
+    if 0 < examples < len(questions):  # another call asked more, and their score is kept
+        questions = questions[:examples]
+        score = 100 * float(questions.mean())
+    return Cell(score, error, dict(parts), questions)

@@ -55,7 +55,7 @@ class Task:
         trained = self.folder.parent if nested else self.folder
         config = self.asked.run.config
         how = answered.How(self.asked.examples, self.asked.overrides, config.train.steps)
-        there = answered.read(self.folder, how, self.data_dir)
+        there = answered.read(self.folder, how, self.data_dir, likelihoods=True)
         wanted = answered.questions(self.asked.benchmarks, self.asked.examples)
         return wanted.items() <= there.items() and self._is_run_of(trained, self.asked.run)
 
@@ -141,7 +141,8 @@ def _ask(asked: Asked, run_dir: str, data_dir: str | None) -> Task:
     command = (
         "eval", "--run_dir", f"{run_dir}/{asked.run.folder}",
         "--out_dir", f"{run_dir}/{asked.folder}", *data,
-        "--benchmarks", ",".join(asked.benchmarks), "--limit", str(asked.examples), *changes,
+        "--benchmarks", ",".join(asked.benchmarks), "--limit", str(asked.examples), "--likelihood",
+        *changes,
     )  # fmt: skip
     return Task(
         name=f"{asked.folder} scores",

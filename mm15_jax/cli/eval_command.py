@@ -5,6 +5,7 @@ separated by commas. Resumes: an answer that the same parameters gave is not ask
 EXPERIMENT chooses a stage of a chain's directory; the last one answers where it is not given. One
 whose stage is evaluation, such as mm15_video_7b_training_free, asks the run of the experiment that
 it starts from in its own way, and what comes of it is in RUN/EXPERIMENT.
+With --likelihood also how likely the model finds the right answers.
 Scores that tables 4 to 12 of the paper have are shown beside the paper's too, and in
 paper_tables.md.
 """
@@ -39,6 +40,9 @@ def define_flags(flags) -> None:
         "questions of each benchmark, the first ones; 0: all; eval.examples where not given",
         lower_bound=0,
         flag_values=flags,
+    )
+    absl_flags.DEFINE_boolean(
+        "likelihood", False, "also the probability of the right answers", flag_values=flags
     )
     absl_flags.DEFINE_boolean("list", False, "print the table of benchmarks", flag_values=flags)
     absl_flags.DEFINE_boolean(
@@ -85,6 +89,7 @@ def main(arguments, flags) -> int:
         out_dir,
         limit=flags.limit,
         which=flags.checkpoint,
+        likelihoods=flags.likelihood,
     )
     from mm15_jax.parallel.startup import is_main  # brings JAX
 
@@ -95,7 +100,8 @@ def main(arguments, flags) -> int:
 
         examples = config.eval.examples if flags.limit is None else flags.limit
         how = answered.How(examples, tuple(flags.set), config.train.steps)
-        answered.note(out_dir, how, [row.name for row in resolve(names)], data_dir)
+        chosen = [row.name for row in resolve(names)]
+        answered.note(out_dir, how, chosen, data_dir, likelihoods=flags.likelihood)
     if not flags.out_dir and out_dir != folder:
         print(f"asked otherwise than the run's own scores: {out_dir}", file=sys.stderr)
     if flags.gallery:
@@ -190,7 +196,15 @@ def _paper_tables(run_dir, config, results, peers):
 
 
 def evaluate_run(
-    run_dir, config, data_dir, names, split="test", out_dir=None, limit=None, which="latest"
+    run_dir,
+    config,
+    data_dir,
+    names,
+    split="test",
+    out_dir=None,
+    limit=None,
+    which="latest",
+    likelihoods=False,
 ):
     """Scores parameters of a run; results also go into its (or another) directory.
 
@@ -212,6 +226,7 @@ def evaluate_run(
         max_new_tokens=config.eval.max_new_tokens,
         batch_size=config.eval.batch_size,
         judge=judge,
+        likelihoods=likelihoods,
         progress=_Progress(),
     )
 

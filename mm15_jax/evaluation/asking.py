@@ -11,12 +11,14 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from mm15_jax.data.storage import Growing
+from mm15_jax.evaluation import likelihood
 from mm15_jax.evaluation.answers import digest, make_row, save_pictures, write_rows
 from mm15_jax.evaluation.metrics import JUDGED
 from mm15_jax.evaluation.questions import Questions, Some
+from mm15_jax.infer.generate import Generator
 from mm15_jax.inputs.example import Example
 from mm15_jax.parallel.startup import is_main, wait_for_all
 from mm15_jax.train.metrics import read_rows
@@ -81,6 +83,7 @@ class Asking:
         model: str,
         max_new_tokens: int,
         same_data: bool = True,
+        likelihoods: bool = False,
     ) -> Asked:
         """Has the questions answered that no answer is kept of.
 
@@ -90,6 +93,7 @@ class Asking:
           model: whose answers these are; others' on disk are asked for anew.
           max_new_tokens: an answer is cut there.
           same_data: whether what is kept beyond a limit is of the data that is asked about.
+          likelihoods: whether to score the right answers too; `generator` is a `Generator` then.
         """
         path = self.directory / f"{name}.jsonl"
         kept = {
@@ -99,6 +103,7 @@ class Asking:
         }
         answers: dict[int, str] = {}
         judged: dict[int, dict[str, Any]] = {}  # a judge's, which stay without one too
+        likely: dict[int, float] = {}
         others = dict(kept)
         for number, example in enumerate(questions):
             row = kept.get((example.key, digest(example)))
@@ -106,6 +111,8 @@ class Asking:
                 answers[number] = questions.answer_in(row["answer"])
                 if row.get("judgement") and answers[number] == row["answer"]:
                     judged[number] = {key: row[key] for key in ("score", "judgement")}
+                if likelihood.FIELD in row:
+                    likely[number] = row[likelihood.FIELD]
                 others.pop((example.key, digest(example)), None)
         waiting = [number for number in range(len(questions)) if number not in answers]
         wait_for_all(f"{name}: what is answered")  # before the file is written anew
@@ -113,6 +120,8 @@ class Asking:
         def row_of(number: int) -> dict[str, Any]:
             example = questions[number]
             row = make_row(name, questions.index(number), example, answers[number], model)
+            if number in likely:
+                row[likelihood.FIELD] = likely[number]
             return row | judged.get(number, {}) if row["metric"] == JUDGED else row
 
         with contextlib.ExitStack() as stack:
@@ -122,17 +131,32 @@ class Asking:
                 # Drops stale and torn lines before more are added.
                 write_rows(growing.folder / path.name, list(kept.values()))
                 log = stack.enter_context((growing.folder / path.name).open("a"))
+
+            def keep(number: int) -> None:
+                if log:
+                    log.write(json.dumps(row_of(number), ensure_ascii=False) + "\n")
+                    log.flush()
+
             stream = self.generator.stream(
                 Some(questions, waiting), max_new_tokens=max_new_tokens, batch_size=self.batch_size
             )
             for place, answer in stream:
                 number = waiting[place]
                 answers[number] = questions.answer_in(answer)
-                if log:
-                    log.write(json.dumps(row_of(number), ensure_ascii=False) + "\n")
-                    log.flush()
+                keep(number)
                 if self.progress:
                     self.progress(name, len(answers), len(questions))
+            unknown = [n for n in range(len(questions)) if likelihoods and n not in likely]
+            found = likelihood.log_probabilities(
+                cast(Generator, self.generator),
+                Some(questions, unknown),
+                batch_size=self.batch_size,
+            )
+            for place, log_probability in found:
+                likely[unknown[place]] = log_probability
+                keep(unknown[place])  # behind the line without: the last one of a question counts
+                if self.progress:
+                    self.progress(f"{name}, likelihood", len(likely), len(questions))
         # Scored anew, also what was kept: a metric may have been mended since.
         rows = [row_of(number) for number in range(len(questions))]
         # Keys are those of one data set.

@@ -34,6 +34,8 @@ class BenchmarkResult:
     judge: str = ""  # the model that scored the answers
     data: str = ""  # `Questions.data`; "" in results of before it was written down
     failures: int = 0  # answers that the judge gave no readable score to; they count as 0
+    likelihood: float | None = None  # of the right answers, their probability; None: not asked for
+    likelihood_error: float = 0.0  # standard error of it
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ from mm15_jax.evaluation.aggregated import judged_by
 from mm15_jax.evaluation.aggregates import AGGREGATES
 from mm15_jax.evaluation.asking import Answers, Asking, Progress
 from mm15_jax.evaluation.benchmarks import TABLE, Benchmark, resolve
+from mm15_jax.evaluation.likelihood import aggregated, has_likelihood
 from mm15_jax.evaluation.questions import Questions, folders, shots_folder
 from mm15_jax.evaluation.results import (
     SCORES,
@@ -50,6 +51,7 @@ def evaluate(
     show: int = 8,
     show_mistakes: int = 24,
     judge: Judge | None = None,
+    likelihoods: bool = False,
     progress: Progress | None = None,
 ) -> Results:
     """Answers and scores held-out examples.
@@ -77,7 +79,11 @@ def evaluate(
       show_mistakes: wrong answers whose pictures are kept beside them.
       judge: scores what needs a language model to score; without one these benchmarks are answered
         and have no score.
-      progress: called with (benchmark, answered, all), and ("BENCHMARK, judged", judged, all).
+      likelihoods: whether to find out how likely the right answers are, of benchmarks of which
+        `has_likelihood` says so; `generator` is a `Generator` then. What is known of a model's
+        stays, also without.
+      progress: called with (benchmark, answered, all), ("BENCHMARK, likelihood", known, all) and
+        ("BENCHMARK, judged", judged, all).
 
     Returns:
       The scores; with several processes those of a judge are in the first one's alone.
@@ -119,6 +125,7 @@ def evaluate(
             model=f"{model}-{new_tokens}",
             max_new_tokens=new_tokens,
             same_data=before is not None or benchmark.name not in results,
+            likelihoods=likelihoods and has_likelihood(benchmark),
         )
         rows, judged = asked.rows, dict[str, Any]()
         if benchmark.judge:
@@ -126,6 +133,7 @@ def evaluate(
         asking.keep(benchmark.name, questions[benchmark.name], rows, asked.others)
         scored = all(row["score"] is not None for row in rows)
         found = AGGREGATES[benchmark.aggregate](rows) if scored else None
+        likely = aggregated(benchmark, rows)
         result = BenchmarkResult(
             name=benchmark.name,
             category=benchmark.category,
@@ -140,6 +148,8 @@ def evaluate(
             answered=asked.answered,
             averaged=benchmark.averaged,
             data=data,
+            likelihood=likely.score if likely else None,
+            likelihood_error=likely.error if likely else 0.0,
             **judged,
         )
         results[benchmark.name] = _fuller(before, result, answers=len(rows) + len(asked.others))

@@ -155,7 +155,9 @@ def print_scores(results: Results, console: rich.console.Console | None = None) 
             padding=(0, 1, 0, 0),
         )
         table.add_column("", no_wrap=True)
-        for name in ("score", "± error", "trivial", "examples"):
+        likely = any(row.likelihood is not None for group in suite.groups for row in group.rows)
+        more = ("likelihood",) if likely else ()
+        for name in ("score", "± error", "trivial", "examples", *more):
             table.add_column(name, justify="right")
         for group in suite.groups:
             table.add_row(
@@ -172,6 +174,7 @@ def print_scores(results: Results, console: rich.console.Console | None = None) 
                     "" if row.score is None else text(row.error),
                     text(row.baseline),
                     f"{row.count:,}",
+                    *([text(row.likelihood)] if likely else []),
                 )
             table.add_section()
         if suite.has_mmbase:

@@ -132,15 +132,15 @@ class Generator:
             low, high = zlib.crc32(data, low), zlib.adler32(data, high)
         return f"{low:08x}{high:08x}"
 
-    def format(self, example: Example, index: int = 0) -> Prompt:
-        """The prompt of one example: everything before its first assistant text."""
+    def format(self, example: Example, index: int = 0, *, for_generation: bool = True) -> Prompt:
+        """One example as a prompt: what is before its first assistant text, or all of it."""
         formatted = format_example(
             example,
             self.tokenizer,
             self.inputs,
             tokens_per_tile=mllm.tokens_per_tile(self.model),
             resolution=self.model.encoder.resolution,
-            for_generation=True,
+            for_generation=for_generation,
         )
         return Prompt(index, example, formatted)
 

@@ -17,8 +17,8 @@ from jax import Array
 from mm15_jax.config.schema import ModelConfig
 from mm15_jax.infer.batching import Prompt, group_prompts
 from mm15_jax.infer.generate import Generator, Progress
-from mm15_jax.inputs.example import Example
-from mm15_jax.inputs.formatting import Formatted
+from mm15_jax.inputs.example import Example, Segment, Text
+from mm15_jax.inputs.formatting import Formatted, answer_position
 from mm15_jax.model import mllm
 from mm15_jax.train.loss import weighted_cross_entropy
 
@@ -71,6 +71,37 @@ def continue_prompt(
         formatted.pictures,
     )
     return Prompt(index, example, joined)
+
+
+def answer_prompt(generator: Generator, example: Example, *, index: int = 0) -> Prompt:
+    """An example up to its answer, the one that generation is asked for: that is what is scored.
+
+    A conversation's has the end token that a right answer ends with; a document's has not, as a
+    document goes on.
+
+    Args:
+      generator: reads the example.
+      example: what follows its answer is not read.
+      index: the prompt's place in the caller's list.
+
+    Raises:
+      ValueError: the example has no answer.
+    """
+    place, is_turn = answer_position(example.segments)
+    if place == len(example.segments):
+        raise ValueError(f"{example.source} {example.key} has no answer that could be scored")
+
+    def with_loss(segment: Segment, loss: bool) -> Segment:
+        return dataclasses.replace(segment, loss=loss) if isinstance(segment, Text) else segment
+
+    before = [with_loss(segment, False) for segment in example.segments[:place]]
+    segments = (*before, with_loss(example.segments[place], True))
+    prompt = generator.format(
+        dataclasses.replace(example, segments=segments), index, for_generation=False
+    )
+    if not is_turn:
+        prompt.formatted.loss_weights[-1] = 0.0
+    return prompt
 
 
 def token_prompt(tokens: Sequence[int], scored: int, *, index: int = 0) -> Prompt:

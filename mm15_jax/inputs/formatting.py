@@ -176,7 +176,7 @@ def _layout(
     stop = len(segments)
     answers = False
     if for_generation:
-        stop, answers = _answer_position(segments)
+        stop, answers = answer_position(segments)
     end = (tokenizer.eos_id,)
     runs: list[_Run] = []
     tilings: list[image_splitting.Tiling] = []
@@ -243,8 +243,11 @@ def _append_tiles(
         runs.append((None, 0.0))
 
 
-def _answer_position(segments: tuple[Segment, ...]) -> tuple[int, bool]:
-    """Index of the segment to be produced, and whether it is an assistant's answer."""
+def answer_position(segments: tuple[Segment, ...]) -> tuple[int, bool]:
+    """Index of the segment to be produced, and whether it is an assistant's answer.
+
+    The index is the number of segments where no answer is among them.
+    """
     texts = [(i, s) for i, s in enumerate(segments) if isinstance(s, Text)]
     answers = [(i, s.loss) for i, s in texts if s.role == "assistant"]
     if answers:
