@@ -36,6 +36,25 @@ def result(name, rows, measures, draws=SEEDS, scale="nano"):
     return Result(name, scale, commands, measures, tuple(made), 400, {"jax": "1"})
 
 
+def with_likelihoods(found, rows, draws=SEEDS):
+    """A result with likelihoods of these draws; rows: key -> that of every question."""
+
+    def likely(cell, probability):
+        questions = np.full_like(cell.questions, probability)
+        return dataclasses.replace(cell, likelihood=Cell(100 * probability, 0.0, {}, questions))
+
+    def changed(row):
+        by_draw = {
+            draw: {name: likely(cell, rows[row.key]) for name, cell in cells.items()}
+            if row.key in rows and draw in draws
+            else cells
+            for draw, cells in row.draws.items()
+        }
+        return dataclasses.replace(row, draws=by_draw)
+
+    return dataclasses.replace(found, rows=tuple(changed(row) for row in found.rows))
+
+
 def fig8(draws, rows=("base", "single_image", "all"), **overrides):
     """A result with the contents of figure 8's rows."""
     contents = {a.row.key: a.content for a in plan(FIG8, **overrides).asked}

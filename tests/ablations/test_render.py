@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import re
 
 import cv2
 import matplotlib.pyplot as plt
@@ -22,7 +23,7 @@ from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.findings import FINDINGS
 from mm15_jax.ablations.results import Cell, Interval, Result
 from mm15_jax.data.storage import to_path
-from tests.ablations.results_made_up import SEEDS, result
+from tests.ablations.results_made_up import SEEDS, result, with_likelihoods
 
 
 @pytest.fixture
@@ -192,6 +193,25 @@ def test_the_scoreboard_has_every_finding(table3):
     assert text.count("\n| F") == len(FINDINGS) and "[table3](ablations/table3_nano.md)" in text
     assert "1 holds (1 as a hint)" in text  # one start, of which nothing is known
     assert "| holds, a hint |" in text and "From start to start" not in text
+
+
+def test_pages_and_scoreboard_show_what_likelihoods_say(table3):
+    """By scores row 4 is above row 1; by likelihoods, where they are known, it is below."""
+    ablation, found = table3
+    assert "likelihood" not in render.markdown(ablation, found)
+    line = next(x for x in scoreboard.scoreboard([found]).splitlines() if x.startswith("| F11"))
+    assert line.endswith("| – | – |") and "| holds, a hint |" in line
+    found = with_likelihoods(found, {"1": 0.5, "4": 0.4}, SEEDS[:1])
+    page = render.markdown(ablation, found)
+    (line,) = [x for x in page.splitlines() if x.startswith("| 4 above 1")]
+    # Boxes keep their scores, by which row 4 is above.
+    assert re.search(
+        r"\| holds \| \+9.* \| does not hold \| -7\.3 .* \| 1 start of 1 seed \|$", line
+    )
+    line = next(x for x in scoreboard.scoreboard([found]).splitlines() if x.startswith("| F11"))
+    assert re.search(
+        r"\| does not hold, a hint, 1 start of 1 seed \| -7\.3 .* \(\+0\.3\) \|$", line
+    )
 
 
 def test_the_scoreboard_knows_what_starts_scatter_by(table3):

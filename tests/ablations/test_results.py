@@ -1,6 +1,8 @@
 """Scores of rows, and how sure a difference is."""
 
+import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from mm15_jax.ablations.results import Cell, Result, RowResult
 from mm15_jax.ablations.runs import plan
 from mm15_jax.ablations.tasks import Task, tasks_of
 from mm15_jax.evaluation.results import BenchmarkResult, Results
-from tests.ablations.results_made_up import SEEDS, result
+from tests.ablations.results_made_up import SEEDS, result, with_likelihoods
 
 MEASURES = ("general", "multi_image", "average_of_five")
 
@@ -51,6 +53,43 @@ def test_a_score_of_more_questions_is_read_as_of_those_that_were_wanted(tmp_path
         (cell,) = results._cells(tmp_path, ["mini_word_qa"], examples).values()
         assert cell.score == pytest.approx(score)
         assert len(cell.questions) == min(examples or 4, 4)
+
+
+def test_likelihoods_are_read_beside_scores(tmp_path):
+    row = BenchmarkResult("mini_word_qa", "text_rich", "mini", "", 50.0, 1.0, 2, 0.0, 0.0, 0)
+    found = dataclasses.replace(row, likelihood=37.5, likelihood_error=2.0)
+    text = json.dumps(Results((found,), "test", "m").to_json())
+    (tmp_path / "scores.json").write_text(text)
+    (tmp_path / "eval").mkdir()
+    lines = ((1, math.log(0.5)), (0, math.log(0.25)))
+    (tmp_path / "eval" / "mini_word_qa.jsonl").write_text(
+        "".join(json.dumps({"score": s, "log_probability": log}) + "\n" for s, log in lines)
+    )
+    for examples, score, likelihood in ((0, 50.0, 37.5), (1, 100.0, 50.0)):
+        (cell,) = results._cells(tmp_path, ["mini_word_qa"], examples).values()
+        assert cell.score == pytest.approx(score)
+        assert cell.likelihood.score == pytest.approx(likelihood)
+    assert cell.likelihood.questions == pytest.approx([0.5])
+
+
+def test_by_likelihood_are_the_draws_of_which_it_is_known():
+    found = pair(0.5, 0.7)
+    assert found.by_likelihood.rows == ()
+    likely = with_likelihoods(found, {"a": 0.3, "b": 0.25}, SEEDS[:1]).by_likelihood
+    assert likely.draws == SEEDS[:1]
+    difference = likely.difference("b", "a", "general")
+    assert difference.value == pytest.approx(-5) and difference.high < -4.99
+    alone = with_likelihoods(found, {"a": 0.3}).by_likelihood
+    assert alone.has("a") and not alone.has("b")
+
+
+def test_boxes_keep_their_scores_where_other_answers_have_likelihoods():
+    rows = {"a": {"mini_grounding": 0.5, "mini_referring": 0.5}}
+    found = with_likelihoods(result("fig8", rows, ("refer_ground",)), {"a": 0.2})
+    own = found.score("a", "mini_grounding")
+    likely = found.by_likelihood
+    assert likely.score("a", "mini_grounding") == own
+    assert likely.score("a", "refer_ground") == pytest.approx((own + 20) / 2)
 
 
 def test_rows_of_one_content_have_one_runs_answers(tmp_path, monkeypatch):
@@ -169,6 +208,12 @@ def test_what_is_saved_is_read_again(tmp_path):
         found.versions,
         found.measures,
     )
+    assert read.by_likelihood.rows == ()
+    result_files.save(with_likelihoods(found, {"a": 0.3, "b": 0.001}), tmp_path)
+    likely = result_files.read(tmp_path, "fig8", "nano").by_likelihood
+    assert likely.score("a", "general") == pytest.approx(30, abs=1e-3)
+    cell = likely.row("b").draws[SEEDS[1]]["mini_scene_qa"]
+    assert cell.questions == pytest.approx(0.001, abs=1e-5)
     with pytest.raises(ValueError, match="no result of fig7"):
         result_files.read(tmp_path, "fig7", "nano")
 

@@ -26,11 +26,11 @@ def commands_of(name, scale, *, run_dir, data_dir=None, **more):
     return tasks_of(plan(catalog.find(name, scale), **more), run_dir, data_dir)
 
 
-def note(task):
+def note(task, *, likelihoods=True):
     """As `mm15 eval` does when it has answered a task's questions."""
     asked = task.asked
     how = answered.How(asked.examples, asked.overrides, asked.run.config.train.steps)
-    answered.note(task.folder, how, asked.benchmarks, task.data_dir)
+    answered.note(task.folder, how, asked.benchmarks, task.data_dir, likelihoods=likelihoods)
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +76,17 @@ def test_a_task_is_done_when_it_was_asked_the_same(tmp_path):
         "fig8", "nano", run_dir=str(tmp_path), rows=["base"], overrides=["eval.examples=9"]
     )
     assert not other.is_done()
+
+
+def test_a_task_wants_likelihoods_which_stay_where_they_were_not_asked_for(tmp_path):
+    *runs, task = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
+    trained(runs)
+    assert "--likelihood" in task.command
+    note(task, likelihoods=False)
+    assert not task.is_done()
+    note(task)
+    note(task, likelihoods=False)
+    assert task.is_done()
 
 
 def test_a_benchmark_that_has_grown_is_asked_again(tmp_path, monkeypatch):

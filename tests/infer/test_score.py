@@ -9,9 +9,16 @@ import pytest
 from mm15_jax.config.schema import MoEConfig
 from mm15_jax.infer import batching
 from mm15_jax.infer.generate import Generator
-from mm15_jax.infer.score import Score, continue_prompt, score_prompts, token_prompt
+from mm15_jax.infer.score import (
+    Score,
+    answer_prompt,
+    continue_prompt,
+    score_prompts,
+    token_prompt,
+)
 from mm15_jax.inputs.example import Example, Text
 from mm15_jax.model import mllm
+from tests.infer.small import make_example
 
 CONTINUATIONS = ["yes", "no, it is not", "?", "a much longer text, of forty tokens or so", "12"]
 
@@ -155,3 +162,63 @@ def test_mistakes_are_told(generator, prompts):
     with pytest.raises(ValueError, match="batch_size is 0, expected 1 or more"):
         score_prompts(generator, prompts, batch_size=0)
     assert score_prompts(generator, []) == []
+
+
+def test_an_answer_is_scored_with_the_end_that_it_has_in_training(generator, tokenizer):
+    asked = make_example("where is it?", [(16, 16)], answer="there")
+    prompt = answer_prompt(generator, asked, index=3)
+    whole = generator.format(asked, for_generation=False).formatted
+    np.testing.assert_array_equal(prompt.formatted.tokens, whole.tokens)
+    scored = prompt.formatted.tokens[prompt.formatted.loss_weights > 0]
+    assert scored.tolist() == [*tokenizer.encode("there"), tokenizer.eos_id]
+    # What comes before is what generation is asked from.
+    ahead = generator.format(asked).formatted.tokens
+    np.testing.assert_array_equal(prompt.formatted.tokens[: len(ahead)], ahead)
+    assert prompt.index == 3
+    first = dataclasses.replace(prompt, index=0)
+    (found,) = score_prompts(generator, [first])
+    assert found.log_probability == pytest.approx(
+        plain_score(generator, first).log_probability, abs=2e-4
+    )
+
+
+def test_of_several_turns_the_answer_that_is_asked_for_is_scored(generator, tokenizer):
+    def turns(*texts):
+        roles = ("user", "assistant") * 3
+        segments = [
+            Text(text, role, loss=loss) for (text, loss), role in zip(texts, roles, strict=False)
+        ]
+        return Example(tuple(segments), "tests", "turns", "general", {})
+
+    def scored(example):
+        formatted = answer_prompt(generator, example).formatted
+        ids = formatted.tokens[formatted.loss_weights > 0].tolist()
+        return tokenizer.decode(ids), ids[-1] == tokenizer.eos_id, len(formatted.tokens)
+
+    shown = (("a?", False), ("x", False), ("b?", False), ("yz", True))
+    text, ends, length = scored(turns(*shown))
+    assert (text, ends) == ("yz", True)
+    # Later turns are not read; without loss anywhere the first answer is the one.
+    assert scored(turns(*shown, ("c?", False), ("w", True))) == ("yz", True, length)
+    assert scored(turns(("a?", False), ("x", False), ("b?", False), ("y", False)))[:2] == (
+        "x",
+        True,
+    )
+
+
+def test_the_answer_of_a_document_has_no_end(generator, tokenizer):
+    segments = (
+        Text("Q: a? A:"),
+        Text(" x\n", loss=False),
+        Text("Q: b? A:"),
+        Text(" yz", loss=True),
+    )
+    formatted = answer_prompt(generator, Example(segments, "t", "d", "general", {})).formatted
+    ids = formatted.tokens[formatted.loss_weights > 0].tolist()
+    assert ids == tokenizer.encode(" yz")
+
+
+def test_an_example_without_an_answer_cannot_be_scored(generator):
+    nothing = Example((Text("a?", "user"),), "tests", "none", "general", {})
+    with pytest.raises(ValueError, match="tests none has no answer"):
+        answer_prompt(generator, nothing)
