@@ -18,6 +18,7 @@ import numpy as np
 from mm15_jax.checkpoint import run
 from mm15_jax.checkpoint.best import BestParams
 from mm15_jax.checkpoint.initial import Start, initial_params
+from mm15_jax.checkpoint.lock import alone_in
 from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.config import ExperimentConfig
 from mm15_jax.data import storage
@@ -67,10 +68,22 @@ def train(
     Stopping after a checkpoint and starting again gives, to the bit, what a straight run gives.
     SIGTERM, SIGINT and SIGHUP end the step under way, save, and return. `evaluator` is asked every
     `eval.during.every` steps and at the end; its scores become a row of metrics.jsonl. Raises
-    ValueError for a user's mistake and FloatingPointError when the loss is not finite.
+    ValueError for a user's mistake, such as a directory in which another training goes on, and
+    FloatingPointError when the loss is not finite.
     """
-    began = time.monotonic()
     run_dir, data_dir = storage.to_path(run_dir), storage.to_path(data_dir)
+    with alone_in(run_dir) if is_main() else contextlib.nullcontext():
+        return _train(config, run_dir, data_dir, starts, evaluator)
+
+
+def _train(
+    config: ExperimentConfig,
+    run_dir: pathlib.Path,
+    data_dir: pathlib.Path,
+    starts: tuple[Start, ...],
+    evaluator: Evaluator | None,
+) -> Result:
+    began = time.monotonic()
     config = config_for(config)
     mesh = make_mesh(config.mesh)
     abstract_batch(config, mesh)  # rows that do not divide over devices are an error here
