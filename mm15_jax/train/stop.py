@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 
 import jax
 from jax.experimental import multihost_utils
 
 from mm15_jax.parallel.signals import stop_signals
+
+_STDERR = 2
+# A first step takes minutes to compile: silence would look like a signal that was not heard.
+_SAYS = "stopping after the step under way (a first one also compiles), then saving"
 
 
 class StopRequest:
@@ -35,6 +41,10 @@ class StopRequest:
     def _request(self, number, frame):
         self.signal = number
         signal.signal(number, self._earlier[number])
+        # Not print: the signal may have come in the middle of one.
+        text = f"\n{signal.Signals(number).name}: {_SAYS}; a second one ends at once\n"
+        with contextlib.suppress(OSError):  # closed
+            os.write(_STDERR, text.encode())
 
     def __exit__(self, *unused):
         for number, handler in self._earlier.items():

@@ -1,0 +1,31 @@
+"""Signals that end a training."""
+
+import os
+import signal
+
+import pytest
+
+from mm15_jax.train.stop import StopRequest
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_answered_and_remembered_and_a_second_one_acts(number, capfd):
+    class Acted(Exception):  # noqa: N818  -- no error
+        pass
+
+    def act(number, frame):
+        raise Acted
+
+    before = signal.signal(number, act)
+    try:
+        with StopRequest() as stop:
+            assert stop.signal is None
+            os.kill(os.getpid(), number)
+            assert stop.signal == number
+            said = capfd.readouterr().err
+            assert number.name in said and said.count("stopping after the step") == 1
+            with pytest.raises(Acted):
+                os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is act
+    finally:
+        signal.signal(number, before)
