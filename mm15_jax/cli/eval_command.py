@@ -24,6 +24,9 @@ from mm15_jax.config import load, set_by_hand, validate
 from mm15_jax.data.storage import to_path
 from mm15_jax.evaluation.benchmarks import TABLE, resolve
 
+# Parts of a config that decide how a trained model is asked.
+_DECIDES = ("eval", "inputs", "mesh", "model")
+
 
 def define_flags(flags) -> None:
     """Which run, on what, and changes of its evaluation settings."""
@@ -171,6 +174,11 @@ def _answers_by(config):
 
 def _changed(config, assignments):
     config = set_by_hand(config, assignments)
+    for assignment in assignments:
+        key = assignment.partition("=")[0].strip()
+        if key.partition(".")[0] not in _DECIDES:
+            known = ", ".join(f"{part}.*" for part in _DECIDES)
+            raise ValueError(f"--set {key} changes nothing in an evaluation; expected {known}")
     validate(config)
     return config
 

@@ -165,6 +165,8 @@ def test_what_is_asked_otherwise_has_a_folder_of_its_own(mm15, tiny_run, tmp_pat
     assert otherwise.code == 0 and "r/asked/eval.max_new_tokens=3" in otherwise.err
     assert (tmp_path / "r" / "scores.json").read_text() == scores
     assert (tmp_path / "r" / "asked" / "eval.max_new_tokens=3" / "scores.json").is_file()
+    refused = mm15(*command, "--set", "train.steps=7")
+    assert refused.code != 0 and "train.steps changes nothing in an evaluation" in refused.err
     # What changes no answer is asked as ever.
     assert "otherwise" not in mm15(*command, "--set", "eval.batch_size=2").err
     assert not (tmp_path / "r" / "asked" / "eval.batch_size=2").exists()
