@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 from mm15_jax.ablations.draws import Draw
-from mm15_jax.ablations.findings import UNDECIDED, Checked, Verdict, judge
+from mm15_jax.ablations.findings import NOT_RUN, UNDECIDED, Checked, Verdict, judge
 from mm15_jax.ablations.measures import title
 from mm15_jax.ablations.paper_values import paper_value, trust
 from mm15_jax.ablations.results import Interval, Result, how_often, seeds_by_start
@@ -131,13 +131,18 @@ def _verdicts(verdicts: tuple[Verdict, ...], likely: tuple[Verdict, ...]) -> lis
 
     for verdict, other in zip(verdicts, likely, strict=True):
         finding = verdict.finding
-        more = (f"**{shown(other)}**", "", "") if by_likelihood else ()
+        more = (_known(other, "**"), "", "") if by_likelihood else ()
         add(f"**{finding.name}** {finding.statement}", f"**{shown(verdict)}**", "", "", "", *more)
         for check, its in zip(verdict.checks, other.checks, strict=True):
             paper = DASH if check.paper is None else f"{check.paper:+.1f}"
-            more = (shown(its), interval(its.ours), _drawn(its)) if by_likelihood else ()
+            more = (_known(its), interval(its.ours), _drawn(its)) if by_likelihood else ()
             add(check.text, shown(check), interval(check.ours), paper, _drawn(check), *more)
     return lines
+
+
+def _known(judged: Verdict | Checked, marks: str = "") -> str:
+    """A verdict by likelihood: rows that have run may have none."""
+    return DASH if judged.verdict == NOT_RUN else f"{marks}{shown(judged)}{marks}"
 
 
 def _drawn(check: Checked) -> str:
