@@ -7,6 +7,7 @@ may not have ended yet: the next one waits for it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -21,6 +22,7 @@ from mm15_jax.data import storage
 LOCK = ".train.lock"  # holds which process has the directory; the lock goes with the process
 WAIT_SECONDS = 120.0
 _POLL_SECONDS = 0.2
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # what a file system without them says
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +62,10 @@ def _take(file: IO[str], run_dir: pathlib.Path, wait_seconds: float) -> None:
         except BlockingIOError:
             file.seek(0)
             holder = file.read() or "another process"
-        except OSError:  # a file system without locks
-            return
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return
+            raise
         if time.monotonic() >= until:
             raise ValueError(
                 f"{run_dir} is being trained by {holder}; stop it, or name another --run_dir"

@@ -1,5 +1,7 @@
 """One training at a time in a run directory."""
 
+import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -68,6 +70,17 @@ def test_a_process_that_was_killed_holds_nothing(tmp_path):
         holder.wait()
         with lock.alone_in(tmp_path, wait_seconds=0):
             assert str(os.getpid()) in (tmp_path / lock.LOCK).read_text()
+
+
+@pytest.mark.parametrize(("number", "held"), [(errno.ENOLCK, True), (errno.EBADF, False)])
+def test_a_file_system_without_locks_holds_nothing(number, held, tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    refused = contextlib.nullcontext() if held else pytest.raises(OSError, match="no")
+    with refused, lock.alone_in(tmp_path):
+        assert held
 
 
 def test_a_bucket_is_not_held(gs_prefix):

@@ -10,11 +10,11 @@ from mm15_jax.train.stop import StopRequest
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_answered_and_remembered_and_a_second_one_acts(number, capfd):
-    class Acted(Exception):  # noqa: N818  -- no error
-        pass
+    class SecondSignalError(Exception):
+        """What the handler of before does."""
 
     def act(number, frame):
-        raise Acted
+        raise SecondSignalError
 
     before = signal.signal(number, act)
     try:
@@ -24,7 +24,7 @@ def test_a_signal_is_answered_and_remembered_and_a_second_one_acts(number, capfd
             assert stop.signal == number
             said = capfd.readouterr().err
             assert number.name in said and said.count("stopping after the step") == 1
-            with pytest.raises(Acted):
+            with pytest.raises(SecondSignalError):
                 os.kill(os.getpid(), number)
         assert signal.getsignal(number) is act
     finally:
