@@ -15,9 +15,9 @@ from mm15_jax.plan import arithmetic
 
 # Of one core beside another run, at nano scale: what an ablation's hours are reckoned with before
 # anything has run (BUILD_NOTES: rows measured).
-_FLOPS_PER_SECOND = 3.3e10
+_FLOPS_PER_SECOND = 7.5e10
 _SECONDS_TO_START = 20.0
-_ANSWERS_PER_SECOND = 90.0  # with the likelihood of the right ones
+_ANSWERS_PER_SECOND = 150.0  # with the likelihood of the right ones
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from mm15_jax.parallel.environment import (
     PROCESS,
     PROCESSES,
 )
+from mm15_jax.parallel.host_memory import keep_freed_memory
 
 CACHE_DIR = "MM15_COMPILE_CACHE"  # environment: folder of compiled programs
 # A process that is lost ends the others after so long: JAX's default of 100 s is paid in chips.
@@ -30,7 +31,7 @@ _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 @functools.cache
 def start_jax(batch_rows: int | None = None, *, join: bool = False) -> None:
-    """Joins the processes of a run, turns on the compile cache, divides a CPU into devices.
+    """Joins the processes of a run, turns on the compile cache, readies a CPU.
 
     Processes are joined for training and evaluation; see `join_processes`.
 
@@ -44,6 +45,8 @@ def start_jax(batch_rows: int | None = None, *, join: bool = False) -> None:
       join: whether to join the processes of a run that does not train.
     """
     ignore_absent_tpus()
+    if jax.config.jax_platforms == "cpu":
+        keep_freed_memory()
     if not batch_rows:
         # The service swallows SIGTERM, which only the training loop asks it for.
         jax.config.update("jax_enable_preemption_service", False)
