@@ -38,11 +38,13 @@ def alone_in(run_dir: pathlib.Path, wait_seconds: float = WAIT_SECONDS) -> Itera
       wait_seconds: for another training to end.
 
     Raises:
-      ValueError: another one goes on in it.
+      ValueError: another one goes on in it, or it is a file.
     """
     if storage.is_remote(run_dir):
         yield
         return
+    if run_dir.exists() and not run_dir.is_dir():
+        raise ValueError(f"--run_dir {run_dir} is a file; expected a directory")
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / LOCK).open("a+") as file:
         _take(file, run_dir, wait_seconds)

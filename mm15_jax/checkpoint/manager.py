@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -94,6 +96,23 @@ class Checkpoints:
         metadata = self._manager.item_metadata(step)["params"]
         saved = flat_shapes(getattr(metadata, "tree", metadata))
         compare_shapes(flat_shapes(params), saved, f"step {step} of {self._directory}")
+
+    @contextlib.contextmanager
+    def whole_at_the_end(self) -> Iterator[None]:
+        """Closes when the last save is on disk, also after an error, which goes before one of it.
+
+        A save under way would end with the process, and leave nothing. What ends a process at once
+        (a second Ctrl-C) is not kept waiting.
+        """
+        try:
+            yield
+        except Exception:
+            with contextlib.suppress(Exception):
+                self.wait()
+                self.close()
+            raise
+        self.wait()
+        self.close()
 
     def wait(self) -> None:
         """Until the last save is on disk; raises what it raised."""

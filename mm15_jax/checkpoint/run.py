@@ -85,8 +85,6 @@ def open_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
                 f"{run_dir} was started with another {key}; continue it with the values in its "
                 f"{CONFIG}, or name another directory with --run_dir"
             )
-    elif run_dir.exists() and not run_dir.is_dir():
-        raise ValueError(f"--run_dir {run_dir} is a file; expected a directory")
     storage.write_atomically(path, (json.dumps(to_dict(config), indent=1) + "\n").encode())
 
 

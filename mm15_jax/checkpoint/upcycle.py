@@ -18,7 +18,7 @@ def wants_upcycling(source: ModelConfig, target: ModelConfig) -> bool:
     """Whether a dense decoder's parameters are to become those of one with experts.
 
     Raises:
-        ValueError: Where the two differ in layers.
+        ValueError: Where the two differ in layers, or gates do not sum to one.
     """
     dense, sparse = source.decoder, target.decoder
     if dense.moe.experts or not sparse.moe.experts:
@@ -27,6 +27,11 @@ def wants_upcycling(source: ModelConfig, target: ModelConfig) -> bool:
         raise ValueError(
             f"a dense decoder of {dense.layers} layers cannot become one with experts of "
             f"{sparse.layers} layers; expected as many"
+        )
+    if sparse.moe.top_k == 1:
+        raise ValueError(
+            "a dense decoder cannot become one with model.decoder.moe.top_k=1: the gate of one "
+            "expert is below 1, and its first outputs would be others; expected 2 or more"
         )
     return True
 

@@ -60,17 +60,22 @@ def main(arguments, flags) -> int:
             raise ValueError("--chain decides what each stage starts from; leave out --init_from")
         chain = stages(config)
         # A CPU is divided into devices once, and the rows of every stage divide over them.
-        rows = math.gcd(*(stage.train.batch_rows for stage in chain))
+        rows = math.gcd(*map(_rows_at_once, chain))
         for stage in chain:
             _train_stage(stage, run_dir / stage.name, data_dir, None, rows)
             _join_metrics(run_dir, [other.name for other in chain])
     else:
-        _train_stage(config, run_dir, data_dir, flags.init_from, config.train.batch_rows)
+        _train_stage(config, run_dir, data_dir, flags.init_from, _rows_at_once(config))
     if flags.report:
         from mm15_jax.cli import report_command
 
         report_command.evaluate_and_report(run_dir, data_dir, began=began)
     return 0
+
+
+def _rows_at_once(config) -> int:
+    """Rows that devices have between them at one time: of a part, where gradients are summed."""
+    return config.train.batch_rows // config.train.accumulation
 
 
 def asked(arguments, flags) -> config_lib.ExperimentConfig:

@@ -55,6 +55,7 @@ _POSITIVE = (
     "model.decoder.heads",
     "model.decoder.kv_heads",
     "optimizer.peak_learning_rate",
+    "optimizer.clip_norm",
 )
 _NOT_NEGATIVE = (
     "inputs.tiles_per_row",

@@ -8,6 +8,7 @@ Axes: B rows, S prompt tokens (padded), N tiles a row, M new tokens at most, V v
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -38,6 +39,7 @@ from mm15_jax.model import mllm
 from mm15_jax.parallel.feeding import process_rows, replicate, to_devices
 from mm15_jax.parallel.mesh import batch_divisor, replicated
 from mm15_jax.parallel.rules import rules_of, use_rules
+from mm15_jax.train.state import matmul_precision
 
 Progress = Callable[[int, int], None]
 
@@ -121,7 +123,7 @@ class Generator:
     def fingerprint(self) -> str:
         """Names parameters and settings in 16 hex digits, to tell stale answers from good ones.
 
-        Reads a strided sample of at most 4,096 numbers of each array, so it takes milliseconds and
+        Reads a strided sample of some thousand numbers of each array, so it takes milliseconds and
         changes with any training step.
         """
         text = repr((self.model, self.inputs, self.tokenizer.fingerprint, str(self.dtype)))
@@ -326,12 +328,12 @@ class Generator:
         return self._programs[key]
 
     def _ruled(self, function: Callable) -> Callable:
-        """The function with the mesh's rules in force."""
-        if self._mesh is None:
-            return function
+        """The function with the mesh's rules and the dtype's precision in force."""
+        precision = matmul_precision(self.dtype, jax.default_backend())
 
         def ruled(*arguments):
-            with use_rules(self._mesh, self._rules):
+            rules = use_rules(self._mesh, self._rules) if self._mesh else contextlib.nullcontext()
+            with rules, jax.default_matmul_precision(precision):
                 return function(*arguments)
 
         return ruled
@@ -349,7 +351,7 @@ class Generator:
 
 @functools.partial(jax.jit, static_argnames="out")
 def _sample(x: jax.Array, out: Any) -> jax.Array:
-    """At most 4,096 numbers of an array, evenly spaced."""
+    """Some thousand numbers of an array, 4,096 to 8,191 of a large one, evenly spaced."""
     flat = x.reshape(-1)
     sample = flat[:: max(1, flat.size // 4096)]
     return sample if out is None else jax.lax.with_sharding_constraint(sample, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pathlib
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import jax
 
 from mm15_jax.checkpoint import run
-from mm15_jax.config import ExperimentConfig, InputsConfig, experiments
+from mm15_jax.config import ExperimentConfig, InputsConfig, MeshConfig, experiments
+from mm15_jax.config.hardware import filled, without_mesh
 from mm15_jax.config.names import nearest
+from mm15_jax.config.schema import MESH_AXES
 from mm15_jax.data.storage import telling, to_path
 from mm15_jax.infer.generate import Generator
 from mm15_jax.inputs.tokenizer import load_tokenizer
@@ -90,12 +93,28 @@ def make_generator(
     )
 
 
+def on_these_devices(config: ExperimentConfig) -> ExperimentConfig:
+    """The config of a run with a mesh for what is there, which may not be what trained it."""
+    if not (config.was_given("mesh") or _fits(config.mesh, jax.device_count())):
+        config = without_mesh(config)
+    return config_for(config)
+
+
+def _fits(mesh: MeshConfig, devices: int) -> bool:
+    try:
+        whole = filled(mesh, devices)
+    except ValueError:
+        return False
+    return math.prod(getattr(whole, axis) for axis in MESH_AXES) == devices
+
+
 def load_generator(
     run_dir: pathlib.Path, config: ExperimentConfig, which: str = run.LATEST
 ) -> Generator:
     """Parameters of a run, ready to answer as `config.eval` says.
 
-    They are divided over the experiment's mesh where there are several devices.
+    They are divided over the mesh that the run had, where there are as many devices; else over
+    what the experiment has for this hardware, or all of it. `--set mesh...` goes before either.
 
     Args:
       run_dir: as `find_run` gives it.
@@ -106,7 +125,7 @@ def load_generator(
       ValueError: there is no checkpoint, or it does not fit `config`; as of `make_generator`.
     """
     start_jax(join=True)
-    config = config_for(config)
+    config = on_these_devices(config)
     mesh = make_mesh(config.mesh) if jax.device_count() > 1 else None
     abstract = abstract_params(config.model, mesh, config.mesh.strategy) if mesh else None
     return make_generator(run.load_params(run_dir, config, abstract, which), config, mesh)

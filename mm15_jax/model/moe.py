@@ -54,7 +54,8 @@ def route(x_BSD: Array, kernel_DE: Array, mask_BS: Array | None, top_k: int) -> 
         x_BSD: Normalised hidden states.
         kernel_DE: The router, float32.
         mask_BS: bool, False for padding; None: there is none.
-        top_k: k; equal gates are taken in the order of experts.
+        top_k: k; equal gates are taken in the order of experts. Gates of several sum to 1; that of
+            one is its probability (Switch, Fedus et al. 2021).
     """
     logits = jnp.einsum("bsd,de->bse", x_BSD.astype(jnp.float32), kernel_DE, precision="highest")
     probabilities = jax.nn.softmax(logits, axis=-1)
@@ -69,7 +70,9 @@ def route(x_BSD: Array, kernel_DE: Array, mask_BS: Array | None, top_k: int) -> 
     chosen, kept = jnp.stack(experts, axis=-1), jnp.stack(gates, axis=-1)
     if mask_BS is not None:
         chosen = jnp.where(mask_BS[..., None], chosen, E)
-    return Routing(chosen, kept / jnp.sum(kept, axis=-1, keepdims=True), logits, probabilities)
+    if top_k > 1:  # else the gate would be 1 whatever the router says, and teach it nothing
+        kept /= jnp.sum(kept, axis=-1, keepdims=True)
+    return Routing(chosen, kept, logits, probabilities)
 
 
 def auxiliary(routing: Routing, placed_BSK: Array, mask_BS: Array | None) -> Auxiliary:
@@ -91,7 +94,7 @@ def auxiliary(routing: Routing, placed_BSK: Array, mask_BS: Array | None) -> Aux
     tokens = jnp.maximum(jnp.sum(weights), 1.0)
 
     def mean(values: Array) -> Array:
-        return jnp.tensordot(weights, values, 2) / tokens
+        return jnp.tensordot(weights, values, 2, precision="highest") / tokens
 
     hits = jax.nn.one_hot(experts, E)  # E, for padding, is no column: zeros
     first = jnp.sum(hits[:, :, 0], axis=(0, 1)) / tokens

@@ -145,9 +145,9 @@ def rules_of(strategy: str) -> LogicalRules:
 def fit(spec: PartitionSpec, shape: Sequence[int], mesh: Mesh) -> PartitionSpec:
     """A spec that divides `shape` evenly: what does not divide one axis goes to another.
 
-    An axis keeps the longest prefix of its mesh axes that divides it (1280 does not divide by 512);
-    the rest goes, if it divides there, to the largest axis after the first that is cut already or
-    is free, and else is dropped: the array is then copied over it.
+    An axis keeps those of its mesh axes, in their order, that divide it together (1280 does not
+    divide by 512); each other goes, if it divides there, to the largest axis after the first that
+    is cut already or is free, and else is dropped: the array is then copied over it.
     """
     assert len(spec) <= len(shape), (spec, shape)
     entries = [mesh_axes_of(entry) for entry in spec]

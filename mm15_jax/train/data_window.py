@@ -52,17 +52,24 @@ class DataWindow:
         """All that were trained on."""
         return self._sum.examples
 
-    def over_processes(self) -> DataWindow:
-        """The window with the sums of all processes' rows; they all call it at the same step."""
+    def over_processes(self, rows: int, batch_rows: int) -> DataWindow:
+        """The window of all processes' rows; they all call it at the same step.
+
+        Args:
+          rows: of a batch that this process has; others may have the same, where a tensor axis
+            lies across processes.
+          batch_rows: of the whole batch.
+        """
         if jax.process_count() > 1:
             counts = [self._sum, *self._sources.values(), *self._categories.values()]
-            mine = np.array([getattr(c, name) for c in counts for name in _MEASURES], np.int32)
+            mine = [getattr(c, name) for c in counts for name in _MEASURES]
             # Whole numbers as such: as float32, which JAX would make of them, they are not exact.
-            whole = multihost_utils.process_allgather(mine).sum(axis=0, dtype=np.int64)
-            values = iter(whole.tolist())
+            gathered = multihost_utils.process_allgather(np.array([rows, *mine], np.int32))
+            all_rows, *whole = gathered.sum(axis=0, dtype=np.int64).tolist()
+            values = iter(whole)
             for count in counts:
                 for name in _MEASURES:
-                    setattr(count, name, next(values))
+                    setattr(count, name, next(values) * batch_rows // all_rows)
             fill = np.array([self.token_fill, self.tile_fill], np.float32)
             mean = multihost_utils.process_allgather(fill).mean(axis=0, dtype=np.float64)
             self.token_fill, self.tile_fill = mean.tolist()

@@ -108,6 +108,7 @@ def _train(
             config, data_dir, state=data_state, step=first_step, host_rows=rows
         ) as pipeline,
         StopRequest() as stop,
+        checkpoints.whole_at_the_end(),
         contextlib.ExitStack() as stack,
     ):
         data_state = dict(pipeline.state)
@@ -135,7 +136,8 @@ def _train(
         if evaluator and during.keep_best:
             best = BestParams(run_dir, during.keep_best, first_step)
         step = first_step
-        while step < config.train.steps and not stop.signal:
+        stopping = stop.signal is not None
+        while step < config.train.steps and not stopping:
             batch, stats, data_state["cursor"] = batches.next()
             state, metrics = step_fn(state, batch)
             step += 1
@@ -144,13 +146,17 @@ def _train(
                 batches.read_ahead(running=metrics["loss"])
             window.waited += batches.waited()
             stop.agree(step)
+            # Asked once: a signal that comes later in this turn is answered in the next.
+            stopping = stop.signal is not None
             last = step == config.train.steps
-            logs = step % config.train.log_every == 0 or step == 1 or last
+            saves = step % config.checkpoint.every == 0 or last or stopping
+            # With each save too: what is counted here would be lost to a run that goes on.
+            logs = step % config.train.log_every == 0 or step == 1 or saves
             evaluates = bool(evaluator) and (step % during.every == 0 or last)
-            saves = step % config.checkpoint.every == 0 or last or stop.signal
-            if logs or evaluates or saves:
+            if logs or evaluates:
                 _check_finite(step, metrics, checkpoints.latest_step)
             if logs:
+                window = window.over_processes(len(rows), config.train.batch_rows)
                 row = _row(config, step, jax.device_get(metrics), categories, schedule, window)
                 if writer:
                     writer.write(row)
@@ -162,18 +168,17 @@ def _train(
                     )
                 window = DataWindow(pipeline.sources, categories)
             if evaluator and evaluates:
+                asked = time.monotonic()
                 scores = evaluator(step, state.params)
                 if writer:
                     writer.write(_scores_row(config, step, scores))
                 if best and during.keep_best in scores:
                     best.offer(step, scores[during.keep_best], state.params)
-                window = DataWindow(pipeline.sources, categories)  # not the time of training
+                window.began += time.monotonic() - asked  # not the time of training
             if saves:
                 if writer:
                     writer.sync()
                 checkpoints.save(step, state.params, state.opt_state, dict(data_state))
-    checkpoints.wait()
-    checkpoints.close()
     return Result(first_step, step, stop.signal, time.monotonic() - began)
 
 
@@ -225,7 +230,6 @@ def _scores_row(config, step: int, scores: Mapping[str, float]) -> dict:
 
 def _row(config, step, metrics, categories, schedule, window: DataWindow) -> dict:
     """One row of metrics.jsonl. Losses are of this very step; speeds, of the window."""
-    window = window.over_processes()
     seconds = time.monotonic() - window.began
     row = {
         "step": step,

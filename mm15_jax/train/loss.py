@@ -79,6 +79,7 @@ def next_token_loss(
         "kbs,bsc->kc",
         jnp.stack([nll_BS, jnp.ones_like(nll_BS), correct_BS]) * weights_BS,
         place_BSC,
+        precision="highest",
     )
     sums: Sums = dict(zip(("loss_sum", "weight", "correct"), sums_3C, strict=True))
     if auxiliary is not None:

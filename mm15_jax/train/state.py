@@ -35,6 +35,11 @@ def compute_dtype(name: str, platform: str) -> jnp.dtype:
     return jnp.dtype(name)
 
 
+def matmul_precision(dtype: jnp.dtype, platform: str) -> str | None:
+    """What a float32 matmul asks for: an accelerator makes it of bfloat16 or TF32 unless told."""
+    return "highest" if dtype == jnp.float32 and platform != "cpu" else None
+
+
 def optimizer_of(config: ExperimentConfig) -> optax.GradientTransformation:
     """The optimizer of an experiment, its schedule in it."""
     schedule = learning_rate(config.optimizer, config.train.steps)
@@ -98,7 +103,8 @@ def _like_params(opt_state: Any, params: Any, mesh: Mesh) -> Any:
 def abstract_batch(config: ExperimentConfig, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes, dtypes and shardings of a global batch.
 
-    Raises ValueError where its rows do not divide over the devices, or over the parts they run in.
+    Raises ValueError where its rows do not divide over the devices, or over the parts they run in,
+    or experts not over theirs.
     """
     rows, parts, devices = config.train.batch_rows, config.train.accumulation, batch_divisor(mesh)
     if rows % devices:
@@ -110,6 +116,11 @@ def abstract_batch(config: ExperimentConfig, mesh: Mesh) -> dict[str, jax.ShapeD
         raise ValueError(
             f"train.batch_rows {rows} is not a multiple of {devices} devices x "
             f"train.accumulation {parts}"
+        )
+    experts, ways = config.model.decoder.moe.experts, mesh.shape["expert"]
+    if experts % ways:
+        raise ValueError(
+            f"{experts} experts (model.decoder.moe.experts) do not divide over mesh.expert {ways}"
         )
     one = empty_batch(
         BatchShape(

@@ -21,6 +21,7 @@ from mm15_jax.train.state import (
     abstract_batch,
     abstract_state,
     compute_dtype,
+    matmul_precision,
     optimizer_of,
 )
 
@@ -41,7 +42,9 @@ def build_step(config: ExperimentConfig, mesh: Mesh, num_categories: int, *, don
     """
     state, batch = abstract_state(config, mesh), abstract_batch(config, mesh)
     shardings = jax.tree.map(lambda x: x.sharding, (state, batch))
-    dtype = compute_dtype(config.train.compute_dtype, mesh.devices.flat[0].platform)
+    platform = mesh.devices.flat[0].platform
+    dtype = compute_dtype(config.train.compute_dtype, platform)
+    precision = matmul_precision(dtype, platform)
     loss = functools.partial(
         next_token_loss,
         model=config.model,
@@ -52,7 +55,7 @@ def build_step(config: ExperimentConfig, mesh: Mesh, num_categories: int, *, don
     rules, optimizer = rules_of(config.mesh.strategy), optimizer_of(config)
 
     def step(state: TrainState, batch):
-        with use_rules(mesh, rules):
+        with use_rules(mesh, rules), jax.default_matmul_precision(precision):
             return train_step(
                 state,
                 batch,

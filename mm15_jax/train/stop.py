@@ -40,7 +40,8 @@ class StopRequest:
 
     def _request(self, number, frame):
         self.signal = number
-        signal.signal(number, self._earlier[number])
+        for other, handler in self._earlier.items():
+            signal.signal(other, handler)
         # Not print: the signal may have come in the middle of one.
         text = f"\n{signal.Signals(number).name}: {_SAYS}; a second one ends at once\n"
         with contextlib.suppress(OSError):  # closed

@@ -37,6 +37,15 @@ def test_a_second_training_is_told_whose_the_directory_is(tmp_path):
         pass
 
 
+def test_a_file_is_no_run_directory(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(ValueError, match="is a file; expected a directory"),
+        lock.alone_in(tmp_path / "file"),
+    ):
+        pytest.fail("a file was held")
+
+
 def test_it_waits_for_the_one_that_is_about_to_end(tmp_path, caplog):
     ended = []
     holds = threading.Event()

@@ -46,12 +46,6 @@ def test_values_that_do_not_may_change_and_are_kept(tmp_path, key, value):
     assert run.read_config(tmp_path) == changed
 
 
-def test_a_file_is_no_run_directory(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="is a file; expected a directory"):
-        run.open_for_training(tmp_path / "file", tiny.experiment())
-
-
 @pytest.mark.parametrize("text", ["{", "[]", '{"name": 1}', '{"colour": "red"}'])
 def test_a_config_that_is_none_is_named(tmp_path, text):
     (tmp_path / run.CONFIG).write_text(text)

@@ -1,9 +1,18 @@
 import dataclasses
 
+import jax
 import pytest
 
-from mm15_jax.config import load
-from mm15_jax.infer.load import inputs_of
+from mm15_jax.config import (
+    ExperimentConfig,
+    MeshConfig,
+    apply_overrides,
+    from_dict,
+    load,
+    replace_nested,
+    to_dict,
+)
+from mm15_jax.infer.load import inputs_of, on_these_devices
 
 
 def asked(*changes):
@@ -24,3 +33,20 @@ def test_ranges_and_indicators_that_are_none_are_refused():
         asked("eval.n_min=9")
     with pytest.raises(ValueError, match="'sep'; did you mean 'seps'"):
         asked("eval.indicator=sep")
+
+
+@pytest.mark.parametrize(
+    ("trained", "given", "answers"),
+    [
+        (MeshConfig(data=1, fsdp=256), [], MeshConfig()),  # other hardware: over what is there
+        (MeshConfig(tensor=4), [], MeshConfig()),
+        (MeshConfig(tensor=2), [], MeshConfig(tensor=2)),
+        (MeshConfig(data=1, fsdp=2), [], MeshConfig(data=1, fsdp=2)),
+        (MeshConfig(data=1, fsdp=256), ["mesh.fsdp=2"], MeshConfig(data=1, fsdp=2)),
+    ],
+)
+def test_a_run_answers_on_other_hardware_than_it_was_trained_on(trained, given, answers):
+    assert jax.device_count() == 2
+    config = replace_nested(load("mm15_nano_sft"), {"mesh": trained})
+    config = from_dict(ExperimentConfig, to_dict(config))  # as config.json gives it
+    assert on_these_devices(apply_overrides(config, given)).mesh == answers

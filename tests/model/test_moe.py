@@ -40,6 +40,15 @@ def layer(x, router, kernels, moe, platform="cpu", keep_hidden=True):
     return y, placed, auxiliary(routing, placed, MASK), routing
 
 
+def test_the_gate_of_a_single_expert_teaches_the_router():
+    """Its share of itself would be 1, whatever the router says."""
+    probabilities = jax.nn.softmax(X @ ROUTER)
+    gates = route(X, ROUTER, None, 1).gates
+    np.testing.assert_allclose(gates[..., 0], probabilities.max(-1), rtol=1e-5)
+    slope = jax.grad(lambda router: jnp.sum(route(X, router, None, 1).gates))(jnp.asarray(ROUTER))
+    assert jnp.max(jnp.abs(slope)) > 0.1
+
+
 def softmax(x):
     e = np.exp(x - x.max())
     return e / e.sum()

@@ -15,6 +15,7 @@ from mm15_jax.checkpoint.initial import Start
 from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.config import replace_nested
 from mm15_jax.data.records import read_manifest
+from mm15_jax.train import loop
 from mm15_jax.train.loop import train
 from mm15_jax.train.metrics import read_rows
 from tests import tiny
@@ -80,7 +81,7 @@ rows = 0
 write = loop.MetricsWriter.write
 def write_and_stop(self, row):
     write(self, row)
-    if row["step"] == 3:
+    if row["step"] == 2:  # answered after the step behind it, which no checkpoint was due at
         os.kill(os.getpid(), signal.SIGTERM)
 loop.MetricsWriter.write = write_and_stop
 run_dir, data_dir = pathlib.Path({str(run_dir)!r}), pathlib.Path({str(data_dir)!r})
@@ -91,6 +92,7 @@ print(result.last_step, result.stopped_by)
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
     )
     assert done.stdout.split() == ["3", str(int(signal.SIGTERM))]
+    assert (run_dir / run.CHECKPOINTS / "3").is_dir()
     train(tiny.experiment(), run_dir, data_dir)
     assert losses(run_dir) == losses(straight)
 
@@ -200,6 +202,58 @@ def test_what_is_not_finite_is_not_saved(tmp_path, data_dir):
     for _ in range(2):  # and a second try begins where it is finite
         with pytest.raises(FloatingPointError, match=r"at step 2; nothing is saved yet"):
             train(wild, tmp_path / "run", data_dir)
+
+
+def test_a_save_under_way_is_whole_when_an_error_ends_the_run(tmp_path, data_dir, monkeypatch):
+    written = []
+    wait = Checkpoints.wait
+
+    def waits(self):
+        wait(self)
+        written.append(self.latest_step)
+
+    monkeypatch.setattr(Checkpoints, "wait", waits)
+    experiment = tiny.experiment(**{"checkpoint.every": 2, "train.steps": 6})
+    rows = loop.MetricsWriter.write
+
+    def write(self, row):
+        rows(self, row)
+        if row["step"] == 3:
+            raise FloatingPointError("as if the loss were none")
+
+    monkeypatch.setattr(loop.MetricsWriter, "write", write)
+    with pytest.raises(FloatingPointError, match="as if"):
+        train(experiment, tmp_path / "run", data_dir)
+    assert written == [2] and (tmp_path / "run" / run.CHECKPOINTS / "2").is_dir()
+
+
+def test_a_signal_while_the_last_save_is_written_is_not_the_end(tmp_path, data_dir, monkeypatch):
+    wait = Checkpoints.wait
+
+    def told(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait(self)
+
+    monkeypatch.setattr(Checkpoints, "wait", told)
+    result = train(tiny.experiment(**{"train.steps": 1}), tmp_path / "run", data_dir)
+    assert result.last_step == 1 and result.stopped_by == signal.SIGTERM
+    assert run.has_checkpoint(tmp_path / "run")
+
+
+def test_counts_of_data_add_up_over_evaluations_and_stops(tmp_path, data_dir, monkeypatch):
+    changes = {"train.log_every": 4, "eval.during.every": 3, "checkpoint.every": 100}
+    experiment = tiny.experiment(**changes)
+    with monkeypatch.context() as patch:
+        stop_after(patch, step=2)
+        train(experiment, tmp_path / "run", data_dir, evaluator=lambda step, params: {})
+    train(experiment, tmp_path / "run", data_dir, evaluator=lambda step, params: {})
+    train(tiny.experiment(), tmp_path / "each", data_dir)
+
+    def examples(name):
+        rows = read_rows(tmp_path / name / run.METRICS)
+        return sum(d["examples"] for row in rows for d in row.get("datasets", {}).values())
+
+    assert examples("run") == examples("each") > 0
 
 
 def test_the_run_directory_holds_the_resolved_config(straight):

@@ -77,6 +77,8 @@ def test_a_dense_run_of_other_sizes_is_not_upcycled(tiny_run):
         initial_params(experiment(**{"model.decoder.layers": 2}), (start,))
     with pytest.raises(ValueError, match=r"groups/layer0/moe/down/kernel' has shape"):
         initial_params(experiment(**{"model.decoder.ffn_width": 48}), (start,))
+    with pytest.raises(ValueError, match=r"cannot become one with model.decoder.moe.top_k=1"):
+        initial_params(experiment(**{"model.decoder.moe.top_k": 1}), (start,))
 
 
 def test_each_expert_is_a_matrix_of_its_own_to_the_optimizer():

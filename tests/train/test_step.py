@@ -8,7 +8,7 @@ import pytest
 from jax.sharding import AbstractMesh, PartitionSpec
 
 from mm15_jax import config as config_lib
-from mm15_jax.config import MeshConfig
+from mm15_jax.config import MeshConfig, MoEConfig, replace_nested
 from mm15_jax.parallel.mesh import make_mesh, replicated
 from mm15_jax.parallel.rules import MESH_AXES
 from mm15_jax.train.state import abstract_batch, abstract_state
@@ -108,3 +108,10 @@ def test_rows_must_divide_over_devices_and_parts():
     with pytest.raises(ValueError, match=r"8 is not a multiple of 4 devices x .*accumulation 4"):
         abstract_batch(experiment, pod(fsdp=4))
     assert abstract_batch(experiment, pod(data=2))["tokens"].shape == (8, 96)
+
+
+def test_experts_must_divide_over_their_axis():
+    experiment = tiny.experiment(**{"model.decoder.moe": MoEConfig(experts=8)})
+    with pytest.raises(ValueError, match=r"8 experts .* do not divide over mesh.expert 3"):
+        abstract_batch(replace_nested(experiment, {"train.batch_rows": 6}), pod(data=1, expert=3))
+    assert abstract_batch(experiment, pod(data=1, expert=4))
