@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mm15_jax.data.source import Source
 
 SPLITS = ("train", "validation", "test")
 # Patterns by split, in order; or of all files, whose names tell the split (`split_named`).
 Patterns = Mapping[str, Sequence[str]] | Sequence[str]
+# The first of them that words tell counts.
+_WORDS = {
+    "test": {"test"},
+    "validation": {"val", "valid", "validation", "dev"},
+    "train": {"train"},
+}
 _NAMES_SHOWN = 5
 
 
@@ -70,10 +75,19 @@ def published_files(
 
 
 def split_named(file: str) -> str:
-    """The split that words of a file's name, or the folder it is in, tell; else "train"."""
-    folder, name = posixpath.split(file)
-    words = re.split(r"[^a-z]+", f"{posixpath.basename(folder)}/{name}".lower())
-    if "test" in words:
-        return "test"
-    held_out = {"val", "valid", "validation", "dev"}
-    return "validation" if held_out.intersection(words) else "train"
+    """The split that words of a file's name, or the folder it is in, tell; else "train".
+
+    Where they tell none, the nearest folder further up that is named as a split decides:
+    "validation/chunk1/example_holdout_0.jsonl.zst".
+    """
+    *folders, near, name = f"//{file}".split("/")
+    told = _split_of(re.split(r"[^a-z]+", f"{near}/{name}".lower()))
+    further = (_split_of((folder.lower(),)) for folder in reversed(folders))
+    return told or next(filter(None, further), "train")
+
+
+def _split_of(words: Collection[str]) -> str | None:
+    for split, names in _WORDS.items():
+        if not names.isdisjoint(words):
+            return split
+    return None

@@ -20,7 +20,7 @@ _FIELD = "text"
 _LAYOUT = (
     "*.jsonl, *.json.gz, *.jsonl.zst, *.parquet ... with a field `text`, or TFDS's "
     "NAME-SPLIT.array_record-*, in any folder. `val` or `test` as a word of a file's name, or of "
-    "its folder's, is its split"
+    "its folder's, is its split; else a folder of such a name further up tells it"
 )
 
 

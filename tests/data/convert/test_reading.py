@@ -89,6 +89,12 @@ def test_files_that_belong_together_are_all_there_or_refused(source):
         ("test.json", "test"),
         ("latest.jsonl", "train"),
         ("values/evaluation.jsonl", "train"),
+        ("validation/chunk1/example_holdout_0.jsonl.zst", "validation"),
+        ("Test/chunk2/en/example_holdout_1.jsonl.zst", "test"),
+        ("test/train/chunk1/0.jsonl", "train"),
+        ("dev/en/c4-train.00000-of-00008.json.gz", "train"),
+        ("test/val/chunk1/0.jsonl", "validation"),
+        ("a-test-crawl/chunk1/0.jsonl", "train"),
     ],
 )
 def test_words_of_a_name_tell_the_split(file, split):
