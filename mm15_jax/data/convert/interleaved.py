@@ -5,6 +5,9 @@ lists of one length; at each place one of them has a URL or a text, and the othe
 (github.com/allenai/mmc4): lines of JSON, zipped, with `text_list` (sentences), `image_info`
 ({image_name, raw_url, matched_text_index, matched_sim}) and `similarity_matrix`.
 
+Where a page of OBELICS shifts its topic, a text has a mark: a document of its own begins there, and
+one that is left without a picture or without text is left out.
+
 Neither has pictures, and some cannot be fetched any more. A document keeps those that are there:
 `metadata["absent_pictures"]` counts the others, and a document without any picture is refused.
 
@@ -90,18 +93,36 @@ def _present(source: Source, names: Sequence[str]) -> Image | None:
 # OBELICS
 
 
-def _obelics(maker: Maker, item: tuple[str, dict[str, Any]]) -> Example:
+# Stands in a text where a page shifts its topic; trained on as the end of a document.
+_TOPIC_ENDS = "END_OF_DOCUMENT_TOKEN_TO_BE_REPLACED"
+
+
+def _obelics(maker: Maker, item: tuple[str, dict[str, Any]]) -> list[Example]:
     place, row = item
     urls, texts = row["images"] or [], row["texts"] or []
     if len(urls) != len(texts):
         raise DataError(f"{len(urls)} images and {len(texts)} texts; expected as many")
-    pieces: list[str | Image | None] = []
+    topics: list[list[str | Image | None]] = [[]]
     for url, text in zip(urls, texts, strict=True):
         if (url is None) == (text is None):
             raise DataError("a place with both an image and a text, or neither")
-        source = maker.source
-        pieces.append(text if url is None else _present(source, _obelics_names(source, url)))
-    return interleaved_example(maker, place, pieces, "\n\n")
+        if url is not None:
+            topics[-1].append(_present(maker.source, _obelics_names(maker.source, url)))
+            continue
+        before, *begun = text.split(_TOPIC_ENDS)
+        topics[-1].append(before)
+        topics += [[piece] for piece in begun]
+    if len(topics) == 1:
+        return [interleaved_example(maker, place, topics[0], "\n\n")]
+    examples, reasons = [], []
+    for number, pieces in enumerate(topics):
+        try:
+            examples.append(interleaved_example(maker, f"{place}:{number}", pieces, "\n\n"))
+        except DataError as error:  # a post without pictures beside one with
+            reasons.append(str(error))
+    if not examples:
+        raise DataError(f"{len(topics)} topics, none of them of use: {reasons[0]}")
+    return examples
 
 
 def _obelics_names(source: Source, url: str) -> list[str]:
@@ -183,6 +204,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         files={"train": ("opt_out_docs_removed_2023_07_12/train-*.parquet|data/train-*.parquet",)},
         reading=placed(parquet("images", "texts")),
         example=_obelics,
+        version=2,
     ),
     file_preparation(
         name="mmc4",

@@ -64,6 +64,32 @@ def test_obelics_keeps_the_order_of_texts_and_pictures(tmp_path):
         assert said in reason
 
 
+def test_obelics_begins_a_document_where_the_topic_shifts(tmp_path):
+    FIXTURES["obelics"].make(tmp_path)
+    (tmp_path / "data/train-00000-of-01335.parquet").unlink()
+    mark, file = "END_OF_DOCUMENT_TOKEN_TO_BE_REPLACED", "data/train-0.parquet"
+    parquet(
+        tmp_path / file,
+        images=[[URLS[0], None, URLS[5], URLS[1], None], [None, URLS[5]], [URLS[0], None]],
+        texts=[
+            [None, f"A.\n\n{mark}\n\nNo picture.{mark}{mark}B.", None, None, "C."],
+            [f"D.{mark}", None],
+            [None, f"{mark}E."],
+        ],
+    )
+    good, bad = convert("interleaved", "obelics", "train", tmp_path)
+    assert {key: shades(example) for key, example in good.items()} == {
+        f"{file}#0:0": [0, "A."],
+        f"{file}#0:3": ["B.", 1, "C."],
+    }
+    assert good[f"{file}#0:3"].metadata == {"absent_pictures": 1}
+    assert bad == {
+        f"{file}#1": "2 topics, none of them of use: a document without pictures: 0 of them are "
+        "absent",
+        f"{file}#2": "2 topics, none of them of use: a document without text",
+    }
+
+
 def test_obelics_finds_pictures_in_what_img2dataset_wrote(tmp_path):
     obelics_tables(tmp_path)
     parquet(
