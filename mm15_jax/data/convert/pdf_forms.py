@@ -163,15 +163,11 @@ PREPARATIONS: tuple[Preparation, ...] = (
             description="Names, numbers, addresses and sums in reports of British charities.",
             licence="see publisher (github.com/applicaai/kleister-charity)",
             format="pdf_forms",
-            layout="of kleister-charity: train/in.tsv.xz, train/expected.tsv, the same of dev-0/"
-            " and test-A/, and documents/ of PDF files",
-            files={
+            layout="of kleister-charity: train/in.tsv.xz, train/expected.tsv, the same of dev-0/,"
+            " and documents/ of PDF files",
+            files={  # the facts of test-A/ are not published
                 split: (f"{folder}/in.tsv.xz", f"{folder}/expected.tsv")
-                for split, folder in (
-                    ("train", "train"),
-                    ("validation", "dev-0"),
-                    ("test", "test-A"),
-                )
+                for split, folder in (("train", "train"), ("validation", "dev-0"))
             },
             reading=requiring(require_pdfium, Reading(_kleister_parts, _kleister)),
             together=True,
