@@ -24,7 +24,7 @@ _MARK = "<|image|>"
 
 
 def or_docowl(preparation: Preparation, dataset: str, metric: str) -> Preparation:
-    """The same data set, converted from DocDownstream-1.0 where --source is that.
+    """The same data set; splits that --source has as DocDownstream-1.0 are converted from that.
 
     Args:
       preparation: from the files of its own publisher.
@@ -36,7 +36,6 @@ def or_docowl(preparation: Preparation, dataset: str, metric: str) -> Preparatio
         "validation": ("val.jsonl",),
         "test": (f"test/{dataset}_test.jsonl",),
     }
-    every = [pattern for patterns in files.values() for pattern in patterns]
 
     def lines(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
         for place, line in _LINES.records(source, part):
@@ -62,7 +61,9 @@ def or_docowl(preparation: Preparation, dataset: str, metric: str) -> Preparatio
             reading=uncounted(Reading(_LINES.parts, lines)),
             example=example,
         ),
-        lambda source: source.exists("imgs") and bool(files_of(source, every)),
+        lambda source, split: (
+            source.exists("imgs") and bool(files_of(source, files.get(split, ())))
+        ),
     )
 
 

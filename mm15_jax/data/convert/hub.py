@@ -105,7 +105,7 @@ def or_hub(
     example: RowExample,
     filters: bool = False,
 ) -> Preparation:
-    """The same data set, converted from the hub's copy where --source is that.
+    """The same data set; splits that --source has as the hub's copy are converted from that.
 
     Args:
       preparation: from the files of its own publisher.
@@ -125,8 +125,9 @@ def or_hub(
         filters=filters,
         **facts,
     )
-    patterns = [pattern for patterns in files.values() for pattern in patterns]
-    return either(preparation, hub, lambda source: bool(files_of(source, patterns)))
+    return either(
+        preparation, hub, lambda source, split: bool(files_of(source, files.get(split, ())))
+    )
 
 
 def _layout(repository: str, files: Mapping[str, Sequence[str]]) -> str:

@@ -19,6 +19,10 @@ _WORDS = {
 _NAMES_SHOWN = 5
 
 
+class NoFilesError(ValueError):
+    """A source that has no file of a layout, of whatever split."""
+
+
 def splits_of(patterns: Patterns) -> tuple[str, ...]:
     """The splits that there may be."""
     return tuple(patterns) if isinstance(patterns, Mapping) else SPLITS
@@ -56,7 +60,8 @@ def published_files(
       together: whether a split is of no use unless each of its patterns has a file.
 
     Raises:
-      ValueError: if no split has a file, or this one has only some of those that belong together.
+      NoFilesError: if no split has a file.
+      ValueError: if this one has only some of those that belong together.
     """
     if isinstance(patterns, Mapping):
         found = files_of(source, patterns[split])
@@ -70,7 +75,7 @@ def published_files(
         names = source.glob("*") or source.glob("*/*")
         more = " ..." if len(names) > _NAMES_SHOWN else ""
         there = ", ".join(names[:_NAMES_SHOWN]) + more if names else "no files"
-        raise ValueError(f"{source.url} has {there}; expected {layout}")
+        raise NoFilesError(f"{source.url} has {there}; expected {layout}")
     return found
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mm15_jax.data.convert import json_files, json_stream, parquet_files
-from mm15_jax.data.convert.published import Patterns, published_files, splits_of
+from mm15_jax.data.convert.published import NoFilesError, Patterns, published_files, splits_of
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
 from mm15_jax.data.source import Source
@@ -281,28 +281,35 @@ def file_preparation(
 
 
 def either(
-    first: Preparation, second: Preparation, has_second: Callable[[Source], bool]
+    first: Preparation, second: Preparation, has_second: Callable[[Source, str], bool]
 ) -> Preparation:
-    """A data set that is published in two layouts.
+    """A data set that is published in two layouts, which may both be there.
 
     Args:
       first: what it is, and how it is converted.
-      second: how it is converted where the source `has_second`.
-      has_second: of a source.
+      second: how a split is converted that the source has in this layout.
+      has_second: whether it does, of a source and a split.
     """
 
-    def chosen(source: Source | None) -> Preparation:
+    def chosen(split: str, source: Source | None) -> Preparation:
         assert source is not None
-        return second if has_second(source) else first
+        return second if has_second(source, split) else first
 
     def parts(split: str, source: Source | None) -> Sequence[Part]:
-        preparation = chosen(source)
-        return preparation.parts(split, source) if split in preparation.splits else []
+        preparation = chosen(split, source)
+        if split not in preparation.splits:
+            return []
+        try:
+            return preparation.parts(split, source)
+        except NoFilesError:
+            if any(chosen(other, source) is second for other in second.splits):
+                return []  # a source of the second layout, without this split
+            raise
 
     return replace(
         first,
         parts=parts,
-        convert=lambda split, part, source: chosen(source).convert(split, part, source),
+        convert=lambda split, part, source: chosen(split, source).convert(split, part, source),
         splits=tuple(dict.fromkeys((*first.splits, *second.splits))),
         layout=f"{first.layout}; or {second.layout}",
     )

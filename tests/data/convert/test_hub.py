@@ -43,6 +43,17 @@ def test_a_copy_of_the_hub_gives_the_records_it_states(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", COPIES)
+def test_beside_a_copy_the_publishers_files_give_the_other_splits(tmp_path, name):
+    own, copy = all_fixtures()[name], COPIES[name]
+    own.make(tmp_path)
+    copy.make(tmp_path)
+    for split in registry.get(name).splits:
+        expected = copy if split in copy.records else own
+        good, _ = convert(MODULES[name], name, split, tmp_path)
+        assert len(good) == expected.records.get(split, 0), split
+
+
+@pytest.mark.parametrize("name", COPIES)
 def test_both_layouts_ask_alike_and_score_alike(tmp_path, name):
     """The copy and the publisher's files give the same kinds of examples."""
 
