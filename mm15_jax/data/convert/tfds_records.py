@@ -26,19 +26,26 @@ def is_one(file: str) -> bool:
 
 
 def records(source: Source, file: str) -> Iterator[tuple[str, Any]]:
-    """(place, {feature: value}) of each record of a file."""
+    """(place, {feature: value}) of each record of a file.
+
+    Raises:
+      ValueError: if the file is cut or damaged: a cut one gives none of its records.
+    """
     from array_record.python import array_record_module
 
     with source.local(file) as path:
-        reader = array_record_module.ArrayRecordReader(str(path))
-        try:
-            total = reader.num_records()
-            for start in range(0, total, _AT_ONCE):
-                stop = min(start + _AT_ONCE, total)
-                for number, record in enumerate(reader.read(start, stop), start):
-                    yield f"{file}#{number}", _example_or_error(record)
-        finally:
-            reader.close()
+        try:  # the library knows one error, and tells of a cut file when it is closed
+            reader = array_record_module.ArrayRecordReader(str(path))
+            try:
+                total = reader.num_records()
+                for start in range(0, total, _AT_ONCE):
+                    stop = min(start + _AT_ONCE, total)
+                    for number, record in enumerate(reader.read(start, stop), start):
+                        yield f"{file}#{number}", _example_or_error(record)
+            finally:
+                reader.close()
+        except RuntimeError as error:
+            raise ValueError(f"{file} is cut or damaged, fetch it again: {error}") from error
 
 
 def _example_or_error(record: bytes) -> dict[str, Any] | DataError:

@@ -1,10 +1,12 @@
 """Plain text, from JSON lines, parquet and what TFDS prepared."""
 
+import random
 import subprocess
 import sys
 
 import pytest
 
+from mm15_jax.data import shard_files
 from mm15_jax.data.convert import record_files, text, tfds_records
 from mm15_jax.data.preparation import DataError
 from mm15_jax.data.source import Source
@@ -88,6 +90,19 @@ def test_a_tf_example_is_read_as_tensorflow_writes_it():
     assert tfds_records.parse_example(b"") == {}
     with pytest.raises(DataError, match=r"no tf.train.Example"):
         tfds_records.parse_example(b"\xff\xff")
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_damaged_file_of_tfds_is_told_in_a_sentence(tmp_path, cut):
+    file = "c4-train.array_record-00000-of-00001"
+    with shard_files.writing(tmp_path / file) as write:
+        for number in range(300):
+            write(tf_example(text=random.Random(number).randbytes(48).hex()))
+    data = (tmp_path / file).read_bytes()
+    damaged = data[: len(data) // 2] if cut else data[:5000] + bytes(100) + data[5100:]
+    (tmp_path / file).write_bytes(damaged)
+    with pytest.raises(ValueError, match=f"^{file} is cut or damaged, fetch it again: "):
+        convert("text", "hq_text", "train", tmp_path)
 
 
 @pytest.mark.slow
