@@ -111,6 +111,8 @@ def tasks_of(
             "range": [part.start, part.stop],
             "source": files or (source and source.url),
         }
+        if part.beside:
+            identity["beside"] = part.beside
         text = json.dumps(identity, sort_keys=True)
         file = records.shard_name(i, len(parts))
         tasks.append(Task(preparation.name, split, part, source, directory, file, text))

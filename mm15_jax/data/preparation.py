@@ -44,6 +44,7 @@ class Part:
     files: tuple[str, ...] = ()  # of the source, that decide what the part holds
     start: int = 0  # a range in the first file, or of generated examples; in the converter's
     stop: int = 0  # own unit: records, bytes, pages
+    beside: str = ""  # changes when what its records are read with does, such as a list of a split
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
             files=dict.fromkeys(("train", "test"), ("ai2d/questions/*.json|questions/*.json",)),
             reading=FILE_NAMES,
             example=_ai2d,
+            beside=("ai2d_test_ids.csv",),
             version=2,
         ),
         repository="lmms-lab/ai2d",

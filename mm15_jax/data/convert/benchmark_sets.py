@@ -142,6 +142,7 @@ def _benchmark(
     row: RowExample,
     shard: str = "test",
     filters: bool = False,
+    beside: Sequence[str] = (),
 ) -> Preparation:
     """A split "test", from the publisher's files or the hub's copy."""
     own = file_preparation(
@@ -154,6 +155,7 @@ def _benchmark(
         files={"test": files},
         reading=reading,
         example=record,
+        beside=beside,
     )
     return or_hub(
         own,
@@ -226,6 +228,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         files=("questions.jsonl",),
         reading=placed(JSON_LINES),
         record=_llava_w_record,
+        beside=("answers_gpt4.jsonl", "context.jsonl"),
         repository="lmms-lab/llava-bench-in-the-wild",
         columns=("question_id", "question", "image", "caption", "gpt_answer", "category"),
         row=questions.llava_w,

@@ -206,5 +206,6 @@ PREPARATIONS: tuple[Preparation, ...] = (
         files={"train": ("train.txt",), "validation": ("val.txt",), "test": ("test.txt",)},
         reading=in_memory(_listed),
         example=_examples,
+        beside=("UNRELATED_CAPTIONS",),
     ),
 )

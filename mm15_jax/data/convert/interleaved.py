@@ -204,6 +204,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         files={"train": ("opt_out_docs_removed_2023_07_12/train-*.parquet|data/train-*.parquet",)},
         reading=placed(parquet("images", "texts")),
         example=_obelics,
+        beside=("images/*.parquet",),
         version=2,
     ),
     file_preparation(

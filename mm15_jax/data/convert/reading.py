@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mm15_jax.data.convert import json_files, json_stream, parquet_files
-from mm15_jax.data.convert.published import NoFilesError, Patterns, published_files, splits_of
+from mm15_jax.data.convert.published import (
+    NoFilesError,
+    Patterns,
+    files_of,
+    published_files,
+    splits_of,
+    stamp_of,
+)
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.preparation import BadRecord, DataError, Part, Preparation, examples_of
 from mm15_jax.data.source import Source
@@ -228,6 +235,7 @@ def file_preparation(
     reading: Reading | Callable[[str], Reading],
     example: Callable[[Maker, Any], Example | Iterable[Example | BadRecord]],
     together: bool = False,
+    beside: Sequence[str] = (),
     version: int = 1,
 ) -> Preparation:
     """A data set of files that a reading divides.
@@ -243,6 +251,9 @@ def file_preparation(
       reading: of every split, or of the split that it is given.
       example: makes the examples of a record; BadRecords for what is bad within it.
       together: whether the files of a split are of use together only.
+      beside: names or patterns of what records of every part are read with, and that may be absent:
+        lists of splits, tables of all pictures. A part is stale when one of them changes. What one
+        record alone is read with, such as its picture, is not watched.
       version: as in `Preparation`.
     """
 
@@ -253,7 +264,10 @@ def file_preparation(
         assert source is not None
         expected = f"{name}: {layout}"
         found = published_files(source, files, split, expected, together=together)
-        return reading_of(split).parts(source, found) if found else []
+        if not found:
+            return []
+        stamp = stamp_of(source, files_of(source, beside))
+        return [replace(part, beside=stamp) for part in reading_of(split).parts(source, found)]
 
     def convert(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
         assert source is not None

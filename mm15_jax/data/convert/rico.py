@@ -209,6 +209,7 @@ def _preparation(
         files=dict.fromkeys(_SPLITS, (f"{file}|{folder}/{file}",)),
         reading=lambda split: in_memory(functools.partial(screens, split), _SCREENS_PER_PART),
         example=examples,
+        beside=("split/*.txt", f"{folder}/split/*.txt"),
         version=version,
     )
 

@@ -205,6 +205,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
             reading=uncounted(placed(json_object())),
             example=_tabfact,
             together=True,
+            beside=("data/*_id.json",),
         ),
         "TabFact",
         "exact_match",

@@ -166,6 +166,7 @@ def _preparation(
     pictures: str,
     example: Callable[[Maker, Any], Example],
     reading=json_array("data"),
+    beside: tuple[str, ...] = (),
 ) -> Preparation:
     names = ", ".join(pattern.replace("|", " or ") for p in files.values() for pattern in p)
     return file_preparation(
@@ -178,6 +179,7 @@ def _preparation(
         files=files,
         reading=reading,
         example=example,
+        beside=beside,
     )
 
 
@@ -196,6 +198,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
             },
             _ROTATION,
             _textvqa,
+            beside=_TABLES,
         ),
         "lmms-lab/textvqa",
         "data",
@@ -213,6 +216,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         _ROTATION,
         _textcaps,
         grouped(json_array("data"), _caption),
+        beside=_TABLES,
     ),
     _preparation(
         "stvqa",

@@ -17,6 +17,7 @@ from typing import Any
 from mm15_jax.data.convert import csv_files
 from mm15_jax.data.convert.dialogue import turns_of
 from mm15_jax.data.convert.json_files import load_json, table_parts
+from mm15_jax.data.convert.published import files_of
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import Reading, file_preparation, parquet
 from mm15_jax.data.convert.video_sets import CLIP_LINES, frame_folder
@@ -94,13 +95,14 @@ def _csv(*columns: str) -> Reading:
     return Reading(parts, records)
 
 
+_VIDOR_MAP = "dataset/nextqa/map_vid_vidorID.json|map_vid_vidorID.json"
+
+
 @functools.lru_cache(maxsize=2)
 def _vidor_paths(source: Source) -> dict[str, str]:
     """Where VidOR has the clips of NExT-QA, whose own archive names them by their numbers."""
-    for name in ("dataset/nextqa/map_vid_vidorID.json", "map_vid_vidorID.json"):
-        if source.exists(name):
-            return load_json(source, name)
-    return {}
+    found = files_of(source, (_VIDOR_MAP,))
+    return load_json(source, found[0]) if found else {}
 
 
 def _next_choice(maker: Maker, name: str, row: dict[str, str], **facts: Any) -> Example:
@@ -264,6 +266,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         },
         reading=_csv("video", "question", "answer", "qid", "type", *_CHOICES),
         example=_nextqa,
+        beside=(_VIDOR_MAP,),
     ),
     file_preparation(
         name="intentqa",
@@ -278,6 +281,7 @@ PREPARATIONS: tuple[Preparation, ...] = (
         },
         reading=_csv("video_id", "question", "answer", "qid", "type", *_CHOICES),
         example=_intentqa,
+        beside=(_VIDOR_MAP,),
     ),
     file_preparation(
         name="vcgbench",

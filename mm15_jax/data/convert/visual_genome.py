@@ -112,5 +112,6 @@ PREPARATIONS: tuple[Preparation, ...] = (
         files={"train": (REGIONS, OBJECTS)},
         reading=json_array(),
         example=_examples,
+        beside=(PICTURES,),
     ),
 )

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from mm15_jax import config as config_lib
-from mm15_jax.data import convert, registry
+from mm15_jax.data import convert, parts, registry
 from mm15_jax.data.records import open_dataset
+from mm15_jax.data.source import Source
 from mm15_jax.inputs import formatting
 from mm15_jax.inputs.example import Image, Text, Video
 from mm15_jax.inputs.tiles import decode_image
@@ -137,6 +138,42 @@ def test_a_bucket_gives_the_same_shards(name, place, tmp_path):
     for split in reports:
         here = open_dataset(folder / "out" / name / split).manifest
         assert open_dataset(tmp_path / name / split).manifest.checksum == here.checksum
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "file"),
+    [
+        ("textvqa", "train", "train-images-boxable-with-rotation.csv"),
+        ("textcaps", "train", "train_images/rotation.csv"),
+        ("llava_w", "test", "answers_gpt4.jsonl"),
+        ("llava_w", "test", "context.jsonl"),
+        ("tabfact", "train", "data/train_id.json"),
+        ("ai2d", "train", "ai2d_test_ids.csv"),
+        ("screen2words", "train", "split/train_screens.txt"),
+        ("widget_captioning", "train", "widget-caption/split/train.txt"),
+        ("visual_genome", "train", "image_data.json"),
+        ("flickr30k_entities", "train", "UNRELATED_CAPTIONS"),
+        ("nextqa", "validation", "dataset/nextqa/map_vid_vidorID.json"),
+        ("intentqa", "test", "map_vid_vidorID.json"),
+        ("obelics", "train", "images/00000.parquet"),
+    ],
+)
+def test_what_lies_beside_the_annotations_makes_shards_stale(name, split, file, tmp_path):
+    FIXTURES[name].make(tmp_path)
+    if name == "llava_w":  # its fixture is the copy of the hub
+        (tmp_path / "data/train-00000-of-00001.parquet").unlink()
+        (tmp_path / "questions.jsonl").write_text("{}\n")
+
+    def identities():
+        tasks = parts.tasks_of(PREPARATIONS[name], split, Source(tmp_path), tmp_path)
+        return {task.identity for task in tasks}
+
+    before = identities()
+    assert before == identities()
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes((path.read_bytes() if path.exists() else b"") + b"\n")
+    assert before and before.isdisjoint(identities())
 
 
 # Another order of sets and another hash of words must not show.
