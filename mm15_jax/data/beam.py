@@ -72,7 +72,7 @@ def _make(task: Task) -> None:
     receipt = parts.make_part(registry.get(task.name), task)
     for counter, count in (
         ("examples", receipt.shard.records),
-        ("bad", len(receipt.bad)),
+        ("bad", receipt.bad_records),
         ("bytes", receipt.shard.bytes),
     ):
         Metrics.counter("mm15_jax", counter).inc(count)

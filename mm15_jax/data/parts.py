@@ -72,6 +72,11 @@ class Receipt:
     tally: Tally
     bad: tuple[BadRecord, ...]
 
+    @property
+    def bad_records(self) -> int:
+        """How many records gave no example: what `--max_bad_fraction` counts."""
+        return sum(not bad.within for bad in self.bad)
+
     def as_json(self) -> str:
         """One line."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
@@ -162,7 +167,7 @@ def _convert(preparation: Preparation, task: Task, bad: list[BadRecord]) -> Iter
 def _shortened(bad: BadRecord) -> BadRecord:
     """One line, and no page of a damaged file quoted in it."""
     key, reason = (" ".join(text.split())[:_LONGEST] for text in (bad.key, bad.reason))
-    return BadRecord(key, reason)
+    return dataclasses.replace(bad, key=key, reason=reason)
 
 
 def _counted(examples: Iterable[Example], tally: Tally) -> Iterator[Example]:

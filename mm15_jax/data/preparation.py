@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -29,10 +29,11 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class BadRecord:
-    """A record that could not become an example."""
+    """A record that could not become an example, or a piece of one."""
 
     key: str  # where it is in its source: a key, a file, a line
     reason: str
+    within: bool = False  # of a record that gave examples, or is bad for another reason already
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def examples_of(
 
     Args:
       records: (key, record) pairs; the key names the record in messages.
-      convert: a record to its example or examples, among them BadRecords for parts of it.
+      convert: a record to its example or examples, among them BadRecords for parts of it. Where
+        there is an example too, they are `within`; where there is none, all but the first.
     """
     from mm15_jax.inputs.example import Example
 
@@ -111,4 +113,10 @@ def examples_of(
             kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
             yield BadRecord(key, f"{kind}{error}")
             continue
-        yield from found
+        within = any(isinstance(item, Example) for item in found)
+        for item in found:
+            if isinstance(item, Example):
+                yield item
+            else:
+                yield replace(item, within=within)
+                within = True

@@ -193,7 +193,7 @@ def _prepare_split(job: _Job, split: str) -> SplitReport | None:
             if reckoner.bad > bad_allowed(job.max_bad_fraction, reckoner.expected):
                 raise too_many_bad(name, split, list(receipts.values()), job.max_bad_fraction)
         chosen, missing = _divide(tasks, receipts, job.limit)
-    bad = sum(len(receipt.bad) for receipt in chosen)
+    bad = sum(receipt.bad_records for receipt in chosen)
     good = sum(receipt.shard.records for receipt in chosen)
     if bad > bad_allowed(job.max_bad_fraction, good + bad):
         raise too_many_bad(name, split, chosen, job.max_bad_fraction)

@@ -29,7 +29,8 @@ class SplitReport:
     split: str
     directory: str
     records: int
-    bad: int
+    bad: int  # records that gave no example
+    bad_within: int  # pieces left out of records that gave one, such as a box of a picture
     bad_records: tuple[dict[str, str], ...]  # part, key and reason of the first ones
     bad_reasons: tuple[dict[str, Any], ...]  # reason, count, keys: most frequent first
     bytes: int
@@ -55,8 +56,11 @@ class SplitReport:
         kept = " (already prepared)" if self.shards_kept == self.shards else ""
         text = f"{self.characters:,} characters"
         text = "".join(f"{n:,} tokens ({name}), " for name, n in self.tokens.items()) + text
+        bad = f"{self.bad:,} bad"
+        if self.bad_within:
+            bad += f" and {self.bad_within:,} pieces of others"
         lines = [
-            f"{self.name} {self.split}: {self.records:,} examples, {self.bad:,} bad, {text}, "
+            f"{self.name} {self.split}: {self.records:,} examples, {bad}, {text}, "
             f"{self.bytes / 1e6:.1f} MB, {self.seconds:.1f} s{kept}"
         ]
         if self.widths and self.heights:
@@ -74,7 +78,7 @@ class SplitReport:
             lines.append(
                 f"  {group['count']:,} bad: {group['reason']} ({', '.join(group['keys'])})"
             )
-        if self.bad > len(self.bad_records):
+        if self.bad + self.bad_within > len(self.bad_records):
             lines.append(f"  all bad records: {Path(self.directory) / RECEIPTS}")
         return "\n".join(lines)
 
@@ -89,12 +93,14 @@ def report_of(
         for receipt in receipts
         for bad in receipt.bad
     ]
+    bad = sum(receipt.bad_records for receipt in receipts)
     return SplitReport(
         name=manifest.name,
         split=manifest.split,
         directory=str(directory),
         records=manifest.records,
-        bad=len(named),
+        bad=bad,
+        bad_within=len(named) - bad,
         bad_records=tuple(named[:_NAMED]),
         bad_reasons=_grouped(named),
         bytes=sum(shard.bytes for shard in manifest.shards),
@@ -151,7 +157,12 @@ def bad_allowed(fraction: float, seen: float) -> float:
 
 def too_many_bad(name: str, split: str, receipts: Sequence[Receipt], fraction: float) -> ValueError:
     """The error that names how many are bad, and one of the most frequent kind."""
-    named = [{"key": bad.key, "reason": bad.reason} for receipt in receipts for bad in receipt.bad]
+    named = [
+        {"key": bad.key, "reason": bad.reason}
+        for receipt in receipts
+        for bad in receipt.bad
+        if not bad.within
+    ]
     worst = _grouped(named)[0]
     return ValueError(
         f"{len(named):,} records of {name!r} ({split}) are bad, more than --max_bad_fraction "

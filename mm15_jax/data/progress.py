@@ -60,9 +60,9 @@ class Reckoner:
         good, bad = self._done.get(receipt.part, (0, 0))
         if receipt.part not in self._done:
             self._weight += self._weights[receipt.part]
-        self._done[receipt.part] = receipt.shard.records, len(receipt.bad)
+        self._done[receipt.part] = receipt.shard.records, receipt.bad_records
         self._good += receipt.shard.records - good
-        self.bad += len(receipt.bad) - bad
+        self.bad += receipt.bad_records - bad
         if kept:
             self._share_before = self._share
 

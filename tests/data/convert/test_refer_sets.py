@@ -1,5 +1,6 @@
 """RefCOCO and its kin, from their published files."""
 
+import json
 import pickle
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from mm15_jax.data.convert import boxes, coco_tables, detection, flickr30k_entities, json_stream
 from mm15_jax.data.preparation import DataError
+from mm15_jax.data.prepare import prepare_many
 from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Image
 from tests.data.convert.converted import convert, turns
@@ -28,6 +30,25 @@ def test_counts(tmp_path, name):
     for split, count in fixture.records.items():
         good, bad = convert(module, name, split, tmp_path)
         assert (len(good), len(bad)) == (count, fixture.bad.get(split, 0)), (split, bad)
+
+
+def test_regions_left_out_of_pictures_that_are_not_are_no_bad_records(tmp_path):
+    """Else the unit of what is bad is a region, and of what is good a picture."""
+    write(tmp_path / "VG_100K/1.jpg", picture())
+    size = {"width": 64, "height": 48}
+    pictures = [{"image_id": i, "url": "https://x/VG_100K/1.jpg", **size} for i in range(40)]
+    row = {"width": 9, "height": 9, "y": 1, "phrase": "a thing"}
+    # Half of the regions leave the picture; of the last picture both do.
+    regions = [
+        {"id": i, "regions": [{"region_id": n, "x": -5 * (n or i == 39), **row} for n in (0, 1)]}
+        for i in range(40)
+    ]
+    write(tmp_path / "image_data.json", json.dumps(pictures))
+    write(tmp_path / "region_descriptions.json", json.dumps(regions))
+    (report,) = prepare_many(["visual_genome"], tmp_path / "out", source=tmp_path, workers=1)
+    assert (report.records, report.bad, report.bad_within) == (39, 1, 40)
+    assert "39 examples, 1 bad and 40 pieces of others, " in report.as_text()
+    assert report.bad_reasons[0]["count"] == 41  # all of them are told
 
 
 MODULES = {
