@@ -33,7 +33,7 @@ GENERAL = (
     "llava_conversation",
     "llava_complex_reasoning",
     "sharegpt4v",
-    "coco_captions",
+    "coco_karpathy",  # COCO's captions but for those that `few_shot` scores
     "gqa",
     "okvqa",
     "aokvqa",

@@ -117,3 +117,9 @@ def test_windows_from_all_over_a_run_hold_what_was_asked_for(mixed, unit):
         came = shares(MIXTURES[name], got["tokens"])
         for group in MIXTURES[name]:
             assert came[group.category] == pytest.approx(group.weight, abs=0.02)
+
+
+def test_captions_of_coco_are_those_that_few_shot_does_not_score():
+    mixed = {name for mixture in MIXTURES.values() for group in mixture for name in group.datasets}
+    # The sets of captions of COCO's photos: train2017 holds test pictures of Karpathy's split.
+    assert mixed & {"coco_captions", "coco_karpathy"} == {"coco_karpathy"}

@@ -77,7 +77,7 @@ def _with_shots(name: str, base: Preparation) -> Preparation:
 PREPARATIONS: tuple[Preparation, ...] = (
     file_preparation(
         name="coco_karpathy",
-        category="captions",
+        category="general",
         description="Photos of COCO in Karpathy's splits, each captioned by five people.",
         licence="CC BY 4.0; pictures by their authors, see publisher",
         format="karpathy",
