@@ -195,7 +195,7 @@ def write_tasks(path: Path, tasks: Sequence[Task]) -> None:
 
 def read_tasks(path: Path | str) -> Iterator[Task]:
     """The tasks of a file."""
-    return map(Task.from_json, Path(path).read_text().splitlines())
+    return map(Task.from_json, storage.to_path(path).read_text().splitlines())
 
 
 def valid_receipts(directory: Path, tasks: Sequence[Task]) -> dict[str, Receipt]:

@@ -79,7 +79,7 @@ class SplitReport:
                 f"  {group['count']:,} bad: {group['reason']} ({', '.join(group['keys'])})"
             )
         if self.bad + self.bad_within > len(self.bad_records):
-            lines.append(f"  all bad records: {Path(self.directory) / RECEIPTS}")
+            lines.append(f"  all bad records: {storage.to_path(self.directory) / RECEIPTS}")
         return "\n".join(lines)
 
 

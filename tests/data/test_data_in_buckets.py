@@ -1,12 +1,13 @@
 """Prepared data sets in buckets: written there, opened there, read through the cache."""
 
+import dataclasses
 import json
 import os
 
 import numpy as np
 import pytest
 
-from mm15_jax.data import cache, records, registry, storage
+from mm15_jax.data import cache, parts, records, registry, storage
 from mm15_jax.data.index import load_index
 from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.parts import RECEIPTS
@@ -50,6 +51,15 @@ def test_preparing_into_a_bucket_gives_the_same_shards(prefix, local_words):
     again = prepare_words(prefix)
     assert (again.shards_kept, again.shards) == (report.shards, report.shards)
     assert copies() == []  # nothing was read back
+    text = dataclasses.replace(report, bad=1).as_text()
+    assert text.endswith(f"all bad records: {prefix}/{NAME}/test/{RECEIPTS}")
+
+
+def test_tasks_go_through_a_file_in_a_bucket(prefix):
+    path = to_path(prefix) / NAME / "test" / ".tasks.jsonl"
+    tasks = parts.tasks_of(registry.get(NAME), "test", None, path.parent)
+    parts.write_tasks(path, tasks)
+    assert list(parts.read_tasks(str(path))) == tasks
 
 
 def test_preparing_into_a_bucket_goes_on_where_it_was_stopped(prefix, local_words, monkeypatch):
