@@ -153,7 +153,10 @@ def make_part(preparation: Preparation, task: Task) -> Receipt:
     return receipt
 
 
-def _convert(preparation: Preparation, task: Task, bad: list[BadRecord]) -> Iterator[Example]:
+def _convert(
+    preparation: Preparation, task: Task, bad: list[BadRecord]
+) -> Iterator[tuple[Example, bytes]]:
+    """Examples and what is written of them; those that cannot be written are bad, too."""
     for made in preparation.convert(task.split, task.part, task.source):
         if isinstance(made, BadRecord):
             bad.append(_shortened(made))
@@ -161,19 +164,30 @@ def _convert(preparation: Preparation, task: Task, bad: list[BadRecord]) -> Iter
             bad.append(_shortened(BadRecord(made.key, "an example without text or picture")))
         else:
             assert made.source == task.name, f"{task.name} makes examples of {made.source!r}"
-            yield made
+            try:
+                record = records.encode_example(made)
+            except (ValueError, OverflowError) as error:  # such as half of a surrogate pair
+                bad.append(_shortened(BadRecord(made.key, f"it cannot be written: {error}")))
+                continue
+            yield made, record
 
 
 def _shortened(bad: BadRecord) -> BadRecord:
-    """One line, and no page of a damaged file quoted in it."""
-    key, reason = (" ".join(text.split())[:_LONGEST] for text in (bad.key, bad.reason))
+    """One line that can be written, and no page of a damaged file quoted in it."""
+    key, reason = (
+        " ".join(text.split())[:_LONGEST].encode(errors="backslashreplace").decode()
+        for text in (bad.key, bad.reason)
+    )
     return dataclasses.replace(bad, key=key, reason=reason)
 
 
-def _counted(examples: Iterable[Example], tally: Tally) -> Iterator[Example]:
-    for example in examples:
+def _counted(
+    examples: Iterable[tuple[Example, bytes]], tally: Tally
+) -> Iterator[tuple[str, bytes]]:
+    """Examples as `records.write_shard` wants them."""
+    for example, record in examples:
         tally.add(example)
-        yield example
+        yield example.category, record
 
 
 def write_receipt(directory: Path, receipt: Receipt) -> None:

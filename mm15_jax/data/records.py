@@ -33,7 +33,12 @@ _KINDS = (Text, Image, Video)  # of a segment; the place is the number in a reco
 
 
 def encode_example(example: Example) -> bytes:
-    """An Example as msgpack bytes: [version, source, key, category, segments, metadata]."""
+    """An Example as msgpack bytes: [version, source, key, category, segments, metadata].
+
+    Raises:
+      ValueError: if a text of it is not Unicode (half of a surrogate pair), or it is too large.
+      OverflowError: if a number of its metadata has more than 64 bits.
+    """
     clips = any(isinstance(segment, Video) for segment in example.segments)
     version = _VIDEO_VERSION if clips else RECORD_VERSION
     segments = [(_KINDS.index(type(s)), *vars(s).values()) for s in example.segments]
@@ -111,10 +116,14 @@ def shard_name(index: int, shards: int) -> str:
     return f"{index:05d}-of-{shards:05d}{SUFFIX}"
 
 
-def write_shard(path: Path, examples: Iterable[Example]) -> Shard:
+def write_shard(path: Path, encoded: Iterable[tuple[str, bytes]]) -> Shard:
     """Writes one shard under a temporary name, then renames it, or uploads it whole to a bucket.
 
     The bytes depend on the examples alone, so a shard that is written again has the same checksum.
+
+    Args:
+      path: of the shard.
+      encoded: the category of each example, and the bytes that `encode_example` made of it.
 
     Raises:
       OSError: if the disk does not take it.
@@ -122,9 +131,9 @@ def write_shard(path: Path, examples: Iterable[Example]) -> Shard:
     categories: Counter[str] = Counter()
     with storage.draft(path) as temporary:
         with shard_files.writing(temporary) as write:
-            for example in examples:
-                write(encode_example(example))
-                categories[example.category] += 1
+            for category, record in encoded:
+                write(record)
+                categories[category] += 1
         size, checksum = temporary.stat().st_size, file_sha256(temporary)
     return Shard(path.name, categories.total(), size, checksum, dict(sorted(categories.items())))
 
@@ -314,7 +323,10 @@ def write_dataset(
     directory, examples = storage.to_path(directory), list(examples)
     bounds = [len(examples) * i // shards for i in range(shards + 1)]
     written = tuple(
-        write_shard(directory / shard_name(i, shards), examples[bounds[i] : bounds[i + 1]])
+        write_shard(
+            directory / shard_name(i, shards),
+            ((e.category, encode_example(e)) for e in examples[bounds[i] : bounds[i + 1]]),
+        )
         for i in range(shards)
     )
     category = category or (examples[0].category if examples else "")

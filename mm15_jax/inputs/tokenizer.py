@@ -51,7 +51,11 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Ids of a text, nothing added; special tokens in the text are plain characters."""
+        """Ids of a text, nothing added; special tokens in the text are plain characters.
+
+        Raises:
+          ValueError: if the text holds half of a surrogate pair, so that it is not Unicode.
+        """
 
     @abc.abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
@@ -103,7 +107,11 @@ class SentencePieceTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """See `Tokenizer.encode`."""
-        return self._processor.encode(text)
+        try:
+            return self._processor.encode(text)
+        except RuntimeError:
+            _check_unicode(text)
+            raise
 
     def decode(self, ids: Sequence[int]) -> str:
         """See `Tokenizer.decode`."""
@@ -178,7 +186,11 @@ class HuggingFaceTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """See `Tokenizer.encode`."""
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        try:
+            return self._tokenizer.encode(text, add_special_tokens=False).ids
+        except TypeError:
+            _check_unicode(text)
+            raise
 
     def decode(self, ids: Sequence[int]) -> str:
         """See `Tokenizer.decode`."""
@@ -262,6 +274,14 @@ def _special_names(directory: pathlib.Path) -> dict[str, str]:
                 if isinstance(value, str):
                     names[key] = value
     return names
+
+
+def _check_unicode(text: str) -> None:
+    """Both libraries refuse half of a surrogate pair in words that say nothing of it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a text that is not Unicode: {error}") from None
 
 
 def _role_ids(

@@ -65,11 +65,11 @@ def test_tasks_go_through_a_file_in_a_bucket(prefix):
 def test_preparing_into_a_bucket_goes_on_where_it_was_stopped(prefix, local_words, monkeypatch):
     write_shard, written = records.write_shard, []
 
-    def stopping(path, examples):
+    def stopping(path, encoded):
         if written:
             raise KeyboardInterrupt
         written.append(path)
-        return write_shard(path, examples)
+        return write_shard(path, encoded)
 
     monkeypatch.setattr(records, "write_shard", stopping)
     with pytest.raises(KeyboardInterrupt):

@@ -8,7 +8,7 @@ from mm15_jax.data import registry
 from mm15_jax.data.parts import RECEIPTS
 from mm15_jax.data.preparation import BadRecord, Part, Preparation, range_parts
 from mm15_jax.data.prepare import prepare
-from mm15_jax.data.prepare_report import REPORT, bad_allowed
+from mm15_jax.data.prepare_report import REPORT
 from mm15_jax.data.progress import Event, ProgressLine
 from mm15_jax.data.records import MANIFEST, open_dataset
 from mm15_jax.inputs.example import Example, Image, Text
@@ -238,73 +238,6 @@ def test_a_limit_is_exact_where_counts_are_unknown(tmp_path, lines):
     for limit in (1, 2, 3, 5, 6, 9):
         _, texts = prepare_lines(tmp_path, limit=limit)
         assert texts == ["a1", "a2", "b1", "b2", "d1", "d2"][:limit]
-
-
-# Bad records.
-
-
-def test_bad_records_are_counted_named_and_left_out(tmp_path):
-    maker = Maker(bad=[7, 8, 599])
-    (report,) = run(maker, tmp_path, max_bad_fraction=0.01)
-    assert (report.bad, report.records) == (3, COUNT - 3)
-    assert [bad["key"] for bad in report.bad_records] == ["page 7", "page 8", "page 599"]
-    assert report.bad_records[2] == {
-        "part": "n[400:600]", "key": "page 599", "reason": "page 599 is torn",
-    }  # fmt: skip
-    keys = [example.key for example in open_dataset(tmp_path / "numbers" / "train")]
-    assert keys == [f"train-{i}" for i in range(COUNT) if i not in (7, 8, 599)]
-    (again,) = run(Maker(), tmp_path, max_bad_fraction=0.01)
-    assert (again.bad, again.shards_kept) == (3, 3)
-
-
-def test_reasons_that_differ_in_numbers_are_one_kind(tmp_path):
-    (report,) = run(Maker(bad=range(30, 36)), tmp_path)
-    (group,) = report.bad_reasons
-    assert (group["count"], group["reason"]) == (6, "page 30 is torn")
-    assert group["keys"] == ["page 30", "page 31", "page 32"]
-    assert "6 bad: page 30 is torn (page 30, page 31, page 32)" in report.as_text()
-
-
-def test_more_bad_records_than_allowed_stop_with_one_of_them_named(tmp_path):
-    with pytest.raises(ValueError, match=r"11 records.*like page 300: page 300 is torn"):
-        run(Maker(bad=range(300, 311)), tmp_path)
-    with pytest.raises(ValueError, match="is not whole"):
-        open_dataset(tmp_path / "numbers" / "train")
-    (report,) = run(Maker(bad=range(300, 311)), tmp_path, max_bad_fraction=0.02)
-    assert (report.bad, report.shards_kept) == (11, 2)  # what was made is kept
-
-
-def test_a_split_given_up_for_its_bad_records_tries_them_again(tmp_path):
-    with pytest.raises(ValueError, match="11 records"):
-        run(Maker(bad=range(300, 311)), tmp_path)
-    mended = Maker()
-    (report,) = run(mended, tmp_path)
-    assert (report.bad, report.records) == (0, COUNT)
-    assert len(mended.made) < COUNT  # shards without a bad record stay
-
-
-def test_bad_records_that_were_accepted_are_tried_again_when_asked(tmp_path):
-    run(Maker(bad=[300]), tmp_path)
-    assert run(Maker(), tmp_path)[0].bad == 1
-    (report,) = run(Maker(), tmp_path, retry_bad=True)
-    assert (report.bad, report.records, report.shards_kept) == (0, COUNT, report.shards - 1)
-
-
-@pytest.mark.parametrize(
-    ("fraction", "seen", "allowed"),
-    [(0.001, 3, 1), (0.001, 600, 10), (0.001, 50_000, 50), (0, 600, 0), (1, 5, 5)],
-)
-def test_a_small_split_is_forgiven_some(fraction, seen, allowed):
-    assert int(bad_allowed(fraction, seen)) == allowed
-
-
-def test_an_example_without_segments_is_bad(tmp_path):
-    def convert(split, part, source):
-        yield Example((), "numbers", "empty", "text", {})
-        yield Example((Text("a"),), "numbers", "full", "text", {})
-
-    (report,) = run(Maker(), tmp_path, ["test"], changes={"convert": convert})
-    assert (report.records, report.bad_records[0]["key"]) == (1, "empty")
 
 
 # Report and progress.

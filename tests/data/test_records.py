@@ -168,11 +168,12 @@ def test_a_disk_that_takes_no_more_is_an_error_of_files(tmp_path):
     path = tmp_path / "numbers" / "train" / "00000-of-00001.array_record"
     texts = (Text(random.Random(n).randbytes(4000).hex()) for n in range(1000))
     examples = (Example((text,), "numbers", "0", "even", {}) for text in texts)
+    encoded = (("even", encode_example(example)) for example in examples)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(OSError, match=r"cannot be written: .*File too large"):
-            records.write_shard(path, examples)
+            records.write_shard(path, encoded)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(path.parent.iterdir()) == []
@@ -232,7 +233,7 @@ def test_a_manifest_of_another_version_is_refused(directory):
 
 def test_a_failing_writer_leaves_no_file(tmp_path):
     def fail():
-        yield from make_examples(3)
+        yield from (("even", encode_example(example)) for example in make_examples(3))
         raise RuntimeError("source gone")
 
     path = tmp_path / "numbers" / "train" / "00000-of-00001.array_record"

@@ -79,6 +79,11 @@ def test_a_text_never_encodes_to_special_ids(tokenizer):
         assert not special & set(tokenizer.encode(text))
 
 
+def test_half_of_a_surrogate_pair_is_an_error_of_the_text(tokenizer):
+    with pytest.raises(ValueError, match=r"a text that is not Unicode: .*surrogates not allowed"):
+        tokenizer.encode("the \ud83d cat")
+
+
 def test_pickling_keeps_behaviour(tokenizer):
     copy = pickle.loads(pickle.dumps(tokenizer))
     for text in ("the cat", "<user><image>"):
