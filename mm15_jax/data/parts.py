@@ -144,7 +144,9 @@ def make_part(preparation: Preparation, task: Task) -> Receipt:
     taken = itertools.islice(converted, task.take)
     try:
         shard = records.write_shard(task.directory / task.file, _counted(taken, tally))
-    except (ValueError, OSError) as error:
+    except Exception as error:
+        if not (isinstance(error, ValueError | OSError) or storage.is_of_store(error)):
+            raise
         place = f"{task.part.name} of {task.name!r} ({task.split})"
         raise ValueError(f"{place} cannot be converted: {error}") from error
     whole = task.take is None or shard.records < task.take

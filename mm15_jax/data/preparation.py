@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from mm15_jax.data import storage
+
 if TYPE_CHECKING:
     from mm15_jax.data.source import Source
     from mm15_jax.inputs.example import Example
@@ -100,6 +102,9 @@ def examples_of(
       records: (key, record) pairs; the key names the record in messages.
       convert: a record to its example or examples, among them BadRecords for parts of it. Where
         there is an example too, they are `within`; where there is none, all but the first.
+
+    Raises:
+      Exception: what a source raises that does not answer: its records may be good.
     """
     from mm15_jax.inputs.example import Example
 
@@ -110,6 +115,7 @@ def examples_of(
         except (AssertionError, MemoryError):
             raise  # ours to mend, not the data's
         except Exception as error:  # whatever a damaged file makes a reader raise; it is counted
+            storage.raise_of_network(error)
             kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
             yield BadRecord(key, f"{kind}{error}")
             continue

@@ -38,10 +38,25 @@ class StorageError(OSError):
     """An object store did not answer as it should: the network, a permission, damaged data."""
 
 
-def is_of_store(error: Exception) -> bool:
+def is_of_store(error: BaseException) -> bool:
     """Whether an error comes from an object store or the network, not from our own code."""
-    package = type(error).__module__.partition(".")[0]
-    return isinstance(error, StorageError) or package in _CLIENT_PACKAGES
+    module = type(error).__module__
+    of_client = module.partition(".")[0] in _CLIENT_PACKAGES
+    # google.protobuf is no client: it reads TensorFlow's records, and damaged ones too.
+    return isinstance(error, StorageError) or (of_client and "protobuf" not in module)
+
+
+def raise_of_network(error: BaseException) -> None:
+    """Raises what an error came from, if that says that a store or a server did not answer.
+
+    It says nothing of the data: it never makes a record bad.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionError | TimeoutError) or is_of_store(cause):
+            raise cause
+        # zipfile says that a file which cannot be read is none, in the handler of that error.
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from mm15_jax.data.parts import RECEIPTS
+from mm15_jax.data.preparation import DataError, examples_of
 from mm15_jax.data.prepare_report import REPORT, bad_allowed
 from mm15_jax.data.records import open_dataset
 from mm15_jax.inputs.example import Example, Text
@@ -95,3 +96,27 @@ def test_an_example_that_cannot_be_written_is_bad(tmp_path, changes, reason):
     assert report.bad_records[0]["key"] == changes.get("key", "3").replace("\ud83d", "\\ud83d")
     folder = tmp_path / "numbers" / "test"
     assert all(reason in (folder / name).read_text() for name in (REPORT, RECEIPTS))
+
+
+def of_aiohttp(kind):
+    """What the clients of stores raise: some of it is an OSError, some is not."""
+    return type("ClientError", (kind,), {"__module__": "aiohttp.client_exceptions"})("no answer")
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError("no answer"), of_aiohttp(OSError), of_aiohttp(Exception)]
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_source_that_does_not_answer_ends_it_and_no_record_is_bad(tmp_path, error, wrapped):
+    def read(i):
+        if i == 3 and wrapped:
+            raise DataError("the picture cannot be read: no answer") from error
+        if i == 3:
+            raise error
+        return Example((Text(f"{i}"),), "numbers", f"{i}", "text", {})
+
+    def convert(split, part, source):
+        return examples_of(((f"{i}", i) for i in range(part.start, part.stop)), read)
+
+    with pytest.raises(ValueError, match=r"of 'numbers' \(test\) cannot be converted: .*no answer"):
+        run(Maker(), tmp_path, ["test"], changes={"convert": convert})

@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
+from mm15_jax.data import storage
 from mm15_jax.data.preparation import BadRecord, DataError
 from mm15_jax.data.source import Source
 
@@ -118,6 +119,9 @@ def tar_members(
     Yields:
       A member; or a BadRecord for one that is refused, and for the place where the archive is
       damaged, which is then its end.
+
+    Raises:
+      OSError: if the source does not answer; what is behind may be good.
     """
     last = "its beginning"
     try:
@@ -153,6 +157,7 @@ def tar_members(
                 if block.strip(b"\0") or len(block) < _BLOCK:
                     raise tarfile.ReadError("no end marker follows: it is truncated or damaged")
     except (DataError, *_DAMAGE) as error:
+        storage.raise_of_network(error)
         yield BadRecord(file, f"the archive cannot be read behind {last}: {error}")
 
 
@@ -228,6 +233,7 @@ class ZipArchive:
         try:
             self._zip = zipfile.ZipFile(source.open(file))
         except (*_DAMAGE, *_UNREADABLE) as error:
+            storage.raise_of_network(error)
             raise DataError(f"{file} is not a readable zip file: {error}") from error
         # Members may overlap, so that each has a modest ratio and all together do not.
         total = sum(info.file_size for info in self._zip.infolist())
@@ -268,6 +274,7 @@ class ZipArchive:
         try:
             return self._zip.read(info)
         except (*_DAMAGE, *_UNREADABLE) as error:
+            storage.raise_of_network(error)
             raise DataError(f"the member {name!r} of {self._file} is damaged: {error}") from error
 
 

@@ -210,3 +210,28 @@ def test_an_archive_that_is_not_there_is_told(source):
     files = source(b"", "other")
     (bad,) = tar_members(files, "a.tar")
     assert "there is no file 'a.tar'" in bad.reason
+
+
+class Reset(io.BytesIO):
+    """A file of a server that closes the connection half way."""
+
+    def read(self, size=-1):
+        if self.tell() > len(self.getbuffer()) // 2:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return super().read(size)
+
+
+@pytest.mark.parametrize(
+    ("file", "read"),
+    [
+        ("a.tar", lambda source: list(tar_members(source, "a.tar"))),
+        ("a.zip", lambda source: ZipArchive(source, "a.zip")),
+    ],
+)
+def test_a_connection_that_breaks_is_no_damage_of_the_archive(source, monkeypatch, file, read):
+    members = [(f"{i}.txt", b"x" * 100) for i in range(50)]
+    data = tar_bytes(members) if file == "a.tar" else zip_bytes(members)
+    found = source(data, file)
+    monkeypatch.setattr(Source, "open", lambda self, name: Reset(data))
+    with pytest.raises(ConnectionResetError):
+        read(found)
