@@ -65,6 +65,10 @@ class _Ticket:
     example: Example
 
 
+class _StreamError(ValueError):
+    """A stream cannot be read on: no record of its own is to blame."""
+
+
 class LatePlan:
     """Rows packed as examples are read; `batch` as of the pack plan."""
 
@@ -119,7 +123,8 @@ class LatePlan:
         """The next rows from a cursor on, the number of rows before them; and the cursor after.
 
         Raises:
-          ValueError: if the cursor is negative, or too many examples cannot be read.
+          ValueError: if the cursor is negative, too many examples cannot be read, or a stream
+            cannot be read on, be it for a damaged part or for a source that does not answer.
         """
         if cursor < 0:
             raise ValueError(f"the data cursor {cursor} is no row; expected 0 or more")
@@ -171,6 +176,8 @@ class LatePlan:
                 if isinstance(example, BadRecord):
                     raise DataError(example.reason)
                 tokens, tiles = self._measure(example)
+            except _StreamError:
+                raise
             except ValueError as error:
                 bad_records.add(0, [(name, key, str(error))])
                 continue
@@ -200,17 +207,20 @@ class LatePlan:
     def _read(
         self, source: int, record: int, streams: dict[int, Iterator[Example | BadRecord]]
     ) -> Example | BadRecord:
-        examples = self.sources[source].examples
+        name, examples = self.sources[source].name, self.sources[source].examples
         if not callable(examples):
             return examples[record]
         for _ in range(2):  # a stream that has ended begins again
-            if source not in streams:
-                streams[source] = iter(examples())
-            example = next(streams[source], None)
+            try:
+                if source not in streams:
+                    streams[source] = iter(examples())
+                example = next(streams[source], None)
+            except (ValueError, OSError) as error:  # after it a generator would be at its end
+                raise _StreamError(f"the stream {name!r} cannot be read on: {error}") from error
             if example is not None:
                 return example
             del streams[source]
-        raise ValueError("the stream has no example")
+        raise _StreamError(f"the stream {name!r} has no example")
 
     def _leave_out(self, name: str, key: str, tokens: int) -> None:
         long = tokens > self.sequence_length

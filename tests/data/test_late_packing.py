@@ -107,9 +107,27 @@ def test_sources_of_which_nothing_fits_are_an_error(monkeypatch):
         make(source, budgets=Budgets(100, 8, False)).batch(0, 1)
 
 
-def test_an_empty_stream_is_an_error():
-    with pytest.raises(ValueError, match="the stream has no example"):
-        make(LateSource("a", lambda: iter(()), 1.0), max_bad_fraction=0.0).batch(0, 1)
+def breaking(error):
+    """A stream of three examples whose second part cannot be read."""
+
+    def begin():
+        yield from stream("a", [20, 7, 33])()
+        raise error
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("examples", "words"),
+    [
+        (lambda: iter(()), "the stream 'a' has no example"),
+        (breaking(ValueError("1.parquet is torn")), "the stream 'a' cannot be read on: 1.parquet"),
+        (breaking(ConnectionResetError("no answer")), "the stream 'a' cannot be read on: no answ"),
+    ],
+)
+def test_a_stream_that_cannot_be_read_on_ends_it(examples, words):
+    with pytest.raises(ValueError, match=words):
+        make(LateSource("a", examples, 1.0)).batch(0, 20)
 
 
 def test_text_alone_needs_no_tiles():
