@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mm15_jax.data import parts
+from mm15_jax.data import parts, registry
 from mm15_jax.data.parts import Receipt, Task
 from mm15_jax.data.preparation import Preparation
 from mm15_jax.data.prepare import Runner
@@ -28,7 +28,8 @@ def in_pipeline(options: Sequence[str] = ()) -> Runner:
         given.
 
     Raises:
-      ValueError: if Apache Beam is not installed.
+      ValueError: if Apache Beam is not installed; in the runner, for a preparation that is not the
+        registry's.
     """
     try:
         import apache_beam  # noqa: F401
@@ -39,6 +40,11 @@ def in_pipeline(options: Sequence[str] = ()) -> Runner:
         ) from error
 
     def run(preparation: Preparation, tasks: Sequence[Task]) -> Iterator[Receipt]:
+        if registry.all_preparations().get(preparation.name) is not preparation:
+            raise ValueError(
+                f"Beam's workers find a preparation by its name, and {preparation.name!r} is not "
+                "the registry's: prepare it without a runner"
+            )
         directory = tasks[0].directory
         parts.write_tasks(directory / TASKS, tasks)
         _run_pipeline(str(directory / TASKS), options, f"{preparation.name} {tasks[0].split}")
@@ -66,8 +72,6 @@ def _run_pipeline(tasks: str, options: Sequence[str], name: str) -> None:
 def _make(task: Task) -> None:
     """Makes one part; counts, for Beam's own pages."""
     from apache_beam.metrics import Metrics
-
-    from mm15_jax.data import registry
 
     receipt = parts.make_part(registry.get(task.name), task)
     for counter, count in (

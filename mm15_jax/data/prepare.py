@@ -64,7 +64,7 @@ def prepare(
     """Writes a data set under `<data_dir>/<name>/<split>`.
 
     Args:
-      preparation: what to make; with several workers it must be the registry's.
+      preparation: what to make; one that is not the registry's is made in this process alone.
       data_dir: where data sets are; made if absent.
       splits: which splits; default all that the source has.
       source: where the published files are: a folder, or a URL (gs://, s3://).
@@ -140,13 +140,19 @@ def open_source(
 
 @contextlib.contextmanager
 def in_processes(workers: int | None = None) -> Iterator[Runner]:
-    """The runner of one machine; its processes start when there is work for more than one."""
+    """The runner of one machine; its processes start when there is work for more than one.
+
+    A preparation that is not the registry's is made in this process: others would not find it.
+    """
+    from mm15_jax.data import registry  # not above: it imports every generator
+
     workers = workers or os.cpu_count() or 1
     with contextlib.ExitStack() as stack:
         pools: list[concurrent.futures.ProcessPoolExecutor] = []
 
         def run(preparation: Preparation, tasks: Sequence[Task]) -> Iterator[Receipt]:
-            if min(workers, len(tasks)) < 2:
+            registered = registry.all_preparations().get(preparation.name) is preparation
+            if min(workers, len(tasks)) < 2 or not registered:
                 for task in tasks:
                     yield parts.make_part(preparation, task)
                 return

@@ -1,10 +1,12 @@
 """Runs in an environment with Apache Beam, which cannot be that of training; docs/prepare.md."""
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,15 @@ def test_tasks_go_through_a_file(tmp_path):
         tasks = parts.tasks_of(registry.get("mini_text"), "train", given, tmp_path / "out")
         parts.write_tasks(tmp_path / "tasks", tasks)
         assert list(parts.read_tasks(str(tmp_path / "tasks"))) == tasks
+
+
+def test_beam_refuses_a_preparation_that_its_workers_would_not_find(tmp_path, monkeypatch):
+    from mm15_jax.data.beam import in_pipeline
+
+    monkeypatch.setitem(sys.modules, "apache_beam", types.ModuleType("apache_beam"))
+    preparation = dataclasses.replace(registry.get("mini_text"), version=99)
+    with pytest.raises(ValueError, match="'mini_text' is not the registry's: prepare it without"):
+        prepare(preparation, tmp_path, ["test"], runner=in_pipeline(), progress=quiet)
 
 
 @needs_beam

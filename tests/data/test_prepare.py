@@ -329,3 +329,16 @@ def test_processes_make_what_one_process_makes(tmp_path):
     one, two = (files(tmp_path / str(w) / "mini_text" / "train") for w in (1, 2))
     assert one == two
     assert len(open_dataset(tmp_path / "1" / "mini_text" / "train")) == 900
+
+
+@pytest.mark.parametrize("name", ["numbers", "mini_text"])
+def test_an_own_preparation_is_made_in_this_process(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(prepare_lib, "spawn_pool", lambda *_: pytest.fail("others know another"))
+
+    def convert(split, part, source):
+        for i in range(part.start, part.stop):
+            yield Example((Text("mine", loss=True),), name, f"{i}", "text", {})
+
+    preparation = Maker().preparation(name=name, convert=convert)
+    (report,) = prepare(preparation, tmp_path, ["train"], workers=2, progress=lambda event: None)
+    assert open_dataset(report.directory)[COUNT - 1].segments[0].text == "mine"
