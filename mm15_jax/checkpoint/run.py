@@ -36,6 +36,7 @@ _FREE_FIELDS = (
     "data.decode_threads",
     "data.prefetch",
     "data.on_change",
+    "data.max_bad_fraction",
     "mesh",
     "meshes",
     "train.accumulation",

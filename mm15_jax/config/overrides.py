@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -108,7 +109,9 @@ def _convert(text: str, kind):
             text.lower()
         ]
     if kind is int:
-        value = float(text.replace("_", ""))
+        with contextlib.suppress(ValueError):
+            return int(text)  # exactly: a float has 53 bits
+        value = float(text.replace("_", ""))  # such as 1e3
         if value != int(value):
             raise ValueError(text)
         return int(value)

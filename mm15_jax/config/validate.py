@@ -63,6 +63,7 @@ _NOT_NEGATIVE = (
     "eval.examples",
     "eval.n_min",
     "eval.n_max",
+    "model.decoder.layers",
     "optimizer.warmup_steps",
     "train.loss_chunk",
     "mesh.slice",
@@ -90,6 +91,10 @@ def validate(config: ExperimentConfig) -> None:
     for key in _NOT_NEGATIVE:
         if _get(config, key) < 0:
             raise ValueError(f"{key} is {_get(config, key)}; expected 0 or more")
+    if not 0 <= config.data.max_bad_fraction <= 1:
+        raise ValueError(
+            f"data.max_bad_fraction is {config.data.max_bad_fraction}; expected 0 to 1"
+        )
     encoder, connector, decoder = config.model.encoder, config.model.connector, config.model.decoder
     if encoder.resolution % encoder.patch_size:
         raise ValueError(
@@ -138,6 +143,17 @@ def validate(config: ExperimentConfig) -> None:
         raise ValueError(
             f"inputs.splitting n_min {splitting.n_min}, n_max {splitting.n_max}: expected "
             "1 <= n_min <= n_max"
+        )
+    if splitting.mode == "static" and min(splitting.static_grid) < 1:
+        raise ValueError(
+            f"inputs.splitting.static_grid is {splitting.static_grid}; expected 1 or more rows and "
+            "columns"
+        )
+    n_min, n_max = config.eval.n_min or splitting.n_min, config.eval.n_max or splitting.n_max
+    if n_min > n_max:
+        raise ValueError(
+            f"answers are scored with n_min {n_min}, n_max {n_max}: expected eval.n_min <= "
+            "eval.n_max, where 0 is that of inputs.splitting"
         )
     if config.train.batch_rows % config.train.accumulation:
         raise ValueError(

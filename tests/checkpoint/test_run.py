@@ -35,6 +35,7 @@ def test_values_that_change_what_a_step_computes_are_refused(tmp_path, key, valu
         ("train.log_every", 3),
         ("checkpoint.keep", 5),
         ("data.prefetch", 1),
+        ("data.max_bad_fraction", 0.01),
         ("eval.n_max", 9),
         ("model.decoder.moe.capacity_factor", 2.0),  # of a decoder without experts
     ],

@@ -41,6 +41,7 @@ def test_every_key_can_be_set_to_the_value_it_has():
     [
         ("train.steps=1e3", "steps", 1000),
         ("train.steps=1_000", "steps", 1000),
+        ("train.seed=1719412345678901234", "seed", 1719412345678901234),
         ("train.compute_dtype=float32", "compute_dtype", "float32"),
     ],
 )
@@ -73,6 +74,15 @@ def test_a_pair_and_a_boolean_are_read():
         ("mm15_3b_sft", ["data.mixture=sft_al"], ["sft_al", "sft_all"]),
         ("mm15_3b_sft", ["inputs.splitting.static_grid=2"], ["static_grid"]),
         ("mm15_3b_sft", ["inputs.splitting.n_min=10"], ["n_min 10", "n_max 9"]),
+        (
+            "mm15_3b_sft",
+            ["inputs.splitting.mode=static", "inputs.splitting.static_grid=0,2"],
+            ["static_grid is (0, 2)", "1 or more"],
+        ),
+        ("mm15_3b_sft", ["eval.n_min=9", "eval.n_max=4"], ["n_min 9, n_max 4", "eval.n_min <="]),
+        ("mm15_3b_sft", ["data.max_bad_fraction=-1"], ["max_bad_fraction is -1.0", "0 to 1"]),
+        ("mm15_3b_sft", ["data.max_bad_fraction=5"], ["max_bad_fraction is 5.0", "0 to 1"]),
+        ("mm15_3b_sft", ["model.decoder.layers=-2"], ["layers is -2", "0 or more"]),
         ("mm15_3b_sft", ["model.connector.tokens=145"], ["145", "144"]),
         ("mm15_3b_sft", ["model.encoder.resolution=670"], ["670", "658"]),
         ("mm15_3b_sft", ["model.decoder.kv_heads=7"], ["kv_heads 7"]),
