@@ -203,8 +203,11 @@ ${{SLURM_RESTART_COUNT:-0}}: $*"
 }}
 """
 # 143: told to stop, and saved. Other codes from 127 on: a crash. Below: it would fail again.
-# A job that was cancelled is completing by now, and stays so.
+# A job that was cancelled is completing by now, and stays so. The last task of an array has the
+# array's own id, by which Slurm would take all of them.
 _END = """code=$?
+self=${{SLURM_ARRAY_JOB_ID:+${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID}}
+self=${{self:-$SLURM_JOB_ID}}
 crashes={folder}/$SLURM_JOB_ID.crashes
 if ((code == 143)); then
   why=stopped
@@ -215,9 +218,9 @@ elif ((code >= 127)); then
 else
   exit "$code"
 fi
-if [[ $(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T) != RUNNING ]]; then exit "$code"; fi
+if [[ $(squeue --noheader --jobs="$self" --format=%T) != RUNNING ]]; then exit "$code"; fi
 echo "mm15: $why with exit code $code; asking to be queued again"
-if scontrol requeue "$SLURM_JOB_ID"; then sleep 120; fi
+if scontrol requeue "$self"; then sleep 120; fi
 exit "$code"
 """
 

@@ -27,12 +27,17 @@ def test_shellcheck_finds_nothing_in_the_scripts(path):
         assert done.returncode == 0, done.stdout
 
 
-def ended(code: int, folder: pathlib.Path, *, state="RUNNING", requeues=True) -> tuple[int, str]:
-    """Runs a batch script whose step ends with `code`; its exit code and what it printed."""
+def ended(
+    code: int, folder: pathlib.Path, *, state="RUNNING", requeues=True, task=""
+) -> tuple[int, str]:
+    """Runs a batch script whose step ends with `code`; its exit code and what it printed.
+
+    With a task, as one of an array that has the array's id, by which Slurm knows all of them.
+    """
     (script,) = scripts(FOLDER / "launch" / "slurm.txt")
     programs = {
         "srun": f"exit {code}",
-        "squeue": f"echo {state}",
+        "squeue": f"echo {state}; [[ $* != *=7\\ * || -z '{task}' ]] || echo PENDING",
         "scontrol": "echo requeued $2" if requeues else "exit 1",
         "sleep": "exit 0",
     }
@@ -45,6 +50,8 @@ def ended(code: int, folder: pathlib.Path, *, state="RUNNING", requeues=True) ->
         "SLURM_JOB_ID": "7",
         "SLURM_JOB_NODELIST": "a",
     }
+    if task:
+        environment |= {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": task}
     bash = ["bash", "-c", script]
     done = subprocess.run(
         bash, env=environment, cwd=folder, capture_output=True, text=True, check=False
@@ -59,10 +66,11 @@ def test_codes_below_127_are_final(tmp_path, code):
     assert got == code and "requeued" not in out
 
 
+@pytest.mark.parametrize(("task", "queued"), [("", "7"), ("0", "7_0")])
 @pytest.mark.parametrize("code", [127, 134, 137, 143, 255])
-def test_codes_from_127_on_are_queued_again(tmp_path, code):
-    got, out = ended(code, tmp_path)
-    assert got == code and "requeued 7" in out
+def test_codes_from_127_on_are_queued_again(tmp_path, code, task, queued):
+    got, out = ended(code, tmp_path, task=task)
+    assert got == code and f"requeued {queued}\n" in out
 
 
 def test_a_job_that_was_cancelled_is_not_queued_again(tmp_path):

@@ -52,6 +52,20 @@ def state(job: str) -> str:
     return done.stdout.strip()
 
 
+def states(array: str) -> dict[str, str]:
+    """Of the tasks of an array, by their number."""
+    words = ["squeue", "--noheader", "--states=all", "--array", f"--jobs={array}"]
+    words.append("--format=%K %T")
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return dict(line.split() for line in done.stdout.splitlines())
+
+
+def preempt() -> str:
+    """Submits what takes all nodes for a few seconds; its id."""
+    words = [*PREEMPTS, "--output=/dev/null", "--wrap=sleep 5"]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def wait_for(what, seconds=900):
     deadline = time.monotonic() + seconds
     while not what():
@@ -77,9 +91,7 @@ def test_a_job_that_is_preempted_saves_and_is_completed_later(folder, data_dir, 
     job = launch(capsys, *options, "--name", "story", "--", *train)
     rows = folder / "run" / "metrics.jsonl"
     wait_for(lambda: rows.exists() and len(rows.read_text().splitlines()) > 2)
-    other = subprocess.run(
-        [*PREEMPTS, "--wrap=sleep 5"], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    other = preempt()
     wait_for(lambda: "asking to be queued again" in log_of(folder, "story"))
     wait_for(lambda: state(other) == "COMPLETED")
     (saved,) = [p for p in (folder / "run" / "checkpoints").iterdir() if p.name.isdigit()]
@@ -112,6 +124,21 @@ def test_a_cancelled_job_is_not_queued_again(folder, capsys):
     wait_for(lambda: state(job) == "CANCELLED")
     time.sleep(3)
     assert state(job) == "CANCELLED"
+
+
+def test_each_row_of_an_array_is_queued_again_for_itself(folder, capsys):
+    """Also the last, whose id is the array's; what has ended stays as it is."""
+    rows = [Job(f"row{i}", (("train", word),)) for i, word in enumerate(("quick", "slow", "slow"))]
+    target = Slurm(python=str(folder / "python"), partition="low", at_once=3)
+    assert target.start("preempted", rows, dry_run=False) == 0
+    array = re.search(r": job (\d+)", capsys.readouterr().out)[1]
+    wait_for(lambda: log_of(folder, "preempted").count("runs") == 3)
+    wait_for(lambda: states(array)["0"] == "COMPLETED")
+    preempt()
+    queued = {"0": "COMPLETED", "1": "PENDING", "2": "PENDING"}
+    wait_for(lambda: states(array) == queued, seconds=60)
+    assert log_of(folder, "preempted").count("asking to be queued again") == 2
+    subprocess.run(["scancel", array], check=True)
 
 
 def test_an_ablations_rows_wait_for_what_they_share(folder, capsys):
