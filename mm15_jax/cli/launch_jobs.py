@@ -17,6 +17,8 @@ from mm15_jax.launch import names
 from mm15_jax.launch.hardware import Hardware, settle
 
 COMMANDS = ("train", "eval", "ablate")
+# Flags of `mm15 ablate` that go into the rows' commands.
+_OF_ROWS = ("set", "data_dir", "scale", "run_dir", "rows", "starts", "seeds")
 _HOW = "write the command after --, as in: mm15 launch local -- train mm15_nano_sft"
 
 
@@ -84,6 +86,12 @@ def _ablation(arguments: list[str], flags: Any) -> tuple[str, list[Job]]:
     from mm15_jax import ablations
     from mm15_jax.cli.ablate_command import RUN_DIR
 
+    for name in flags:
+        if flags[name].present and name not in _OF_ROWS:
+            table = "".join(f" {argument}" for argument in arguments)
+            how = f"run mm15 ablate{table} --{name} here, without mm15 launch"
+            how = "--at_once before -- is how many run at once" if name == "workers" else how
+            raise ValueError(f"--{name} would not reach the rows that are launched: {how}")
     if len(arguments) != 1:
         given = " ".join(arguments) or "none"
         raise ValueError(f"mm15 launch takes one table or figure to ablate, was given {given}")

@@ -50,6 +50,9 @@ def test_what_hosts_would_not_find_is_told():
         (["train", "mm15_3b_sft", "--chain"], "one stage a launch"),
         (["ablate", "table99"], "table9"),
         (["ablate", "table2", "table3"], "was given table2 table3"),
+        (["ablate", "table2", "--plan_only"], "run mm15 ablate table2 --plan_only here"),
+        (["ablate", "--list"], "run mm15 ablate --list here"),
+        (["ablate", "table2", "--workers", "2"], "--at_once"),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_sent(words, said):
