@@ -10,6 +10,7 @@ from mm15_jax.config import ExperimentConfig, load
 
 DATA_DIR = "datasets"
 RUNS_DIR = "runs"
+NO_RUN_DIR = "name the run with --run_dir RUN_DIR"
 
 
 def define_set(flags: absl_flags.FlagValues) -> None:
@@ -59,7 +60,7 @@ def run_config(run_dir: str | None) -> tuple[pathlib.Path, ExperimentConfig]:
     from mm15_jax.infer.load import find_run
 
     if run_dir is None:
-        raise ValueError("name the run with --run_dir RUN_DIR")
+        raise ValueError(NO_RUN_DIR)
     return find_run(run_dir, places=RUNS_DIR)
 
 

@@ -20,7 +20,7 @@ import time
 from absl import flags as absl_flags
 
 from mm15_jax.cli import common
-from mm15_jax.config import load, set_by_hand, validate
+from mm15_jax.config import ExperimentConfig, load, set_by_hand, validate
 from mm15_jax.data.storage import to_path
 from mm15_jax.evaluation.benchmarks import TABLE, resolve
 
@@ -71,14 +71,14 @@ def main(arguments, flags) -> int:
     if flags.list:
         print_benchmarks(flags.json)
         return 0
-    if flags.peers and not flags.paper:
-        raise ValueError("--peers adds models to the paper's tables, which --nopaper leaves out")
+    check(arguments, flags)
     run_dir, own, folder = _asked(arguments, flags)
     config = _changed(own, flags.set)
+    validate(config)
     out_dir = folder / _otherwise(own, flags)
     if flags.out_dir:
         out_dir = common.folder_to_write("out_dir", flags.out_dir)
-    names = flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
+    names = _names(config, flags)
     if not names:
         raise ValueError(f"{config.name} names no benchmarks; choose some with --benchmarks")
     resolve(names)  # a mistyped name is told before parameters are read
@@ -126,6 +126,28 @@ def main(arguments, flags) -> int:
         if flags["paper"].present and flags.paper and not tables:
             print("None of these scores is in tables 4 to 12 of the paper.")
     return 0
+
+
+def check(arguments, flags) -> None:
+    """Tells what is wrong with a command without its run, which may be on other machines.
+
+    Raises:
+        ValueError: For what `main` would refuse, whatever the run.
+    """
+    if flags.peers and not flags.paper:
+        raise ValueError("--peers adds models to the paper's tables, which --nopaper leaves out")
+    named = load(common.one_experiment(arguments, "eval")) if arguments else None
+    if flags.run_dir is None:
+        raise ValueError(common.NO_RUN_DIR)
+    # Every experiment has the same fields.
+    config = _changed(named or ExperimentConfig("", "", ""), flags.set)
+    if names := _names(config, flags):
+        resolve(names)
+
+
+def _names(config, flags):
+    """Of benchmarks, categories or suites."""
+    return flags.benchmarks.split(",") if flags.benchmarks else config.eval.benchmarks
 
 
 def _asked(arguments, flags):
@@ -179,7 +201,6 @@ def _changed(config, assignments):
         if key.partition(".")[0] not in _DECIDES:
             known = ", ".join(f"{part}.*" for part in _DECIDES)
             raise ValueError(f"--set {key} changes nothing in an evaluation; expected {known}")
-    validate(config)
     return config
 
 

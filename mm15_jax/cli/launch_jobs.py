@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from mm15_jax.cli import main, train_command
+from mm15_jax.cli import eval_command, main, train_command
 from mm15_jax.config.jobs import Job
 from mm15_jax.config.names import unknown
 from mm15_jax.launch import names
@@ -57,6 +57,9 @@ def expand(words: Sequence[str], hardware: Hardware, name: str = "") -> Launch:
         title = train_command.asked(arguments, flags).name
         jobs = [Job(name or title, (tuple(words),))]
     else:
+        if flags.list:
+            raise ValueError("--list asks no machines: run mm15 eval --list here")
+        eval_command.check(arguments, flags)
         title = f"eval_{arguments[0]}" if arguments else "eval"
         jobs = [Job(name or title, (tuple(words),))]
     jobs = [
