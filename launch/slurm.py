@@ -76,7 +76,7 @@ class Slurm:
     def start(self, name: str, jobs: Sequence[Job], *, dry_run: bool) -> int:
         """Submits the jobs, and returns; jobs that wait for the same ones are one array."""
         launch = names.job_name(name)
-        submitted: dict[str, str] = {}  # id of the job, or of the array that it is in
+        submitted: dict[str, str] = {}  # id of the job, as ARRAY_TASK of one in an array
         for group in _groups(check_order(jobs)):
             words, script = self._submission(launch, group, submitted)
             if dry_run:
@@ -86,7 +86,11 @@ class Slurm:
                 (FOLDER / launch).mkdir(parents=True, exist_ok=True)
                 identity = programs.output_of(words, text=script).strip().partition(";")[0]
                 print(f"{group[0].name}: job {identity}")
-            submitted |= {job.name: identity for job in group}
+            array = len(group) > 1
+            submitted |= {
+                job.name: f"{identity}_{task}" if array else identity
+                for task, job in enumerate(group)
+            }
         if not dry_run:
             print(f"logs in {FOLDER / launch}/; mm15 launch slurm status {launch}", file=sys.stderr)
         return 0
@@ -128,7 +132,7 @@ class Slurm:
         """The command that submits a group, and the script for its stdin."""
         words = ["sbatch", "--parsable"]
         if group[0].after:
-            waits = ":".join(dict.fromkeys(submitted[name] for name in group[0].after))
+            waits = ":".join(submitted[name] for name in group[0].after)
             words += [f"--dependency=afterok:{waits}", "--kill-on-invalid-dep=yes"]
         return words, "\n".join(self._script(launch, group)) + "\n"
 

@@ -19,6 +19,7 @@ PREEMPTS = ["sbatch", "--parsable", "--partition=high", "--nodes=2", "--exclusiv
 # Stands for Python, where training itself is not what is tested.
 PYTHON = """#!/bin/bash
 echo "process $SLURM_PROCID runs ${*:3}"
+case "$*" in *fails*) exit 1 ;; esac
 case "$*" in *slow*) trap 'echo saved; exit 143' TERM; while :; do sleep 0.2; done ;; esac
 """
 
@@ -144,19 +145,20 @@ def test_each_row_of_an_array_is_queued_again_for_itself(folder, capsys):
 def test_an_ablations_rows_wait_for_what_they_share(folder, capsys):
     rows = [Job(f"row{i}", (("train", f"r{i}"), ("eval", f"r{i}")), ("shared",)) for i in range(3)]
     shared = Job("shared", (("train", "s"),))
+    other = Job("other", (("train", "fails"),))  # another start's, which nobody waits for
     compared = Job("compared", (("ablate", "t"),), tuple(row.name for row in rows), alone=True)
     target = Slurm(nodes=2, python=str(folder / "python"), at_once=2)
-    assert target.start("table0", [shared, *rows, compared], dry_run=False) == 0
-    # One job, one array of three, one job of one process.
-    assert len(set(re.findall(r"job (\d+)", capsys.readouterr().out))) == 3
-    wait_for(lambda: "runs" in log_of(folder, "table0") and "ablate t" in log_of(folder, "table0"))
-    logs = sorted(
-        (folder / "runs" / "launches" / "table0").glob("*.log"), key=lambda p: p.stat().st_mtime
-    )
-    assert "train s" in logs[0].read_text() and "ablate t" in logs[-1].read_text()
-    for row, log in zip("012", sorted(p for p in logs if "_" in p.name), strict=True):
-        assert re.findall(r"process 0 runs (.*)", log.read_text()) == [
-            f"train r{row}",
-            f"eval r{row}",
-        ]
-    assert "process 1" not in logs[-1].read_text()
+    assert target.start("table0", [shared, other, *rows, compared], dry_run=False) == 0
+    # An array of two, an array of three, one job of one process.
+    first, array, last = re.findall(r"job (\d+)", capsys.readouterr().out)
+    wait_for(lambda: state(last) == "COMPLETED")
+    assert set(states(first).values()) == {"COMPLETED", "FAILED"}
+    logs = folder / "runs" / "launches" / "table0"
+    (ended,) = logs.glob(f"*-{last}.log")
+    assert "ablate t" in ended.read_text() and "process 1" not in ended.read_text()
+    for row in range(3):
+        (log,) = logs.glob(f"*-{array}_{row}.log")
+        ran = re.findall(r"process 0 runs (.*)", log.read_text())
+        assert ran == [f"train r{row}", f"eval r{row}"]
+        (shared_log,) = logs.glob(f"*-{first}_0.log")
+        assert shared_log.stat().st_mtime < log.stat().st_mtime < ended.stat().st_mtime
