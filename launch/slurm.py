@@ -141,7 +141,10 @@ class Slurm:
         for text in self._options(launch, group):
             yield f"#SBATCH {text}"
         yield ""
-        variables = {"PYTHONUNBUFFERED": "1", **names.variables(self.env)}
+        variables = {"PYTHONUNBUFFERED": "1"}
+        if self.container:  # launched from a checkout, the image's source still is what runs
+            variables["PYTHONSAFEPATH"] = "1"
+        variables |= names.variables(self.env)
         alone = group[0].alone
         if not alone and self.nodes * (self.gpus_per_node or 1) > 1:
             variables[DISTRIBUTED] = "auto"
@@ -187,13 +190,15 @@ class Slurm:
         mm15 += ["-m", "mm15_jax.cli.main"]
         if not self.container:
             return [*step, *mm15]
-        mounts = ",".join(self.mounts)
+        # What is written beside the launch has to outlive the container.
+        here = str(Path.cwd())
+        mounts = ",".join((f"{here}:{here}", *self.mounts))
         if self.container_runtime == "pyxis":
             step.append(f"--container-image={self.container}")
-            step += [f"--container-mounts={mounts}"] if mounts else []
+            step += [f"--container-workdir={here}", f"--container-mounts={mounts}"]
             return [*step, *mm15]
         inside = ["apptainer", "exec"] + (["--nv"] if self.gpus_per_node else [])
-        inside += ["--bind", mounts] if mounts else []
+        inside += ["--pwd", here, "--bind", mounts]
         return [*step, *inside, self.container, *mm15]
 
 
