@@ -96,9 +96,7 @@ def _pod_spec(job: Job, options: Gke, variables: Mapping[str, str]) -> dict[str,
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": int(options.grace),
-        # The hosts of a slice talk over their own network.
-        "hostNetwork": True,
-        "dnsPolicy": "ClusterFirstWithHostNet",
+        **_network(options),
         "nodeSelector": _node_selector(options),
         "tolerations": _tolerations(options),
         "containers": [
@@ -131,6 +129,17 @@ def _pod_spec(job: Job, options: Gke, variables: Mapping[str, str]) -> dict[str,
     if options.priority_class:
         spec["priorityClassName"] = options.priority_class
     return spec
+
+
+def _network(options: Gke) -> dict[str, Any]:
+    """The nodes' own, where slices talk over it; else the pods'.
+
+    On the nodes' a pod is the node pool's account, whatever Kubernetes account it is given ("About
+    Workload Identity Federation for GKE"), and within a slice hosts talk over the chips' links.
+    """
+    if options.parsed_topology().slices == 1 or options.kubernetes_service_account:
+        return {}
+    return {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
 
 
 def shell(job: Job) -> str:

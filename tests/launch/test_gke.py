@@ -8,6 +8,7 @@ import yaml
 from mm15_jax.cli import main
 from mm15_jax.config.jobs import Job
 from mm15_jax.launch import manifest
+from mm15_jax.launch.gke import Gke
 from tests.goldens.renew import FOLDER
 from tests.launch import kubernetes
 
@@ -91,6 +92,20 @@ def test_a_manifest_says_what_was_asked():
     assert container["resources"]["limits"] == {"google.com/tpu": 4}
     assert container["envFrom"] == [{"secretRef": {"name": "judge"}}]
     assert "mesh.slice=2" in container["command"][-1]
+
+
+@pytest.mark.parametrize(
+    ("slices", "account", "on_the_nodes"), [(1, "", False), (2, "", True), (2, "trainer", False)]
+)
+def test_pods_are_on_the_nodes_network_only_where_slices_talk_over_it(
+    slices, account, on_the_nodes
+):
+    """There a Kubernetes account has no effect."""
+    options = Gke(topology="v5e:4x4", slices=slices, kubernetes_service_account=account)
+    document = manifest.jobset(Job("a", (("train", "x"),)), "a", options, {})
+    kubernetes.validate(document)
+    pod = document["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    assert pod.get("hostNetwork", False) is ("dnsPolicy" in pod) is on_the_nodes
 
 
 def test_only_exit_codes_that_would_come_again_are_final():
