@@ -12,6 +12,7 @@ import yaml
 
 from mm15_jax.config.jobs import Job
 from mm15_jax.launch import fan_out, hardware, manifest, names, programs
+from mm15_jax.launch.fan_out import FOLDER
 from mm15_jax.launch.hardware import Hardware
 from mm15_jax.launch.options import (
     AT_ONCE,
@@ -35,6 +36,7 @@ from mm15_jax.plan.topology import Topology
 _POLL_SECONDS = 30.0
 _KEPT_SECONDS = 12 * 3600  # of finished workloads, as XPK has it
 _JOBSETS = "jobsets.jobset.x-k8s.io"
+_WORKLOADS = "workloads.json"  # names of a launch's jobs on XPK
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ class Gke:
             self._submit(jobs[0], launch)
             print(f"mm15 launch gke status {launch} tells how it goes", file=sys.stderr)
             return 0
+        if self.xpk:
+            (FOLDER / launch).mkdir(parents=True, exist_ok=True)
+            workloads = [names.job_name(job.name) for job in jobs if not job.alone]
+            (FOLDER / launch / _WORKLOADS).write_text(json.dumps(workloads))
 
         def run(job: Job, stop: Stop) -> int:
             return self._run(job, launch, stop)
@@ -116,16 +122,12 @@ class Gke:
         return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=1000)
 
     def status(self, name: str) -> int:
-        """Prints the JobSets of a launch, or of all, and the pods."""
-        selector = ",".join(f"{key}={value}" for key, value in manifest.OURS.items())
-        selector += f",{manifest.LAUNCH_LABEL}={name}" if name else ""
-        words = self._kubectl("get", f"{_JOBSETS},pods", "--selector", selector)
-        if self.xpk:
-            words = [*self._xpk("list"), *(["--filter-by-job", name] if name else [])]
+        """Prints the JobSets of a launch, or a job's, or all, and the pods."""
         try:
-            found = programs.output_of(words)
+            found = self._xpk_table(name) if self.xpk else self._table(name)
         except programs.ProgramError as error:
-            raise ValueError(f"{words[0]} says: {last_line(error.said)}") from None
+            program = "xpk" if self.xpk else "kubectl"
+            raise ValueError(f"{program} says: {last_line(error.said)}") from None
         print(found.rstrip() or f"no jobs{f' of {name}' if name else ''}")
         return 0
 
@@ -138,12 +140,47 @@ class Gke:
         return programs.show(self._kubectl(*words, *(["--follow"] if follow else [])))
 
     def stop(self, name: str) -> int:
-        """Deletes a launch's JobSets; the pods have their grace time to save."""
+        """Deletes a launch's JobSets, or a job's; the pods have their grace time to save."""
         if self.xpk:
-            return programs.show([*self._xpk("delete"), "--workload", name])
-        selector = f"{manifest.LAUNCH_LABEL}={name}"
-        words = ["delete", _JOBSETS, "--selector", selector, "--cascade=foreground"]
-        return programs.show(self._kubectl(*words))
+            rows = self._xpk_table(name).splitlines()
+            delete = [[*self._xpk("delete"), "--workload", row.split()[0]] for row in rows]
+        else:
+            by_launch = ("--selector", f"{manifest.LAUNCH_LABEL}={name}")
+            by_name = (name, "--ignore-not-found")
+            found = self._get(_JOBSETS, *by_launch, "--output=name").split()
+            found = found or self._get(_JOBSETS, *by_name, "--output=name").split()
+            delete = [self._kubectl("delete", *found, "--cascade=foreground")] if found else []
+        if not delete:
+            print(f"the cluster has no job of {name}")
+        codes = [programs.show(words) for words in delete]
+        return next((code for code in codes if code), 0)
+
+    def _get(self, *words: str) -> str:
+        return programs.output_of(self._kubectl("get", *words))
+
+    def _table(self, name: str) -> str:
+        """JobSets and pods of a launch, of the job so named, or of all."""
+        selector = ",".join(f"{key}={value}" for key, value in manifest.OURS.items())
+        selector += f",{manifest.LAUNCH_LABEL}={name}" if name else ""
+        found = self._get(f"{_JOBSETS},pods", "--selector", selector)
+        if found.strip() or not name:
+            return found
+        pods = ("--selector", f"jobset.sigs.k8s.io/jobset-name={name}")
+        return self._get(_JOBSETS, name, "--ignore-not-found") + self._get("pods", *pods)
+
+    def _xpk_table(self, name: str) -> str:
+        """Rows of XPK's workloads of a launch, or of the job so named; all that it says of all.
+
+        XPK's workloads have no label of ours: those of several jobs are known where they were
+        launched.
+        """
+        found = programs.output_of(self._xpk("list"))
+        if not name:
+            return found
+        path = FOLDER / name / _WORKLOADS
+        jobs = json.loads(path.read_text()) if path.exists() else [name]
+        rows = [line for line in found.splitlines() if set(line.split()[:1]) & set(jobs)]
+        return "\n".join(rows)
 
     def _submit(self, job: Job, launch: str, stop: Stop | None = None) -> None:
         if self.xpk:

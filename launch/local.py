@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -60,15 +61,19 @@ class Local:
             for job in jobs:
                 print("\n".join(self._rendered(job)))
             return 0
-        return fan_out.run(name, jobs, self._run, at_once=self.at_once)
+        launch = names.job_name(name)
+
+        def run(job: Job, stop: Stop) -> int:
+            return self._run(job, launch, stop)
+
+        return fan_out.run(name, jobs, run, at_once=self.at_once)
 
     def status(self, name: str) -> int:
-        """Prints what is known of a launch, or of all."""
-        found = [name] if name else sorted(p.parent.name for p in FOLDER.glob(f"*/{_STATE}"))
+        """Prints what is known of a launch's jobs, of a job, or of all."""
+        found = _jobs_of(name)
         if not found:
             print(f"nothing was launched from here ({FOLDER}/ is empty)")
-        for each in found:
-            state = _read(each)
+        for each, state in found.items():
             if _runs(state):
                 text = f"running, process ids {' '.join(map(str, state['pids']))}"
             elif state["exit_code"] is None:
@@ -94,18 +99,25 @@ class Local:
                 time.sleep(0.5)
 
     def stop(self, name: str) -> int:
-        """Asks a launch to stop, and waits until it has."""
-        state = _read(name)
-        if not _runs(state):
+        """Asks a launch, or one of its jobs, to stop, and waits until it has."""
+        jobs = _jobs_of(name)
+        running = [job for job, state in jobs.items() if _runs(state)]
+        # The launcher tells all jobs, and starts no more.
+        pids = {state["launcher"] for state in jobs.values() if _lives(state)}
+        if all(state.get("launch", name) != name for state in jobs.values()):
+            pids = {pid for job in running for pid in jobs[job]["pids"]}
+        if not pids:
             print(f"{name} does not run")
-            return 0
-        os.kill(state["launcher"], signal.SIGTERM)
-        while _runs(_read(name)):
-            time.sleep(0.2)
-        print(f"{name} ended with {_read(name)['exit_code']}")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, signal.SIGTERM)
+        for job in running:
+            while _runs(state := _read(job)):
+                time.sleep(0.2)
+            print(f"{job} ended with {state['exit_code']}")
         return 0
 
-    def _run(self, job: Job, stop: Stop) -> int:
+    def _run(self, job: Job, launch: str, stop: Stop) -> int:
         name = names.job_name(job.name)
         folder = FOLDER / name
         if (folder / _STATE).exists() and _runs(_read(name)):
@@ -114,7 +126,8 @@ class Local:
         logs = [folder / f"process_{i}.log" for i in range(self.processes)]
         for log in logs:
             log.write_bytes(b"")
-        state: dict[str, Any] = {"launcher": os.getpid(), "began": _start_time(os.getpid())}
+        state: dict[str, Any] = {"launch": launch, "launcher": os.getpid()}
+        state["began"] = _start_time(os.getpid())
         state |= {"commands": [list(c) for c in job.commands], "pids": [], "exit_code": None}
         code = 0
         for command in job.commands:
@@ -168,6 +181,15 @@ def _read(name: str) -> dict:
     return json.loads(path.read_text())
 
 
+def _jobs_of(name: str) -> dict[str, dict]:
+    """What is known of the jobs of a launch, or of the one so named; of all where it is empty."""
+    jobs = {job: _read(job) for job in sorted(p.parent.name for p in FOLDER.glob(f"*/{_STATE}"))}
+    if not name:
+        return jobs
+    found = {job: state for job, state in jobs.items() if name in (job, state.get("launch"))}
+    return found or {name: _read(name)}  # which says what is known
+
+
 def _write(folder: Path, state: dict) -> None:
     draft = folder / f".{_STATE}"
     draft.write_text(json.dumps(state, indent=1))
@@ -175,9 +197,11 @@ def _write(folder: Path, state: dict) -> None:
 
 
 def _runs(state: dict) -> bool:
-    """Whether the launcher lives; another process may have its number by now."""
-    if state["exit_code"] is not None:
-        return False
+    return state["exit_code"] is None and _lives(state)
+
+
+def _lives(state: dict) -> bool:
+    """Whether the launcher does; another process may have its number by now."""
     return _start_time(state["launcher"]) == state["began"]
 
 

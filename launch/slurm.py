@@ -7,6 +7,7 @@ tried on Slurm 22.05.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -26,6 +27,7 @@ RUNTIMES = ("pyxis", "apptainer")
 _MARK = "mm15:"  # comment of our jobs, before the launch's name
 _TIME = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}")  # as sbatch has it
 _OPTION = re.compile(r"--[a-z][-a-z]*(=[^\n]*)?")
+_IDENTITIES = "jobs.json"  # of a launch's jobs by their names, which those of an array have not
 _FORMAT = "%i|%j|%T|%M|%R|%k"
 
 
@@ -92,11 +94,12 @@ class Slurm:
                 for task, job in enumerate(group)
             }
         if not dry_run:
+            (FOLDER / launch / _IDENTITIES).write_text(json.dumps(submitted, indent=1))
             print(f"logs in {FOLDER / launch}/; mm15 launch slurm status {launch}", file=sys.stderr)
         return 0
 
     def status(self, name: str) -> int:
-        """Prints the jobs of a launch, or of all, that Slurm still knows."""
+        """Prints the jobs of a launch, a job, or all, that Slurm still knows."""
         rows = list(_jobs_of(name))
         if not rows:
             print(f"Slurm knows no job of {name or 'mm15'} any more; logs stay in {FOLDER}/")
@@ -243,9 +246,20 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
 
 
 def _jobs_of(name: str) -> Iterator[list[str]]:
-    """Rows of squeue for a launch, or for all: id, name, state, time, reason, comment."""
+    """Rows of squeue for a launch, a job, or all: id, name, state, time, reason, comment."""
     words = ["squeue", "--me", "--states=all", "--noheader", "--array", f"--format={_FORMAT}"]
+    asked = {(_MARK + launch, identity) for launch, identity in _identities(name)}
     for line in programs.output_of(words).splitlines():
         row = line.strip().split("|")
-        if row[-1] == _MARK + name if name else row[-1].startswith(_MARK):
+        identity, job, comment = row[0], row[1], row[-1]
+        named = name in (comment.removeprefix(_MARK), job) or (comment, identity) in asked
+        if comment.startswith(_MARK) and (named or not name):
             yield row
+
+
+def _identities(name: str) -> Iterator[tuple[str, str]]:
+    """Launches that were made here and have a job of a name, each with the job's id."""
+    for path in FOLDER.glob(f"*/{_IDENTITIES}"):
+        for job, identity in json.loads(path.read_text()).items():
+            if job.lower().replace("_", "-") == name:
+                yield path.parent.name, identity

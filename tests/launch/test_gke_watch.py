@@ -117,3 +117,39 @@ def test_an_earlier_failure_is_deleted_and_a_new_one_counts(cluster):
     cluster.states = ["Failed", "", "Failed"]
     assert follow() == 1
     assert cluster.verbs[:3] == ["get", "delete", "create"]
+
+
+@pytest.mark.parametrize(("name", "ended"), [("table0", ["a", "b"]), ("b", ["b"]), ("c", [])])
+@pytest.mark.parametrize("xpk", [False, True])
+def test_a_launch_or_one_of_its_jobs_is_stopped(name, ended, xpk, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    shown = []
+
+    def answer(words, **unused):
+        if "create" in words:
+            return ""
+        if xpk and words[0] == "xpk":
+            return (
+                "[XPK] Starting Workload list\nJobset Name   Status\na   Running\n\nb   Running\n"
+            )
+        if "--selector" in words:
+            return "jobset/a\njobset/b\n" if "=table0" in str(words) else ""
+        if words[-1] == "--output=json":
+            return json.dumps({"status": {"terminalState": "Completed"}})
+        return "jobset/b\n" if "b" in words else ""
+
+    def show(words):
+        shown.append(words)
+        return 0
+
+    monkeypatch.setattr(programs, "output_of", answer)
+    monkeypatch.setattr(programs, "show", show)
+    options = gke.Gke(topology="v5e:2x2", image="registry.example/mm15:1", xpk=xpk, cluster="pod")
+    assert options.start("table0", JOBS, dry_run=False) == 0
+    assert options.stop(name) == 0
+    deleted = [word.removeprefix("jobset/") for words in shown for word in words]
+    assert [word for word in deleted if word in ("a", "b", "c")] == ended
+    assert options.status(name) == 0
+    said = capsys.readouterr().out
+    assert ended or f"no job of {name}" in said
+    assert all(f"{job} " in said or f"/{job}" in said for job in ended)

@@ -43,6 +43,20 @@ def test_a_jobset_is_made_looked_at_and_deleted(api, capfd):
     assert api.jobsets == {}
 
 
+def test_jobs_of_a_launch_are_stopped_by_either_name(api, capfd):
+    options = gke.Gke(topology="v5e:2x2", image="registry.example/mm15:1")
+    for name in "abc":
+        options._submit(Job(name, (("train", "x"),)), "table0")
+    assert main.main(["launch", "gke", "status", "b"]) == 0
+    assert "slice-0-0" in capfd.readouterr().out
+    assert main.main(["launch", "gke", "stop", "b"]) == 0
+    assert set(api.jobsets) == {"a", "c"}
+    assert main.main(["launch", "gke", "stop", "b"]) == 0
+    assert "the cluster has no job of b" in capfd.readouterr().out
+    assert main.main(["launch", "gke", "stop", "table0"]) == 0
+    assert api.jobsets == {}
+
+
 def test_a_jobset_that_is_there_already_is_told(api, capsys):
     assert launch() == 0
     assert launch() == main.USER_ERROR

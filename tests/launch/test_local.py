@@ -65,17 +65,30 @@ print("waiting", flush=True)
 time.sleep(60)
 '''
 fan_out.here = lambda command: [sys.executable, "-c", waits]
+ROWS
 sys.exit(main.main(["launch", "local", "--name", "long", "--", "train", "mm15_nano_sft"]))
+"""
+ROWS = """
+from mm15_jax.config.jobs import Job
+from mm15_jax.launch.local import Local
+jobs = [Job(name, (("train", "x"),)) for name in ("row1", "row2", "row3")]
+sys.exit(Local(processes=1, at_once=2).start("table0", jobs, dry_run=False))
 """
 
 
-def test_a_launch_is_stopped_from_elsewhere(folder, capsys):
-    launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER])
-    logs = [folder / "runs" / "launches" / "long" / f"process_{i}.log" for i in range(2)]
+def launched(script: str, logs) -> subprocess.Popen:
+    """A launcher, once all the logs say that a process waits."""
+    launcher = subprocess.Popen([sys.executable, "-c", script])
     deadline = time.monotonic() + 60
     while not all(log.exists() and "waiting" in log.read_text() for log in logs):
         assert time.monotonic() < deadline and launcher.poll() is None
         time.sleep(0.05)
+    return launcher
+
+
+def test_a_launch_is_stopped_from_elsewhere(folder, capsys):
+    logs = [folder / "runs" / "launches" / "long" / f"process_{i}.log" for i in range(2)]
+    launcher = launched(LAUNCHER.replace("ROWS", ""), logs)
     assert main.main(["launch", "local", "status"]) == 0
     assert "long: running" in capsys.readouterr().out
     assert main.main(["launch", "local", "stop", "long"]) == 0  # before anybody waits for it
@@ -84,6 +97,19 @@ def test_a_launch_is_stopped_from_elsewhere(folder, capsys):
     assert "long ended with 143" in capsys.readouterr().out
     assert main.main(["launch", "local", "stop", "long"]) == 0
     assert "long does not run" in capsys.readouterr().out
+
+
+def test_a_launch_or_one_of_its_jobs_is_stopped(folder, capsys):
+    """One job alone: the other goes on, and no more is started."""
+    logs = [folder / "runs" / "launches" / f"row{i}" / "process_0.log" for i in (1, 2)]
+    launcher = launched(LAUNCHER.replace("ROWS", ROWS), logs)
+    assert main.main(["launch", "local", "stop", "row2"]) == 0
+    assert main.main(["launch", "local", "status", "table0"]) == 0
+    said = capsys.readouterr().out
+    assert "row2 ended with 143" in said and "row1: running" in said and "row3" not in said
+    assert main.main(["launch", "local", "stop", "table0"]) == 0
+    assert launcher.wait(20) == 143
+    assert "row1 ended with 143" in capsys.readouterr().out
 
 
 @pytest.mark.multi_process

@@ -7,6 +7,9 @@ import sys
 import pytest
 
 from mm15_jax.cli import main
+from mm15_jax.config.jobs import Job
+from mm15_jax.launch import programs
+from mm15_jax.launch.slurm import Slurm
 from tests.goldens.renew import FOLDER
 
 GOLDENS = sorted((FOLDER / "launch").glob("slurm*.txt"))
@@ -83,6 +86,44 @@ def test_crashes_are_counted_and_preemptions_are_not(tmp_path):
         assert "requeued" in ended(143, tmp_path)[1]
     assert "requeued" not in ended(134, tmp_path)[1]
     assert "requeued" in ended(143, tmp_path)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "identities"),
+    [
+        ("table0", ["1", "2_0", "2_1", "3"]),
+        ("shared", ["1"]),
+        ("table0-row2", ["2_1"]),
+        ("compared", ["3"]),
+        ("table1", []),
+    ],
+)
+def test_a_launch_or_one_of_its_jobs_is_stopped(name, identities, monkeypatch, tmp_path, capsys):
+    """A row is not named in what Slurm says of its array."""
+    monkeypatch.chdir(tmp_path)
+    array = ("2_0|table0|PENDING|0:00|Priority|mm15:table0", "2_1|table0|PENDING|0:00||mm15:table0")
+    rows = [
+        "1|shared|PENDING|0:00|None|mm15:table0",
+        *array,
+        "3|compared|PENDING|0:00||mm15:table0",
+    ]
+    rows.append("4|shared|PENDING|0:00|None|another's")
+    cancelled = []
+
+    def answer(words, **unused):
+        if words[0] == "scancel":
+            cancelled.append(words[1])
+        return "1\n" if words[0] == "sbatch" and "--dependency" not in str(words) else "2\n"
+
+    monkeypatch.setattr(programs, "output_of", answer)
+    shared = Job("shared", (("train", "x"),))
+    both = [Job(f"table0_row{i}", (("train", "x"),), ("shared",)) for i in (1, 2)]
+    assert Slurm().start("table0", [shared, *both], dry_run=False) == 0
+    monkeypatch.setattr(
+        programs, "output_of", lambda w, **_: "\n".join(rows) if w[0] == "squeue" else answer(w)
+    )
+    assert Slurm().stop(name) == 0
+    assert cancelled == identities
 
 
 @pytest.mark.parametrize(
