@@ -75,7 +75,8 @@ class Gke:
 
     def hardware(self) -> Hardware:
         """Hosts of a slice, which share no disk."""
-        return Hardware(self.parsed_topology(), self.check, self.price, shared_disk=False)
+        topology = self.parsed_topology()
+        return Hardware(topology, self.check, self.price, shared_disk=False, only_image=True)
 
     def parsed_topology(self) -> Topology:
         """Of the slices; ValueError for an unknown name."""

@@ -71,6 +71,7 @@ class Hardware:
     check: str = "compile"  # one of CHECKS
     price: float = 0.0  # of a chip for an hour, in any currency; 0 where it is not known
     shared_disk: bool = True  # whether all hosts see the same folders
+    only_image: bool = False  # whether they have no file of here but what is in their image
 
     def __post_init__(self):
         if self.check not in CHECKS:

@@ -123,6 +123,11 @@ class _Planner:
     def planned(self, command: tuple[str, ...]) -> tuple[str, ...]:
         """The command as it runs there; ValueError if it cannot."""
         flags, arguments = _parsed(command[0], command[1:])
+        if self._hardware.only_image and arguments and ".py" in arguments[0]:
+            raise ValueError(
+                f"{arguments[0]} is not in the image: put the experiment into experiments/ and "
+                "build the image anew (docs/cloud.md)"
+            )
         if not self._hardware.shared_disk:
             self.missing += _missing_directories(command[0], flags)
         if command[0] != "train":

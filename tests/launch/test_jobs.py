@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from mm15_jax.cli.launch_jobs import expand
@@ -65,6 +67,15 @@ def test_what_hosts_would_not_find_is_told():
 def test_a_mistake_is_told_before_anything_is_sent(words, said):
     with pytest.raises(ValueError, match=said):
         expand(words, POD)
+
+
+@pytest.mark.parametrize("words", [["train"], ["eval", "--run_dir", "gs://b/run"]])
+def test_a_file_that_no_image_holds_is_told(words, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("from tests.launch.launched import short\n")
+    cluster = dataclasses.replace(POD, only_image=True)
+    with pytest.raises(ValueError, match="into experiments/ and build the image anew"):
+        expand([*words, f"{path}:short"], cluster, "mine")
 
 
 @pytest.mark.parametrize(("scale", "hardware"), [("nano", HERE), ("3b", POD)])
