@@ -189,6 +189,8 @@ class Slurm:
 
     def _program(self) -> list[str]:
         step = ["srun", "--kill-on-bad-exit=1"]
+        if self.cpus_per_task:  # steps have not had the job's since Slurm 22.05
+            step.append(f"--cpus-per-task={self.cpus_per_task}")
         mm15 = [self.python or ("python" if self.container else sys.executable)]
         mm15 += ["-m", "mm15_jax.cli.main"]
         if not self.container:

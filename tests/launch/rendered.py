@@ -22,7 +22,7 @@ TRAIN = (
 ESTIMATE = "--check=estimate --price 4.2"
 LAUNCHES = {
     "local": "local --processes 2 --devices 4 -- train mm15_nano_sft --set train.steps=4",
-    "slurm": "slurm --nodes 2 --gpus_per_node 8 --partition low --time 24:00:00 "
+    "slurm": "slurm --nodes 2 --gpus_per_node 8 --cpus_per_task 4 --partition low --time 24:00:00 "
     '--sbatch=--qos=low --env "GREETING=it is $HOME" -- train mm15_nano_sft --run_dir "my runs/a"',
     "slurm_pyxis": "slurm --nodes 2 --gpus_per_node 8 --container registry.example/mm15:1 "
     "--mounts /data:/data --mounts /runs:/runs -- train mm15_nano_sft",
