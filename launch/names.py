@@ -43,20 +43,40 @@ def job_name(text: str) -> str:
     return name
 
 
-def check_words(words: Iterable[str]) -> None:
+def check_words(words: Iterable[str], title: str = "word {} of the command") -> None:
     """Refuses words that hold a credential, or cannot be on a command line.
+
+    Args:
+        words: What is looked at.
+        title: What a word is called, with its number in the place of {}.
 
     Raises:
         ValueError: Without repeating the word.
     """
     for number, word in enumerate(words, 1):
         if "\0" in word or "\n" in word:
-            raise ValueError(f"word {number} of the command has a line break or a null in it")
+            raise ValueError(f"{title.format(number)} has a line break or a null in it")
         for kind, pattern in _SECRETS.items():
             if re.search(pattern, word):
                 raise ValueError(
-                    f"word {number} of the command looks like {kind}: logs and manifests would "
-                    f"show it; {_WHERE}"
+                    f"{title.format(number)} looks like {kind}: logs and manifests would show it; "
+                    f"{_WHERE}"
+                )
+
+
+def check_options(words: Iterable[str], flag: str) -> None:
+    """Refuses options of another program that hold a credential, or a variable called like one.
+
+    Raises:
+        ValueError: Without repeating the value.
+    """
+    words = list(words)
+    check_words(words, f"{flag} number {{}}")
+    for word in words:
+        for key in re.findall(rf"({_VARIABLE.pattern})=", word.partition("=")[2]):
+            if _SECRET_VARIABLE.search(key):
+                raise ValueError(
+                    f"{flag} would write the secret {key} into scripts and logs; {_WHERE}"
                 )
 
 
@@ -73,6 +93,6 @@ def variables(assignments: Iterable[str]) -> dict[str, str]:
             raise ValueError(f"--env number {number} is not KEY=VALUE")
         if _SECRET_VARIABLE.search(key):
             raise ValueError(f"--env {key} would write a secret into scripts and logs; {_WHERE}")
-        check_words([value])
+        check_words([value], f"the value of --env {key}")
         found[key] = value
     return found

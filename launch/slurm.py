@@ -61,6 +61,7 @@ class Slurm:
                 f"--time is {self.time}; expected minutes, hours:minutes:seconds or"
                 " days-hours:minutes:seconds, such as 24:00:00 or 1-0"
             )
+        names.check_options(self.sbatch, "--sbatch")
         for text in self.sbatch:
             if not _OPTION.fullmatch(text):
                 raise ValueError(

@@ -33,7 +33,7 @@ def test_a_credential_is_refused_and_not_repeated(secret):
     with pytest.raises(ValueError, match="word 2") as error:
         names.check_words(["train", f"--set=a={secret}"])
     assert secret not in str(error.value)
-    with pytest.raises(ValueError, match="looks like") as error:
+    with pytest.raises(ValueError, match="the value of --env A looks like") as error:
         names.variables([f"A={secret}"])
     assert secret not in str(error.value)
 

@@ -131,6 +131,11 @@ def test_a_launch_or_one_of_its_jobs_is_stopped(name, identities, monkeypatch, t
     [
         ("--nodes 0 -- train mm15_nano_sft", "--nodes is 0"),
         ("--sbatch qos=low -- train mm15_nano_sft", "--sbatch=--qos=low"),
+        ("--sbatch --export=ALL,OPENAI_API_KEY=a -- train mm15_nano_sft", "OPENAI_API_KEY"),
+        (
+            f"--sbatch --comment=hf_{'a' * 34} -- train mm15_nano_sft",
+            "--sbatch number 1 looks like",
+        ),
         ("--time 24h -- train mm15_nano_sft", "--time is 24h; expected minutes, hours:minutes"),
         ("--container_runtime docker -- train mm15_nano_sft", "apptainer"),
         ("--env HF_TOKEN=a -- train mm15_nano_sft", "secret"),
