@@ -36,16 +36,13 @@ _STATE = "launch.json"
 class Local:
     """N processes of M virtual devices."""
 
-    processes: int = option(2, "processes to start")
-    devices: int = option(1, "virtual devices of each process, where there is no accelerator")
+    processes: int = option(2, "processes to start", least=1)
+    devices: int = option(
+        1, "virtual devices of each process, where there is no accelerator", least=1
+    )
     grace: float = GRACE
     at_once: int = AT_ONCE
     env: tuple[str, ...] = ENVIRONMENT
-
-    def __post_init__(self):
-        for name in ("processes", "devices"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} is {getattr(self, name)}; expected 1 or more")
 
     def hardware(self) -> Hardware:
         """Nothing is planned: virtual devices have the host's memory."""

@@ -6,6 +6,7 @@ A flag that several targets have is defined once, and means the same for all of 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import Any, TypeVar, get_type_hints
 
@@ -23,15 +24,15 @@ _DEFINE = {
 }
 
 
-def option(default: Any, text: str) -> Any:
-    """A field of a target's dataclass that is a flag; `text` explains it."""
-    return dataclasses.field(default=default, metadata={"text": text})
+def option(default: Any, text: str, least: int = 0) -> Any:
+    """A field of a target's dataclass that is a flag: what explains it, and a number's least."""
+    return dataclasses.field(default=default, metadata={"text": text, "least": least})
 
 
 # Flags of several targets.
 ENVIRONMENT = option((), "variable for the processes, KEY=VALUE, no secret; may be repeated")
 TOPOLOGY = option("", "chip and shape of a slice, such as v5p:4x4x8, or v5p-256")
-SLICES = option(1, "equal slices")
+SLICES = option(1, "equal slices", least=1)
 CHECK = option("compile", "whether the experiment fits, by: compile, or estimate (arithmetic)")
 PRICE = option(0.0, "of a chip for an hour, in any currency: to tell what a stage costs")
 PROJECT = option("", "Google Cloud project; gcloud's where not given")
@@ -39,7 +40,7 @@ ZONE = option("", "Google Cloud zone; gcloud's where not given")
 SPOT = option(False, "machines that may be taken back at any time, for less")
 GRACE = option(120.0, "seconds that training has to save, from SIGTERM on")
 MAX_RESTARTS = option(20, "restarts after crashes; after preemptions there is no limit")
-AT_ONCE = option(1, "jobs of an ablation that run at once")
+AT_ONCE = option(1, "jobs of an ablation that run at once", least=1)
 
 
 def define(flags: absl_flags.FlagValues, targets: dict[str, type]) -> None:
@@ -63,7 +64,8 @@ def read(flags: absl_flags.FlagValues, target: str, targets: dict[str, type[T]])
     """The target's options as they were given.
 
     Raises:
-        ValueError: For a flag that only other targets have, naming the nearest of this one.
+        ValueError: For a flag that only other targets have, naming the nearest of this one, and for
+            a number that is too small, or none.
     """
     kind: Any = targets[target]
     own = [field.name for field in dataclasses.fields(kind)]
@@ -73,9 +75,10 @@ def read(flags: absl_flags.FlagValues, target: str, targets: dict[str, type[T]])
                 f"--{name} is no option of {target}; did you mean --{nearest(name, own)[0]}?"
             )
     values = {name: getattr(flags, name) for name in own}
-    for name, least in (("at_once", 1), ("max_restarts", 0)):
-        if values.get(name, least) < least:
-            raise ValueError(f"--{name} is {values[name]}; expected {least} or more")
+    for field in dataclasses.fields(kind):
+        value, least = values[field.name], field.metadata["least"]
+        if isinstance(value, int | float) and not least <= value < math.inf:
+            raise ValueError(f"--{field.name} is {value:g}; expected {least} or more")
     return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
 
 

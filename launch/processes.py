@@ -109,7 +109,7 @@ def exit_code(returncode: int) -> int:
 
 
 def _signal(process: subprocess.Popen, number: int) -> None:
-    """To the process and its children."""
+    """To the process alone, which knows its children; SIGKILL to them too."""
     try:
         if number == signal.SIGKILL:
             os.killpg(process.pid, number)

@@ -35,7 +35,7 @@ _FORMAT = "%i|%j|%T|%M|%R|%k"
 class Slurm:
     """Nodes of a cluster, and the environment on them."""
 
-    nodes: int = option(1, "nodes of each job")
+    nodes: int = option(1, "nodes of each job", least=1)
     gpus_per_node: int = option(0, "GPUs of each node, a process each; 0: one process a node")
     cpus_per_task: int = option(0, "CPUs of each process; 0: the cluster's default")
     partition: str = option("", "partition of the jobs")
@@ -52,8 +52,6 @@ class Slurm:
     env: tuple[str, ...] = ENVIRONMENT
 
     def __post_init__(self):
-        if self.nodes < 1:
-            raise ValueError(f"--nodes is {self.nodes}; expected 1 or more")
         if self.container_runtime not in RUNTIMES:
             raise unknown("value of --container_runtime:", self.container_runtime, RUNTIMES)
         if self.time and not _TIME.fullmatch(self.time):

@@ -23,7 +23,9 @@ def define_flags(flags) -> None:
     define = {"flag_values": flags}
     absl_flags.DEFINE_boolean("dry_run", False, "print what would be sent, send nothing", **define)
     common.define_string(flags, "name", "", "of the launch; the experiment's where not given")
-    absl_flags.DEFINE_integer("worker", 0, "with logs: whose; the first is 0", **define)
+    absl_flags.DEFINE_integer(
+        "worker", 0, "with logs: whose; the first is 0", lower_bound=0, **define
+    )
     absl_flags.DEFINE_boolean("follow", False, "with logs: go on as they grow", **define)
     options.define(flags, TARGETS)
 

@@ -130,6 +130,10 @@ def test_a_launch_or_one_of_its_jobs_is_stopped(name, identities, monkeypatch, t
     ("words", "said"),
     [
         ("--nodes 0 -- train mm15_nano_sft", "--nodes is 0"),
+        ("--gpus_per_node=-2 -- train mm15_nano_sft", "--gpus_per_node is -2; expected 0 or more"),
+        ("--cpus_per_task=-1 -- train mm15_nano_sft", "--cpus_per_task is -1; expected 0 or more"),
+        ("--grace=-5 -- train mm15_nano_sft", "--grace is -5; expected 0 or more"),
+        ("--grace=nan -- train mm15_nano_sft", "--grace is nan; expected 0 or more"),
         ("--sbatch qos=low -- train mm15_nano_sft", "--sbatch=--qos=low"),
         ("--sbatch --export=ALL,OPENAI_API_KEY=a -- train mm15_nano_sft", "OPENAI_API_KEY"),
         (
