@@ -39,7 +39,9 @@ PROJECT = option("", "Google Cloud project; gcloud's where not given")
 ZONE = option("", "Google Cloud zone; gcloud's where not given")
 SPOT = option(False, "machines that may be taken back at any time, for less")
 GRACE = option(120.0, "seconds that training has to save, from SIGTERM on")
-MAX_RESTARTS = option(20, "restarts after crashes; after preemptions there is no limit")
+MAX_RESTARTS = option(
+    20, "restarts after crashes; preemptions are not counted, but on gke they are"
+)
 AT_ONCE = option(1, "jobs of an ablation that run at once", least=1)
 
 

@@ -29,7 +29,12 @@ def define_flags(flags) -> None:
     common.define_json(flags)
     common.define_set(flags)
     common.define_data_dir(flags)
-    common.define_string(flags, "scale", "nano", "nano, or a size of the family: 1b, 3b, 7b, 30b")
+    common.define_string(
+        flags,
+        "scale",
+        "nano",
+        "nano, or a size of the family: 1b, 3b, 7b, 30b; --list says which each has",
+    )
     common.define_string(
         flags, "run_dir", None, f"where all runs of all ablations are; {RUN_DIR} where not given"
     )

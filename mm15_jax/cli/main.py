@@ -133,8 +133,7 @@ def _flag_help(flags: absl_flags.FlagValues) -> str:
     for name in shown:
         # absl adds a remark of its own to flags that may be given more than once.
         text = (flags[name].help or "").split(";\n")[0]
-        if flags[name].default not in (None, False, "", []):
-            text += f" (default: {flags[name].default})"
+        text += _default(flags[name])
         lines += textwrap.wrap(
             text,
             _WIDTH,
@@ -142,6 +141,16 @@ def _flag_help(flags: absl_flags.FlagValues) -> str:
             subsequent_indent=" " * indent,
         )
     return "\n".join(lines)
+
+
+def _default(flag: absl_flags.Flag) -> str:
+    """What holds where a flag is not given; "" where that goes without saying."""
+    if flag.default in (None, False, "", []):
+        return ""
+    if flag.default is True:
+        return f" (the default; --no{flag.name} does not)"
+    several = isinstance(flag.default, list)
+    return f" (default: {','.join(map(str, flag.default)) if several else flag.default})"
 
 
 def _overview() -> str:

@@ -1,7 +1,7 @@
 """mm15 train EXPERIMENT [--chain] [--report] [--run_dir DIR] [--set key=value ...]
 
-Trains one stage, or with --chain every stage before it that has no finished run. A run directory
-that has a checkpoint is continued.
+Trains one stage, with --chain also the stages before it, those that have no finished run in
+--run_dir. A run directory that has a checkpoint is continued.
 """
 
 from __future__ import annotations

@@ -40,6 +40,18 @@ def test_help_is_there_for_every_command(mm15):
         assert "repeat this option" not in outcome.out
 
 
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("inspect", "after restarts (default: 1)"),
+        ("eval", "one of the scores (the default; --nopaper does not)"),
+        ("launch", "preemptions are not counted, but on gke they are (default: 20)"),
+    ],
+)
+def test_help_says_what_holds_where_a_flag_is_not_given(mm15, command, text):
+    assert text in " ".join(mm15(command, "--help").out.split())
+
+
 def test_nothing_at_all_shows_the_overview(mm15):
     outcome = mm15()
     assert outcome.code == 2 and outcome.out.startswith("usage: mm15 COMMAND")
