@@ -6,7 +6,7 @@ as `mm15_jax.experiments` and `mm15_jax.launch`, so that a wheel takes no generi
 
 import setuptools
 
-# The card's packages. SeqIO and TFDS bring TensorFlow; nothing on the training path imports it.
+# What it is built on. SeqIO and TFDS bring TensorFlow; nothing on the training path imports it.
 CORE = [
     "absl-py>=2.1",
     "array-record>=0.8.1; sys_platform == 'linux'",
