@@ -139,7 +139,8 @@ class Pipeline:
         self._tokenizer = load_tokenizer(inputs.tokenizer)
         self._global_rows = rows
         self._bad_records = BadRecords(data.max_bad_fraction)
-        plan.batch(cursor, 1)  # a cursor of another plan is an error here, not in a thread
+        if isinstance(plan, PackPlan):  # one that packs late would read all rows before twice
+            plan.batch(cursor, 1)  # a cursor of another plan is an error here, not in a thread
         # Batches that are held: being filled, and ready. With two being filled no decoding thread
         # rests while a batch's last row is done.
         held = max(2, min(data.prefetch + 2, _AHEAD // self.shape.bytes))

@@ -57,7 +57,9 @@ def test_a_stream_is_mixed_with_prepared_data(config, data_dir, groups, corpus):
                 assert_equal_batches(half, {name: array[rows] for name, array in batch.items()})
 
 
-def test_a_run_goes_on_with_its_streams_and_with_no_others(config, data_dir, groups, corpus):
+def test_a_run_goes_on_with_its_streams_and_with_no_others(
+    config, data_dir, groups, corpus, caplog
+):
     config = streaming(config, corpus)
     with open_pipeline(config, data_dir) as pipeline:
         straight = list(itertools.islice(pipeline, 8))
@@ -65,6 +67,7 @@ def test_a_run_goes_on_with_its_streams_and_with_no_others(config, data_dir, gro
     with open_pipeline(config, data_dir, state=state, step=3) as pipeline:
         for (batch, _, _), (resumed, _, _) in zip(straight[3:], pipeline, strict=False):
             assert_equal_batches(resumed, batch)
+    assert caplog.text.count("reading again the 12 rows") == 1
     (corpus / "again").mkdir()
     (corpus / "again" / "a.jsonl").write_text('{"text": "another"}\n')
     other = streaming(config, corpus / "again")
