@@ -10,9 +10,9 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from mm15_jax.data import parts, prepare_report, records, storage
 from mm15_jax.data.parts import RECEIPT, RECEIPTS, Receipt, Task
 from mm15_jax.data.preparation import Preparation
 from mm15_jax.data.prepare_report import REPORT, SplitReport, bad_allowed, too_many_bad
-from mm15_jax.data.processes import spawn_pool
+from mm15_jax.data.processes import available_cpus, spawn_pool
 from mm15_jax.data.progress import Progress, ProgressLine, Reckoner
 from mm15_jax.data.records import MANIFEST, Manifest
 from mm15_jax.data.source import Source
@@ -146,7 +146,7 @@ def in_processes(workers: int | None = None) -> Iterator[Runner]:
     """
     from mm15_jax.data import registry  # not above: it imports every generator
 
-    workers = workers or os.cpu_count() or 1
+    workers = workers or available_cpus()
     with contextlib.ExitStack() as stack:
         pools: list[concurrent.futures.ProcessPoolExecutor] = []
 
@@ -160,8 +160,15 @@ def in_processes(workers: int | None = None) -> Iterator[Runner]:
                 pools.append(spawn_pool(workers))
                 stack.callback(pools[0].shutdown, cancel_futures=True)
             made = [pools[0].submit(_make_by_name, task) for task in tasks]
-            for future in concurrent.futures.as_completed(made):
-                yield future.result()
+            try:
+                for future in concurrent.futures.as_completed(made):
+                    yield future.result()
+            except BrokenProcessPool as error:
+                raise ValueError(
+                    f"a worker process of {workers} ended without a word, as one does that the "
+                    "system kills for its memory: try again with fewer --workers; what was made "
+                    "is kept"
+                ) from error
 
         yield run
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from mm15_jax.data.processes import spawn_pool
+from mm15_jax.data.processes import available_cpus, spawn_pool
 from mm15_jax.data.records import open_dataset
 from mm15_jax.inputs.example import Text
 from mm15_jax.inputs.tokenizer import load_tokenizer
@@ -28,7 +27,7 @@ def count_text_tokens(directory: Path | str, tokenizer: str, workers: int | None
     load_tokenizer(tokenizer)  # a wrong name is told before processes start
     records = len(open_dataset(directory))
     ranges = [(i, min(i + _CHUNK, records)) for i in range(0, records, _CHUNK)]
-    workers = min(workers or os.cpu_count() or 1, len(ranges))
+    workers = min(workers or available_cpus(), len(ranges))
     if records < _PARALLEL_FROM or workers < 2:
         return sum(_count(str(directory), tokenizer, *bounds) for bounds in ranges)
     with spawn_pool(workers) as pool:

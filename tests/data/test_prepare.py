@@ -1,3 +1,4 @@
+import concurrent.futures
 import io
 import json
 
@@ -342,3 +343,21 @@ def test_an_own_preparation_is_made_in_this_process(tmp_path, monkeypatch, name)
     preparation = Maker().preparation(name=name, convert=convert)
     (report,) = prepare(preparation, tmp_path, ["train"], workers=2, progress=lambda event: None)
     assert open_dataset(report.directory)[COUNT - 1].segments[0].text == "mine"
+
+
+class KilledPool:
+    """A pool whose worker is killed."""
+
+    def submit(self, *_):
+        future = concurrent.futures.Future()
+        future.set_exception(concurrent.futures.process.BrokenProcessPool("a process died"))
+        return future
+
+    def shutdown(self, **_):
+        pass
+
+
+def test_a_worker_that_is_killed_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare_lib, "spawn_pool", lambda workers: KilledPool())
+    with pytest.raises(ValueError, match=r"2 ended without a word.*fewer --workers"):
+        prepare(registry.get("mini_text"), tmp_path, ["test"], workers=2, progress=lambda e: None)
