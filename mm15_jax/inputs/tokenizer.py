@@ -7,6 +7,7 @@ a change of turn. Role markers and the image token are reached through the attri
 import abc
 import functools
 import hashlib
+import importlib
 import importlib.resources
 import json
 import pathlib
@@ -23,6 +24,7 @@ IMAGE_PIECE = "<image>"
 # For tokenizers without pieces of their own for the roles.
 ROLE_TEXTS = {"user": "\nUser: ", "assistant": "\nAssistant: ", "system": "\nSystem: "}
 
+_CLIENTS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}  # scheme to package and our extra
 _NANO_MODEL = "assets/nano.model"
 _EOS_NAMES = ("</s>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<eos>")
 _PAD_NAMES = ("<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>", "<|endoftext|>")
@@ -254,11 +256,22 @@ def load_tokenizer(name_or_path: str) -> Tokenizer:
 
 
 def _to_path(name: str) -> pathlib.Path:
-    if "://" in name:
-        from etils import epath
+    scheme, separator, _ = name.partition("://")
+    if not separator:
+        return pathlib.Path(name).expanduser()
+    if scheme not in _CLIENTS:  # the rest is not repeated: it may hold a password
+        raise ValueError(
+            f"No tokenizer is read from {scheme}://...: expected 'nano', a path, or an address "
+            "gs://BUCKET/PATH or s3://BUCKET/PATH."
+        )
+    package, extra = _CLIENTS[scheme]
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise ValueError(f"{name} needs {package}: run `pip install mm15_jax[{extra}]`") from error
+    from etils import epath
 
-        return cast(pathlib.Path, epath.Path(name))
-    return pathlib.Path(name).expanduser()
+    return cast(pathlib.Path, epath.Path(name))
 
 
 def _special_names(directory: pathlib.Path) -> dict[str, str]:
@@ -268,6 +281,8 @@ def _special_names(directory: pathlib.Path) -> dict[str, str]:
         path = directory / file_name
         if path.is_file():
             content = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError(f"{path} holds {content!r:.40}; expected an object with eos_token")
             for key in ("eos_token", "pad_token"):
                 value = content.get(key)
                 value = value.get("content") if isinstance(value, dict) else value

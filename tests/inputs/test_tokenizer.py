@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import sys
 
 import pytest
 import sentencepiece
@@ -159,6 +160,26 @@ def test_loading_what_is_no_tokenizer(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             load_tokenizer(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("https://host/t.model", "read from https://...: expected 'nano', a path, or an address"),
+        ("gs://bucket/t.model", r"needs gcsfs: run `pip install mm15_jax\[gcs\]`"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_one_sentence(monkeypatch, name, words):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(ValueError, match=words):
+        load_tokenizer(name)
+
+
+def test_names_of_tokens_that_are_no_object_are_one_sentence(tmp_path):
+    byte_level(["</s>"]).save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "special_tokens_map.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"special_tokens_map\.json holds \[1\]; expected an obj"):
+        load_tokenizer(str(tmp_path))
 
 
 def test_fingerprints_differ(nano):
