@@ -14,6 +14,7 @@ give of its last window is passed over.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,11 +49,11 @@ def resume(
     if state["plan"] == plan.fingerprint:
         return dict(state), _started(plan, history[-1])
     if on_change != "continue":
+        changes = _changes(history[-1], _entry(plan, step)) or ["rows are packed otherwise"]
         raise ValueError(
             "the data sets or their weights are not those that this run was started with "
-            f"({'; '.join(_changes(history[-1], _entry(plan, step))) or 'other budgets of a row'}):"
-            " prepare them as they were, start another run with --run_dir, or go on with what "
-            "there is now by --set data.on_change=continue"
+            f"({'; '.join(changes)}): prepare them as they were, start another run with "
+            "--run_dir, or go on with what there is now by --set data.on_change=continue"
         )
     read = _positions(history[-1], state["cursor"])
     entry = _entry(plan, step)
@@ -82,6 +83,7 @@ def _entry(plan: PackPlan, step: int) -> dict[str, Any]:
         for source in plan.sources
     ]
     facts = {"plan": plan.fingerprint, "window": plan.window, "seed": plan.seed}
+    facts["budgets"] = dataclasses.asdict(plan.budgets)
     return {"from_step": step, **facts, "sources": sources, "absent": []}
 
 
@@ -129,6 +131,14 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if old[name]["weight"] != new[name]["weight"]:
             weights = (old[name]["weight"], new[name]["weight"])
             changes.append("{} weighs {:.4g}, not {:.4g}".format(name, *reversed(weights)))
+        if old[name]["ordered"] != new[name]["ordered"]:
+            how = "in its order" if new[name]["ordered"] else "shuffled"
+            changes.append(f"{name} is now read {how}")
+    common = [name for name in old if name in new]
+    if common != [name for name in new if name in old]:
+        changes.append("the data sets stand in another order")
     if before["window"] != now["window"]:
         changes.append(f"the window is {now['window']}, not {before['window']}")
+    if before.get("budgets", now["budgets"]) != now["budgets"]:  # older runs did not keep them
+        changes.append("a row has other budgets")
     return sorted(changes)

@@ -63,6 +63,25 @@ def test_after_a_change_every_data_set_goes_on_where_it_was():
     assert entry["changes"] == ["a weighs 3, not 1", "b weighs 1, not 0.5", "c is new"]
 
 
+@pytest.mark.parametrize(
+    ("other", "change"),
+    [
+        ([source("b", 90, 2, weight=0.5), source("a", 70, 1)], "stand in another order"),
+        (
+            [source("a", 70, 1, ordered=True), source("b", 90, 2, weight=0.5)],
+            "a is now read in its",
+        ),
+    ],
+)
+def test_what_changed_is_told_where_sources_and_weights_are_the_same(other, change):
+    state = base()
+    with pytest.raises(ValueError, match=change):
+        history.resume(history.begin(state), make(other), step=1, on_change="stop")
+    now, _ = history.resume(history.begin(state), make(other), step=1, on_change="continue")
+    (told,) = now["history"][-1]["changes"]
+    assert change in told
+
+
 def test_a_later_restart_repeats_what_followed_the_change():
     state = advanced(base(), 7)
     other = make([source("a", 70, 1, weight=3.0), source("b", 90, 2)])
