@@ -71,8 +71,10 @@ def fetch(remote: pathlib.Path, size: int, sha256: str | None = None) -> pathlib
         return copy
     copy.parent.mkdir(parents=True, exist_ok=True)
     with _lock(copy):
-        if is_there(copy, size):  # another process was here while we waited
-            METER.expect(-size)
+        if is_there(copy, size):  # another was here while we waited
+            if copy not in _counted:
+                METER.expect(-size)
+                _counted.add(copy)
             return copy
         part = copy.with_name(f".{copy.name}.part")
         resumed = part.exists()
@@ -85,6 +87,7 @@ def fetch(remote: pathlib.Path, size: int, sha256: str | None = None) -> pathlib
                 "set again"
             )
         os.replace(part, copy)
+        _counted.add(copy)
     return copy
 
 
@@ -157,3 +160,4 @@ class Meter:
 
 
 METER = Meter()
+_counted: set[pathlib.Path] = set()  # copies that came, by whomever, and the meter knows of

@@ -89,10 +89,14 @@ def test_a_file_that_is_not_what_the_manifest_says_is_refused(remote, data):
     assert [name for name in os.listdir(folder) if not name.endswith(".lock")] == []
 
 
-def test_threads_share_one_fetch(remote, requests):
+def test_threads_share_one_fetch(remote, requests, monkeypatch):
+    meter = cache.Meter()
+    meter.expect(10 * len(DATA))
+    monkeypatch.setattr(cache, "METER", meter)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         copies = list(pool.map(lambda _: cache.fetch(remote, len(DATA), SHA256), range(8)))
     assert len(set(copies)) == 1 and len(requests) == 4
+    assert (meter._expected, meter._arrived) == (10 * len(DATA), len(DATA))
 
 
 def test_a_full_disk_is_told_with_the_way_out(gs_prefix, monkeypatch):
