@@ -7,6 +7,7 @@ Format: a folder `NAME/VERSION` with `dataset_info.json` and `features.json`, as
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -44,7 +45,12 @@ def tfds_preparation(
 
     def parts(split: str, source: Source | None) -> list[Part]:
         info = _builder(_folder(source)).info
-        return range_parts(split, info.splits[split].num_examples) if split in info.splits else []
+        if source is None or split not in info.splits:
+            return []
+        # Which file holds which record only TFDS knows: a part depends on all of the split's.
+        files = ("dataset_info.json", *source.glob(f"*-{split}.array_record-*"))
+        ranges = range_parts(split, info.splits[split].num_examples)
+        return [dataclasses.replace(part, files=files) for part in ranges]
 
     def examples(split: str, part: Part, source: Source | None) -> Iterator[Example | BadRecord]:
         records = _records(_folder(source), split)

@@ -108,6 +108,12 @@ def test_a_builder_becomes_a_data_set(folder, tmp_path):
     assert by_year[2003].metadata["answer"] == ["3", "dark"]
 
 
+def test_files_that_change_are_seen(folder):
+    (part,) = DOTS.parts("test", Source(folder))
+    info, shard = part.files
+    assert info == "dataset_info.json" and shard.startswith("dots-test.array_record-")
+
+
 def test_reading_does_not_import_tensorflow(folder):
     run(READ, folder)
 
