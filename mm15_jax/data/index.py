@@ -25,7 +25,7 @@ import numpy as np
 from mm15_jax.config.schema import InputsConfig
 from mm15_jax.data import storage
 from mm15_jax.data.cache import local_file
-from mm15_jax.data.processes import spawn_pool
+from mm15_jax.data.processes import available_cpus, spawn_pool
 from mm15_jax.data.records import Dataset, open_dataset
 from mm15_jax.inputs import formatting, image_splitting, video
 from mm15_jax.inputs.example import Example, Text
@@ -155,13 +155,18 @@ def load_index(
     path = dataset.directory / f"index-{checksum[:16]}.npy"
     if not _is_whole(path, len(dataset)):
         parts = _count(dataset, inputs, tokens_per_tile, resolution, workers, progress)
+        counts = None
         try:
             with storage.draft(path) as temporary:
                 _write(temporary, parts, len(dataset))
+                # Mapped, so that it outlives the draft where the bucket does not take it.
+                counts = np.load(temporary, mmap_mode="r")
         except OSError as error:  # a data directory that may only be read: count every time
             log.warning("the index of %s is not kept: %s", dataset.name, error)
-            counts = [*_count(dataset, inputs, tokens_per_tile, resolution, workers, progress)]
-            return Index(np.concatenate([np.zeros(0, COUNTS), *counts]), checksum)
+            if counts is None:
+                parts = _count(dataset, inputs, tokens_per_tile, resolution, workers, progress)
+                counts = np.concatenate([np.zeros(0, COUNTS), *parts])
+            return Index(counts, checksum)
     return Index(local_file(path), checksum)
 
 
@@ -192,7 +197,7 @@ def _count(dataset, inputs, tokens_per_tile, side, workers, progress) -> Iterato
     """COUNTS of the records, a part at a time."""
     records = len(dataset)
     bounds = [(a, min(a + _CHUNK, records)) for a in range(0, records, _CHUNK)]
-    workers = min(workers or os.cpu_count() or 1, len(bounds))
+    workers = min(workers or available_cpus(), len(bounds))
     if records < _PARALLEL_FROM or workers < 2:
         tokenizer = load_tokenizer(inputs.tokenizer)
         parts = (_measure(dataset, *b, inputs, tokenizer, tokens_per_tile, side) for b in bounds)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mm15_jax.data import cache, parts, records, registry, storage
+from mm15_jax.data import index as index_lib
 from mm15_jax.data.index import load_index
 from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.parts import RECEIPTS
@@ -132,6 +133,17 @@ def test_the_index_is_kept_in_the_bucket(pictures, config, monkeypatch):
     monkeypatch.setattr("mm15_jax.data.index._count", lambda *_: pytest.fail("counted again"))
     found = load_index(open_dataset(pictures), config.inputs, **sizes)
     np.testing.assert_array_equal(found[:], counted[:])
+
+
+def test_an_index_that_the_bucket_does_not_take_is_counted_once(pictures, config, monkeypatch):
+    def refuse(local, remote):
+        raise StorageError(f"{remote}: 403 no access")
+
+    counted, measure = [], index_lib._measure
+    monkeypatch.setattr(storage, "_upload", refuse)
+    monkeypatch.setattr(index_lib, "_measure", lambda *a: counted.append(a) or measure(*a))
+    found = load_index(open_dataset(pictures), config.inputs, tokens_per_tile=4, resolution=16)
+    assert len(counted) == 1 and len(found[:]) == 60
 
 
 def test_a_plan_of_a_bucket_is_that_of_a_disk(prefix, data_dir, config):
