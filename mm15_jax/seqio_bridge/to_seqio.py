@@ -16,6 +16,7 @@ import tensorflow as tf
 from mm15_jax import config as config_lib
 from mm15_jax.config.mixtures import dataset_names
 from mm15_jax.config.schema import ExperimentConfig
+from mm15_jax.data import storage
 from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.permutation import derive_seed, permute
 from mm15_jax.data.planning import weigh_mixture
@@ -27,7 +28,6 @@ from mm15_jax.inputs.rendering import load_example
 from mm15_jax.inputs.tokenizer import Tokenizer, load_tokenizer
 
 PREFIX = "mm15_"  # of the names of our tasks and mixtures
-_SPLITS = ("train", "validation", "test")
 
 
 def register(config: ExperimentConfig, data_dir: Path | str) -> str:
@@ -62,8 +62,10 @@ def register(config: ExperimentConfig, data_dir: Path | str) -> str:
         dataset_names(groups), data_dir, allow_missing=config.data.allow_missing
     )
     weights, _ = weigh_mixture(groups, counts, data_dir, config)
-    for directory in sorted(path for path in Path(data_dir).iterdir() if path.is_dir()):
-        splits = [split for split in _SPLITS if (directory / split / MANIFEST).is_file()]
+    root = storage.to_path(data_dir)
+    for directory in (root / name for name in sorted(storage.folder_names(root))):
+        found = sorted(storage.folder_names(directory))
+        splits = [split for split in found if storage.size_of(directory / split / MANIFEST)]
         if splits:
             _add_task(config, directory, splits)
     name = PREFIX + config.data.mixture

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import io
+import shutil
 
 import numpy as np
 import PIL.Image
@@ -14,8 +15,8 @@ from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.pipeline import decode
 from mm15_jax.data.planning import plan_mixture
 from mm15_jax.data.prepare import prepare
-from mm15_jax.data.records import open_dataset
-from mm15_jax.inputs.example import Image, Text
+from mm15_jax.data.records import open_dataset, write_dataset
+from mm15_jax.inputs.example import Example, Image, Text
 from mm15_jax.inputs.tokenizer import load_tokenizer
 from tests import tiny
 
@@ -253,3 +254,12 @@ def test_a_converter_of_ones_own(seqio, bridge, theirs, tmp_path):
     (preparation,) = bridge.preparations("their_sums", "text", convert=only_targets)
     prepare(dataclasses.replace(preparation, name="their_sums"), tmp_path, workers=1)
     assert open_dataset(tmp_path / "their_sums" / "train")[0].segments == (Text("1", loss=True),)
+
+
+def test_every_prepared_split_is_in_a_task(seqio, bridge, data_dir, tmp_path):
+    shutil.copytree(data_dir, tmp_path, dirs_exist_ok=True)
+    words = (Text("q", role="user"), Text("a", role="assistant", loss=True))
+    write_dataset(tmp_path / "own" / "testA", [Example(words, "own", "0", "text", {})])
+    bridge.register(tiny.experiment(), tmp_path)
+    assert seqio.TaskRegistry.get("mm15_own").splits == {"testA"}
+    bridge.register(tiny.experiment(), data_dir)
