@@ -35,9 +35,17 @@ class Answers(Protocol):
         """Differs when the answers may."""
 
     def stream(
-        self, examples: Sequence[Example], *, max_new_tokens: int, batch_size: int
+        self,
+        examples: Sequence[Example],
+        *,
+        max_new_tokens: int,
+        batch_size: int,
+        stops: Sequence[str],
     ) -> Iterator[tuple[int, str]]:
-        """Yields (index, answer) of each example, in any order."""
+        """Yields (index, answer) of each example, in any order.
+
+        What an answer has behind the first of the `stops` is not read.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +146,10 @@ class Asking:
                     log.flush()
 
             stream = self.generator.stream(
-                Some(questions, waiting), max_new_tokens=max_new_tokens, batch_size=self.batch_size
+                Some(questions, waiting),
+                max_new_tokens=max_new_tokens,
+                batch_size=self.batch_size,
+                stops=questions.stops,
             )
             for place, answer in stream:
                 number = waiting[place]

@@ -14,6 +14,8 @@ from mm15_jax.config.names import unknown
 from mm15_jax.data.permutation import derive_seed, permute
 from mm15_jax.inputs.example import Example, Image, Segment, Text
 
+ANSWER_ENDS = "\n"
+
 
 def _question(question: str) -> str:
     # The first line: what follows it tells a model that converses how to answer.
@@ -52,7 +54,7 @@ def as_document(example: Example, prompt: str, *, answered: bool) -> list[Segmen
         Image(s.data, s.height, s.width) for s in example.segments[:first] if isinstance(s, Image)
     ]
     pieces.append(Text(f" {PROMPTS[prompt](' '.join(asked))}"))
-    pieces.append(Text(f" {answer.text.strip()}\n", loss=not answered))
+    pieces.append(Text(f" {answer.text.strip()}{ANSWER_ENDS}", loss=not answered))
     return pieces
 
 
@@ -69,7 +71,7 @@ def with_shots(example: Example, shots: Sequence[Example], prompt: str) -> Examp
 
 def answer_in(text: str) -> str:
     """What answers in a document that a model has written on: the first line, as in every shot."""
-    return text.partition("\n")[0]
+    return text.partition(ANSWER_ENDS)[0]
 
 
 def choose_shots(benchmark: str, key: str, count: int, shots: int) -> list[int]:

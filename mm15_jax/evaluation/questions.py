@@ -11,7 +11,7 @@ from typing import overload
 from mm15_jax.data.records import Dataset, open_dataset
 from mm15_jax.data.storage import to_path
 from mm15_jax.evaluation.benchmarks import Benchmark
-from mm15_jax.evaluation.few_shot import answer_in, choose_shots, with_shots
+from mm15_jax.evaluation.few_shot import ANSWER_ENDS, answer_in, choose_shots, with_shots
 from mm15_jax.inputs.example import Example
 
 
@@ -129,6 +129,11 @@ class Questions(Sequence[Example]):
             chosen = choose_shots(row.name, example.key, len(self._shots), row.shots)
             shots = [self._shots[i] for i in chosen]
         return with_shots(example, shots, row.prompt)
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Strings behind which a model writes nothing that counts."""
+        return () if self._benchmark.prompt == "chat" else (ANSWER_ENDS,)
 
     def answer_in(self, text: str) -> str:
         """The answer in what a model wrote."""

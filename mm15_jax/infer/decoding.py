@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from mm15_jax.config.schema import ModelConfig
 from mm15_jax.infer.sampling import Sampling, choose
+from mm15_jax.infer.stops import Stops
 from mm15_jax.model import mllm
 
 
@@ -21,6 +22,7 @@ def decode_tokens(
     logits: jax.Array,
     finished: jax.Array,
     blocked: jax.Array,
+    stops: Stops,
     limit: jax.Array,
     seed: jax.Array,
     streams: jax.Array,
@@ -39,6 +41,7 @@ def decode_tokens(
       logits: float32[B, V] after each row's last prompt token.
       finished: bool[B], rows that hold no prompt and need no answer.
       blocked: bool[V], tokens that are never produced.
+      stops: tokens that end a row as `eos_id` does.
       limit: int32, 1 to M: data, so that benchmarks with short and long answers share a program.
       seed: uint32, for sampling.
       streams: uint32[B], for sampling.
@@ -50,29 +53,36 @@ def decode_tokens(
 
     Returns:
       tokens int32[B, M], `eos_id` from each row's end on, and the number of new tokens int32[B],
-      the end token included.
+      the one that ends a row included.
     """
 
     def pick(logits, finished, step):
         logits = jnp.where(blocked, -jnp.inf, logits.astype(jnp.float32))
         return jnp.where(finished, eos_id, choose(logits, sampling, key, streams, step))
 
+    def ends(token, begun):
+        return (token == eos_id) | stops.ended(token, begun)
+
     def unfinished(state):
-        step, _, _, finished, _ = state
+        step, *_, finished, _ = state
         return (step < limit) & ~jnp.all(finished)
 
     def extend(state):
-        step, token, tokens, finished, cache = state
+        step, token, tokens, counts, begun, finished, cache = state
         logits, cache = mllm.decode_step(params, cache, token, config, dtype=dtype)
         token = pick(logits, finished, step)
         tokens = tokens.at[:, step].set(token)
-        return step + 1, token, tokens, finished | (token == eos_id), cache
+        counts += ~finished
+        finished |= ends(token, begun)
+        return step + 1, token, tokens, counts, stops.begun(token, begun), finished, cache
 
     rows, key = logits.shape[0], jax.random.key(seed)
     token = pick(logits, finished, jnp.int32(0))
     tokens = jnp.full((rows, room), eos_id, jnp.int32).at[:, 0].set(token)
-    state = (jnp.int32(1), token, tokens, finished | (token == eos_id), cache)
-    _, _, tokens, _, _ = jax.lax.while_loop(unfinished, extend, state)
-    ended = jnp.argmax(tokens == eos_id, axis=1) + 1
-    counts = jnp.where(jnp.any(tokens == eos_id, axis=1), jnp.minimum(ended, limit), limit)
-    return tokens, jnp.where(finished, 0, counts)
+    counts = (~finished).astype(jnp.int32)
+    nothing = jnp.zeros(rows, bool)
+    finished |= ends(token, nothing)
+    begun = stops.begun(token, nothing)
+    state = (jnp.int32(1), token, tokens, counts, begun, finished, cache)
+    _, _, tokens, counts, *_ = jax.lax.while_loop(unfinished, extend, state)
+    return tokens, counts

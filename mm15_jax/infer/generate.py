@@ -33,6 +33,7 @@ from mm15_jax.infer.batching import (
 )
 from mm15_jax.infer.decoding import decode_tokens
 from mm15_jax.infer.sampling import GREEDY, Sampling
+from mm15_jax.infer.stops import Stops, stops_of
 from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import format_example
 from mm15_jax.model import mllm
@@ -118,6 +119,7 @@ class Generator:
             blocked[token : token + 1] = True
         blocked[tokenizer.eos_id] = False
         self._blocked = self._everywhere(blocked)
+        self._stops: dict[tuple[tuple[str, ...], bool], Stops] = {}
         self._programs: dict[Any, Any] = {}
 
     def fingerprint(self) -> str:
@@ -190,10 +192,13 @@ class Generator:
         sampling: Sampling = GREEDY,
         progress: Progress | None = None,
         strip: bool = True,
+        stops: Sequence[str] = (),
     ) -> Iterator[tuple[int, str]]:
         """As `generate`, but yields (index, answer) as batches finish, in the order of batches.
 
-        With `strip` off, white space around an answer is kept, as the model wrote it.
+        With `strip` off, white space around an answer is kept, as the model wrote it. What comes
+        behind the first of some `stops` is not wanted: an answer may end with the token that has
+        it, which is a saving of time, not yet a cut.
         """
         for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
             if value < 1:
@@ -207,7 +212,8 @@ class Generator:
             # The device is still busy with the batch before: start the next one, then collect.
             started = None
             if group is not None:
-                started = (group, *self._start(group, max_new_tokens, sampling))
+                ends = self._stops_of(tuple(stops), strip)
+                started = (group, *self._start(group, max_new_tokens, sampling, ends))
             done = self._collect(*waiting, strip=strip) if waiting else []
             waiting = started
             self.report.seconds += time.perf_counter() - start
@@ -226,8 +232,15 @@ class Generator:
             prompts = [self.format(examples[i], i) for i in range(start, stop)]
             yield from group_prompts(prompts, rows)
 
+    def _stops_of(self, strings: tuple[str, ...], strip: bool) -> Stops:
+        """Made once: a large vocabulary takes a second."""
+        if (strings, strip) not in self._stops:
+            found = stops_of(self.tokenizer, self.model.decoder.vocab_size, strings, strip)
+            self._stops[strings, strip] = Stops(*map(self._everywhere, found))
+        return self._stops[strings, strip]
+
     def _start(
-        self, group: Group, max_new_tokens: int, sampling: Sampling
+        self, group: Group, max_new_tokens: int, sampling: Sampling, stops: Stops
     ) -> tuple[jax.Array, jax.Array]:
         """Sends one batch to the device; returns tokens and counts, not yet computed."""
         tokenizer = self.tokenizer
@@ -252,6 +265,7 @@ class Generator:
             logits,
             self._everywhere(finished),
             self._blocked,
+            stops,
             self._everywhere(np.int32(max_new_tokens)),
             self._everywhere(np.uint32(sampling.seed)),
             self._everywhere(streams),

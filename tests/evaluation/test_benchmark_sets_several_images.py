@@ -57,7 +57,7 @@ class Answerer:
     def fingerprint(self):
         return self.answer.__name__
 
-    def stream(self, examples, *, max_new_tokens, batch_size):
+    def stream(self, examples, *, max_new_tokens, batch_size, stops):
         yield from ((place, self.answer(example)) for place, example in enumerate(examples))
 
 

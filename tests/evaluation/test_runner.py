@@ -37,7 +37,7 @@ class Oracle:
     def fingerprint(self):
         return self.name
 
-    def stream(self, examples, *, max_new_tokens, batch_size):
+    def stream(self, examples, *, max_new_tokens, batch_size, stops):
         order = list(range(len(examples)))
         random.Random(batch_size).shuffle(order)
         for index in order:

@@ -1,3 +1,4 @@
+import collections
 import dataclasses
 import functools
 
@@ -10,6 +11,7 @@ from mm15_jax.infer import batching
 from mm15_jax.infer.decoding import decode_tokens
 from mm15_jax.infer.generate import GenerationReport, Generator
 from mm15_jax.infer.sampling import Sampling
+from mm15_jax.infer.stops import Stops
 from mm15_jax.inputs.example import Image
 from mm15_jax.model import mllm
 
@@ -89,7 +91,7 @@ def test_pictures_change_answers(generator, examples, answers, make_picture):
     assert not any(d and not p for d, p in zip(differ, pictured, strict=True))
 
 
-def count_down(model, monkeypatch, limit):
+def count_down(model, monkeypatch, limit, stops=None):
     """Tokens, counts and steps of a fake model: token t is followed by t - 1, and 1 is the end."""
     steps = []
 
@@ -104,6 +106,7 @@ def count_down(model, monkeypatch, limit):
         logits=jax.nn.one_hot(jnp.array([4, 6, 1, 9]), 20),
         finished=jnp.array([False, False, False, True]),
         blocked=jnp.zeros(20, bool),
+        stops=stops or Stops(*jnp.zeros((3, 20), bool)),
         limit=jnp.int32(limit),
         seed=jnp.uint32(0),
         streams=jnp.zeros(4, jnp.uint32),
@@ -132,6 +135,36 @@ def test_the_loop_stops_at_the_limit(model, monkeypatch):
     tokens, counts, steps = count_down(model, monkeypatch, limit=3)
     assert tokens[:2] == [[4, 3, 2, 1, 1, 1, 1], [6, 5, 4, 1, 1, 1, 1]]  # the rest is filled up
     assert counts == [3, 3, 1, 0] and steps == 2
+
+
+def test_a_row_ends_with_the_token_that_has_a_stop(model, monkeypatch):
+    at_once, later, begins = np.zeros((3, 20), bool)
+    at_once[3] = later[3] = later[6] = later[4] = True  # 6 and 4: only behind something
+    begins[5] = True
+    stops = Stops(*map(jnp.asarray, (at_once, later, begins)))
+    tokens, counts, steps = count_down(model, monkeypatch, 15, stops)
+    assert tokens[:2] == [[4, 3, 1, 1, 1, 1, 1], [6, 5, 4, 1, 1, 1, 1]]
+    assert counts == [2, 3, 1, 0] and steps == 2
+
+
+@pytest.mark.parametrize("strip", [True, False])
+def test_answers_with_a_stop_are_the_same_up_to_it(
+    generator, examples, answers, monkeypatch, strip
+):
+    text = collections.Counter("".join(answer[1:-1] for answer in answers)).most_common(1)[0][0]
+
+    def ask(**more):
+        monkeypatch.setattr(generator, "report", GenerationReport())
+        options = {"max_new_tokens": NEW, "batch_size": 4, "strip": strip}
+        return dict(generator.stream(examples, **options, **more)), generator.report.new_tokens
+
+    (whole, all_tokens), (cut, fewer) = ask(), ask(stops=(text,))
+    assert {i: a.partition(text)[0] for i, a in whole.items()} == {
+        i: a.partition(text)[0] for i, a in cut.items()
+    }
+    stopped = [i for i in whole if text in whole[i][:-1]]
+    assert stopped and fewer < all_tokens
+    assert all(len(cut[i]) <= whole[i].index(text) + 1 for i in stopped)
 
 
 def test_report_counts_what_was_done(generator, examples, monkeypatch):

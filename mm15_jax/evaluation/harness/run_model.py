@@ -241,17 +241,19 @@ class RunModel:
             read_request(given, longest=self.max_new_tokens, seed=self.seed) for given in options
         ]
         answers = [""] * len(examples)
-        # One program generates for one length and way of sampling.
-        kinds: dict[tuple[int, Sampling], list[int]] = {}
+        # Asked together are those of one length, way of sampling, and stop strings.
+        kinds: dict[tuple[int, Sampling, tuple[str, ...]], list[int]] = {}
         for place, request in enumerate(requests):
-            kinds.setdefault((request.max_new_tokens, request.sampling), []).append(place)
-        for (length, sampling), places in kinds.items():
+            kind = (request.max_new_tokens, request.sampling, request.until)
+            kinds.setdefault(kind, []).append(place)
+        for (length, sampling, until), places in kinds.items():
             stream = self.generator.stream(
                 [examples[place] for place in places],
                 max_new_tokens=length,
                 batch_size=self.batch_size,
                 sampling=sampling,
                 strip=False,
+                stops=until,
             )
             for number, answer in stream:
                 answers[places[number]] = requests[places[number]].cut(answer)
