@@ -261,5 +261,5 @@ def test_every_prepared_split_is_in_a_task(seqio, bridge, data_dir, tmp_path):
     words = (Text("q", role="user"), Text("a", role="assistant", loss=True))
     write_dataset(tmp_path / "own" / "testA", [Example(words, "own", "0", "text", {})])
     bridge.register(tiny.experiment(), tmp_path)
-    assert seqio.TaskRegistry.get("mm15_own").splits == {"testA"}
+    assert list(seqio.TaskRegistry.get("mm15_own").splits) == ["testA"]
     bridge.register(tiny.experiment(), data_dir)
