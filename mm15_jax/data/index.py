@@ -16,7 +16,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from mm15_jax.config.schema import InputsConfig
 from mm15_jax.data import storage
 from mm15_jax.data.cache import local_file
 from mm15_jax.data.processes import available_cpus, spawn_pool
+from mm15_jax.data.progress import duration
 from mm15_jax.data.records import Dataset, open_dataset
 from mm15_jax.inputs import formatting, image_splitting, video
 from mm15_jax.inputs.example import Example, Text
@@ -38,7 +40,7 @@ DOCUMENT = -1  # tile count of plain text, which has no tile and may be cut into
 COUNTS = np.dtype([("tokens", "<i4"), ("tiles", "<i2")])  # of a record; image tokens included
 _CHUNK = 2048  # records a task
 _PARALLEL_FROM = 100_000  # below this many records, starting processes costs more than it saves
-Progress = Callable[[int, int], None]  # (records done, records in all)
+_QUIET_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,10 @@ def load_index(
     tokens_per_tile: int,
     resolution: int,
     workers: int | None = None,
-    progress: Progress | None = None,
 ) -> Index:
     """The index of a data set, from the cache or computed and put there.
+
+    Counting a large one takes a while: the log has a line every half minute.
 
     Args:
       dataset: prepared split.
@@ -145,7 +148,6 @@ def load_index(
       tokens_per_tile: vision tokens a tile.
       resolution: side of a tile in pixels.
       workers: processes for a large data set; default the number of CPUs.
-      progress: called with (records done, records in all) while counting.
 
     Returns:
       The counts of every record.
@@ -154,7 +156,7 @@ def load_index(
     checksum = _checksum(dataset, inputs, **sizes)
     path = dataset.directory / f"index-{checksum[:16]}.npy"
     if not _is_whole(path, len(dataset)):
-        parts = _count(dataset, inputs, tokens_per_tile, resolution, workers, progress)
+        parts = _count(dataset, inputs, tokens_per_tile, resolution, workers)
         counts = None
         try:
             with storage.draft(path) as temporary:
@@ -164,7 +166,7 @@ def load_index(
         except OSError as error:  # a data directory that may only be read: count every time
             log.warning("the index of %s is not kept: %s", dataset.name, error)
             if counts is None:
-                parts = _count(dataset, inputs, tokens_per_tile, resolution, workers, progress)
+                parts = _count(dataset, inputs, tokens_per_tile, resolution, workers)
                 counts = np.concatenate([np.zeros(0, COUNTS), *parts])
             return Index(counts, checksum)
     return Index(local_file(path), checksum)
@@ -193,7 +195,7 @@ def _is_whole(path: Path, records: int) -> bool:
     return found.dtype == COUNTS and found.shape == (records,)
 
 
-def _count(dataset, inputs, tokens_per_tile, side, workers, progress) -> Iterator[np.ndarray]:
+def _count(dataset, inputs, tokens_per_tile, side, workers) -> Iterator[np.ndarray]:
     """COUNTS of the records, a part at a time."""
     records = len(dataset)
     bounds = [(a, min(a + _CHUNK, records)) for a in range(0, records, _CHUNK)]
@@ -203,10 +205,14 @@ def _count(dataset, inputs, tokens_per_tile, side, workers, progress) -> Iterato
         parts = (_measure(dataset, *b, inputs, tokenizer, tokens_per_tile, side) for b in bounds)
     else:
         parts = _in_processes(dataset.directory, bounds, inputs, tokens_per_tile, side, workers)
+    began = told = time.monotonic()
     for (_, stop), part in zip(bounds, parts, strict=True):
         yield part
-        if progress is not None:
-            progress(stop, records)
+        now = time.monotonic()
+        if stop < records and now - told >= _QUIET_SECONDS:
+            told, left = now, (now - began) * (records - stop) / stop
+            words = f"{stop:,} of {records:,} records, {duration(left)} left"
+            log.info("counting what %s takes: %s", dataset.name, words)
 
 
 def _in_processes(directory, bounds, inputs, tokens_per_tile, side, workers):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mm15_jax import config as config_lib
 from mm15_jax.config.mixtures import Mixture, dataset_names, dataset_weights, group_weights
 from mm15_jax.config.schema import ExperimentConfig
-from mm15_jax.data.index import Index, Progress, load_index
+from mm15_jax.data.index import Index, load_index
 from mm15_jax.data.inventory import dataset_counts
 from mm15_jax.data.pack_plan import PackPlan, Plan, PlanSource
 from mm15_jax.data.plan_items import Budgets, Items, load_items
@@ -49,11 +49,10 @@ def count_dataset(
     config: ExperimentConfig,
     *,
     split: str = "train",
-    progress: Progress | None = None,
 ) -> Counted:
     """Opens `<data_dir>/<name>/<split>` with its items; ValueError if it is not prepared."""
     dataset = open_dataset(to_path(data_dir) / name / split)
-    index = load_index(dataset, config.inputs, **_sizes(config), progress=progress)
+    index = load_index(dataset, config.inputs, **_sizes(config))
     return Counted(dataset, index, load_items(index, budgets_of(config)))
 
 

@@ -121,18 +121,21 @@ def test_records_that_cannot_be_formatted_are_marked_and_named(tmp_path, config,
     assert "record 1 of texts cannot be used" in caplog.text
 
 
-def test_processes_count_what_one_process_counts(dataset, config, monkeypatch):
+def test_processes_count_what_one_process_counts(dataset, config, monkeypatch, caplog):
     alone = load_index(dataset, config.inputs, **SIZES)[:]
     for path in dataset.directory.glob("index-*.npy"):
         os.unlink(path)
     monkeypatch.setattr(index_lib, "_PARALLEL_FROM", 0)
     monkeypatch.setattr(index_lib, "_CHUNK", 25)
-    seen = []
-    together = load_index(
-        dataset, config.inputs, **SIZES, workers=2, progress=lambda *a: seen.append(a)
-    )
+    monkeypatch.setattr(index_lib, "_QUIET_SECONDS", 0.0)
+    with caplog.at_level(logging.INFO):
+        together = load_index(dataset, config.inputs, **SIZES, workers=2)
     assert np.array_equal(alone, together[:])
-    assert seen == [(25, 60), (50, 60), (60, 60)]
+    told = [record.getMessage() for record in caplog.records]
+    assert [text.split(",")[0].split(": ")[1] for text in told] == [
+        "25 of 60 records",
+        "50 of 60 records",
+    ]
 
 
 def test_dense_labels_are_one_tile(tmp_path, config, labelled_picture):

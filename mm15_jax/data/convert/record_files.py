@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, cast
 
+from mm15_jax.data import storage
 from mm15_jax.data.convert import json_files, tfds_records
 from mm15_jax.data.convert.reading import (
     JSON_LINES,
@@ -51,6 +52,7 @@ def _compressed_lines(source: Source, file: str) -> Iterator[tuple[str, Any]]:
             try:
                 line = stream.readline(_LINE_BYTES)
             except (EOFError, OSError, zlib.error, pyarrow.ArrowException) as error:
+                storage.raise_of_network(error)
                 yield place, DataError(f"the file is damaged from here on: {error}")
                 return
             if len(line) == _LINE_BYTES:
