@@ -53,6 +53,8 @@ _FREE: dict[str, Any] = {
     "model.encoder.remat": "",
     "model.decoder.remat": "",
 }
+# What makes an experiment one row and no other.
+_OF_ROWS = ("name", "family", "stage", "init_from")
 
 
 @dataclass(frozen=True)
@@ -155,12 +157,22 @@ def plan(
     draws = draws_of(starts, seeds)
     chosen = [ablation.row(key) for key in dict.fromkeys(rows)] if rows else list(ablation.rows)
     given = tuple(overrides)
-    if any(override.startswith("train.seed=") for override in given):
-        raise ValueError("--set train.seed is what --starts and --seeds draw; expected one of them")
+    for key in map(_key_of, given):
+        if key == "train.seed":
+            raise ValueError(f"--set {key} is what --starts and --seeds draw; expected one of them")
+        if key in _OF_ROWS:
+            raise ValueError(
+                f"--set {key} would make another experiment of every row of {ablation.name} and of "
+                "all that it starts from; expected a setting that rows may share, as train.steps"
+            )
     benchmarks = benchmarks_of(ablation.measures, ablation.scale)
     asked = [_asked(ablation, row, draw, given, benchmarks) for draw in draws for row in chosen]
     _check_seeds(ablation, asked)
     return Plan(ablation, tuple(asked))
+
+
+def _key_of(override: str) -> str:
+    return override.partition("=")[0].strip()
 
 
 def _check_seeds(ablation: Ablation, asked: Sequence[Asked]) -> None:

@@ -113,6 +113,11 @@ def test_tables_4_to_9_are_asked_in_context_too():
     ("more", "message"),
     [
         ({"overrides": ["train.seed=7"]}, "train.seed is what --starts and --seeds draw"),
+        ({"overrides": [" train.seed=7"]}, "train.seed is what --starts and --seeds draw"),
+        ({"overrides": ["init_from=mm15_nano_pretrain"]}, "--set init_from would make another exp"),
+        ({"overrides": ["stage=evaluation"]}, "--set stage would make another experiment of every"),
+        ({"overrides": ["name=foo"]}, "--set name would make another experiment of every row"),
+        ({"overrides": ["family =x"]}, "--set family would make another experiment of every row"),
         ({"rows": ["bsae"]}, "unknown row of fig8 'bsae'; did you mean 'base'"),
         ({"seeds": 0}, "--seeds is 0; expected how many, 1 to 1000, or which, 3:7 for"),
         ({"starts": 1001}, "--starts is 1001; expected how many, 1 to 1000, or which"),
