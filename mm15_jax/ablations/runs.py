@@ -55,6 +55,9 @@ _FREE: dict[str, Any] = {
 }
 # What makes an experiment one row and no other.
 _OF_ROWS = ("name", "family", "stage", "init_from")
+# What changes answers and no parameters: of --set for how runs are asked, not for their training,
+# so that another --set asks the same runs again.
+_ASKED = ("eval.max_new_tokens", "eval.n_min", "eval.n_max", "eval.indicator")
 
 
 @dataclass(frozen=True)
@@ -199,13 +202,14 @@ def _asked(
     benchmarks: tuple[str, ...],
 ) -> Asked:
     config = load(row.config.name, overrides)
-    if config.stage != "evaluation":
-        run = _run(row.config.name, draw, overrides, ablation)
-        return Asked(row, draw, run, run.folder, (), benchmarks, config.eval.examples)
-    (start,) = config.init_from
-    run = _run(start.experiment, draw, overrides, ablation)
+    trained = tuple(override for override in overrides if _key_of(override) not in _ASKED)
+    answers = row.config.name
+    if config.stage == "evaluation":
+        (start,) = config.init_from
+        answers = start.experiment
+    run = _run(answers, draw, trained, ablation)
+    folder = run.folder if answers == row.config.name else f"{run.folder}/{row.config.name}"
     changed = _changes(run.config, config)
-    folder = f"{run.folder}/{row.config.name}"
     return Asked(row, draw, run, folder, changed, benchmarks, config.eval.examples)
 
 

@@ -78,6 +78,30 @@ def test_a_task_is_done_when_it_was_asked_the_same(tmp_path):
     assert not other.is_done()
 
 
+@pytest.mark.parametrize(("row", "own"), [("1", []), ("7", ["eval.n_min=1", "eval.n_max=9"])])
+def test_runs_that_are_there_are_asked_again_by_another_setting_of_how(
+    row, own, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run_lib, "is_complete", lambda folder: True)
+
+    def asked_with(*overrides):
+        return commands_of("table2", "nano", run_dir=str(tmp_path), rows=[row], overrides=overrides)
+
+    *runs, task = asked_with()
+    trained(runs)
+    note(task)
+    *same, other = asked_with("eval.max_new_tokens=1", "eval.batch_size=8")
+    assert all(run.is_done() for run in same) and not other.is_done()
+    assert list(other.command[other.command.index("--set") + 1 :]) == [
+        "eval.max_new_tokens=1",
+        *own,
+    ]
+    assert not any("eval.max_new_tokens=1" in run.command for run in same)  # else runs keep it
+    assert other.asked.content != task.asked.content
+    note(other)
+    assert other.is_done() and not task.is_done()
+
+
 def test_a_task_wants_likelihoods_which_stay_where_they_were_not_asked_for(tmp_path):
     *runs, task = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
     trained(runs)
