@@ -56,13 +56,16 @@ def jobs(
         made.append(Job(job, tuple(part.command for part in parts), tuple(sorted(after))))
 
     for asked in work.asked:
+        scores = tasks[f"{asked.folder} scores"]
+        if scores.name in owner:
+            continue  # a row of the same content has its scores: two jobs would write one folder
         own = []
         for run in asked.run.chain:
             if uses[run.folder] == 1:
                 own.append(tasks[run.folder])
             elif run.folder not in owner:
                 add(run.folder.removeprefix(f"{name}_"), [tasks[run.folder]])
-        add(f"row_{asked.row.key}{asked.draw.suffix}", [*own, tasks[f"{asked.folder} scores"]])
+        add(f"row_{asked.row.key}{asked.draw.suffix}", [*own, scores])
     made.append(_table(name, scale, run_dir, data_dir, rows, starts, seeds, overrides, made))
     return made
 

@@ -17,6 +17,8 @@ def test_every_draw_has_jobs_whose_names_a_launcher_takes(name, scale):
     assert max(map(len, names)) <= 40
     for i, job in enumerate(made):
         assert set(job.after) <= set(names[:i])
+    commands = [command for job in made for command in job.commands]
+    assert len(set(commands)) == len(commands)  # jobs run at once: no two may write one folder
 
 
 def test_a_draw_is_told_at_the_end_of_a_jobs_name():
