@@ -59,6 +59,9 @@ def _about(ablation: Ablation, result: Result) -> str:
     if result.alike is not result:
         text += f"Scores are of what all rows have, {_listed(result.draws)}; "
         text += "differences below of all draws that both rows have. "
+    elif not result.draws:
+        text += "**Rows have no draw in common: scores of two may differ by the draw alone**; "
+        text += "differences below are of the draws that both rows have. "
     return text + "± is one standard error, over starts, or seeds of one, and questions."
 
 

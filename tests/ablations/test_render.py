@@ -142,6 +142,16 @@ def test_scores_are_of_draws_that_all_rows_have_and_differences_of_all(table3):
     assert "start 0 seeds 0 and 1;" in render.markdown(ablation, more)
 
 
+def test_a_page_says_that_rows_have_no_draw_in_common(table3):
+    ablation, found = table3
+    first, second = found.rows
+    moved = dict(zip((Draw(1, 0), Draw(1, 1)), second.draws.values(), strict=True))
+    apart = dataclasses.replace(found, rows=(first, dataclasses.replace(second, draws=moved)))
+    alone = dataclasses.replace(found, rows=(first,))
+    said = ["no draw in common" in render.markdown(ablation, r) for r in (apart, found, alone)]
+    assert said == [True, False, False]
+
+
 def test_csv_has_a_line_for_each_draw(table3):
     rows = list(csv.DictReader(io.StringIO(render.comma_separated(*table3))))
     found = [r for r in rows if r["row"] == "4" and r["measure"] == "average"]
