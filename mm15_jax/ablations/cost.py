@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from mm15_jax.ablations.runs import Run
 from mm15_jax.ablations.tasks import Task
+from mm15_jax.plan.chips import GIB
 from mm15_jax.plan.estimate import estimate
 from mm15_jax.plan.meshes import settled
+from mm15_jax.plan.report import nearest
+from mm15_jax.plan.search import SLACK
 from mm15_jax.plan.topology import parse
 
 # The smallest v5p slice of docs/scaling.md that holds a scale's SFT with full remat.
@@ -21,12 +24,10 @@ class ChipHours:
 
     Attributes:
       chips: of the slice.
-      step_seconds: of the resource that binds.
       hours: of the whole run on the slice.
     """
 
     chips: int
-    step_seconds: float
     hours: float
 
     @property
@@ -35,12 +36,25 @@ class ChipHours:
         return self.chips * self.hours
 
 
-def chip_hours(run: Run, topology: str) -> ChipHours:
-    """What a run costs; ValueError for an unknown topology or one that no mesh divides."""
+def chip_hours(run: Run, topology: str, *, must_fit: bool = True) -> ChipHours:
+    """What a run costs.
+
+    Raises:
+      ValueError: an unknown topology, one that no mesh divides, or, unless it need not fit, one
+        whose memory does not hold the run by arithmetic, with the smallest that does.
+    """
     there = parse(topology)
     config = settled(run.config, there)
-    seconds = estimate(config, there).seconds
-    return ChipHours(there.chips, seconds, seconds * config.train.steps / 3600)
+    found = estimate(config, there)
+    limit = there.chip.hbm_usable
+    if must_fit and found.memory > limit * SLACK:
+        other = nearest(config, there, 1 / SLACK)
+        raise ValueError(
+            f"{config.name} does not fit {there}: {found.memory / GIB:.1f} GiB a device of "
+            f"{limit / GIB:.1f} by arithmetic; "
+            + (f"the nearest that holds it is {other}" if other else "no known topology holds it")
+        )
+    return ChipHours(there.chips, found.seconds * config.train.steps / 3600)
 
 
 def wall_seconds(tasks: Sequence[Task], workers: int) -> float:

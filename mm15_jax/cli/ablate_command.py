@@ -91,6 +91,11 @@ def main(arguments, flags) -> int:
     work = plan(
         ablation, starts=flags.starts, seeds=flags.seeds, rows=flags.rows, overrides=flags.set
     )
+    if flags.topology and flags.scale == "nano":
+        raise ValueError(
+            f"--topology {flags.topology} is what chip-hours of 1b and larger are reckoned for; "
+            "scale nano runs on the cores that are here: leave it out, or give --scale"
+        )
     if flags.publish and not PAGES.parent.is_dir():
         raise ValueError(f"{PAGES.parent}/ is not here: --publish is for the repository")
     if flags.join and not flags.publish:
@@ -239,7 +244,8 @@ class _Call:
             if topology is None:
                 row["core_minutes"] = round(task.seconds / 60, 1)
             else:
-                hours = cost.chip_hours(task.run, topology)
+                # Runs that begin now have the machine's chips, not those that are reckoned for.
+                hours = cost.chip_hours(task.run, topology, must_fit=self.flags.plan_only)
                 row |= {"hours": round(hours.hours, 1), "chip_hours": round(hours.total)}
                 chip_hours += hours.total if task.name in left else 0
             rows.append(row)

@@ -81,6 +81,14 @@ def test_looking_for_accelerators_leaves_them_to_the_runs():
             ("fig10", "--seeds", "2"),
             "have not equally many: old_text_45_45_10 has 3, hq_text_50_10_40 has 1",
         ),
+        (
+            ("fig8", "--scale", "1b", "--topology", "v5e:1x1", "--plan_only"),
+            "mm15_1b_pretrain does not fit v5e:1x1: ",
+        ),
+        (
+            ("fig8", "--topology", "v5e:2x2"),
+            "--topology v5e:2x2 is what chip-hours of 1b and larger",
+        ),
         (("fig8", "--collect", "--join"), "puts draws beside those in docs/ablations: it needs"),
     ],
 )
