@@ -8,8 +8,6 @@ import re
 from mm15_jax.config.ablation import Ablation
 from mm15_jax.config.names import unknown
 
-PAPER_SCALE = "3b"
-
 
 def names() -> tuple[str, ...]:
     """Every ablation, in the paper's order."""

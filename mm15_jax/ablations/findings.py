@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from mm15_jax.ablations.measures import title
 from mm15_jax.ablations.paper_values import paper_value
 from mm15_jax.ablations.results import Interval, Result, how_often
+from mm15_jax.experiments.ablate_scaling import UI, VIDEO
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
 ABOUT = 2.0  # points within which two scores are about equal
@@ -70,18 +71,6 @@ class Finding:
 def _against(row: str, others: Sequence[str], measure: str, relation: str = ">"):
     return tuple(Comparison(row, other, measure, relation) for other in others)
 
-
-_VIDEO = (
-    "activitynet_qa", "videomme", "egoschema", "nextqa", "intentqa", "vcgbench",
-    *(
-        f"llava_hound_{name}"
-        for name in ("activitynet", "vidal", "webvid", "msvd", "msrvtt", "tgif", "ssv2")
-    ),
-)  # fmt: skip
-_UI = (
-    "screen2words", "widget_captioning", "taperception",
-    *(f"ferret_ui_{task}_{os}" for task in ("ref", "grd") for os in ("ios", "android")),
-)  # fmt: skip
 
 FINDINGS: tuple[Finding, ...] = (
     Finding(
@@ -205,14 +194,14 @@ FINDINGS: tuple[Finding, ...] = (
             for kind in ("direction", "order", "count", "collide")
         )
         + tuple(
-            Comparison("sft", "training_free", name, ">", ("1b", "3b", "7b")) for name in _VIDEO
+            Comparison("sft", "training_free", name, ">", ("1b", "3b", "7b")) for name in VIDEO
         ),
     ),
     Finding(
         "F25", "Screens are learned better after MM1.5's SFT", "ui",
         (
             Comparison("1_epoch", "1_epoch_without_sft", "ui", ">", ("nano",)),
-            *(Comparison("1_epoch", "1_epoch_without_sft", name, ">", ("3b",)) for name in _UI),
+            *(Comparison("1_epoch", "1_epoch_without_sft", name, ">", ("3b",)) for name in UI),
         ),
     ),
 )  # fmt: skip
