@@ -1,6 +1,6 @@
 """The mixtures of data sets that experiments name in `data.mixture`.
 
-Category weights are the paper's (figure 6, section 4.2.2 and the final recipe); the lists of data
+Category weights are the paper's (figure 6, section 3.2.2 and the final recipe); the lists of data
 sets are the paper's where it names them, else from public sources (BUILD_NOTES.md says which).
 """
 
