@@ -5,6 +5,7 @@ import pytest
 from mm15_jax.ablations import catalog, findings
 from mm15_jax.ablations.findings import FAILS, FINDINGS, HOLDS, NOT_RUN, UNDECIDED, Gain
 from mm15_jax.ablations.measures import benchmarks_of
+from mm15_jax.ablations.paper_values import paper_value
 from mm15_jax.ablations.results import Interval
 from tests.ablations.results_made_up import result
 
@@ -44,6 +45,19 @@ def test_the_papers_own_numbers_hold_to_its_findings():
         if wrong:
             contrary.append((finding.name, check.row, check.over, check.measure))
     assert contrary == []
+
+
+def test_what_the_paper_says_of_experts_is_as_its_tables_but_where_our_notes_say():
+    """Section 4.1, of averages that no table prints; docs/paper_tables.md has the three."""
+
+    def gains(*categories, over):
+        experts = {c: paper_value("moe", "3b", "experts", c) for c in categories}
+        return {c: round(experts[c] - paper_value("scaling", "3b", over, c), 2) for c in categories}
+
+    said = gains("general", "refer_ground", "knowledge", "multi_image", over="mm15_7b")
+    wanted = {"general": 0.58, "refer_ground": 0.06, "knowledge": -0.42, "multi_image": -0.57}
+    assert said == pytest.approx(wanted, abs=0.011)
+    assert gains("text_rich", over="mm15_3b")["text_rich"] == pytest.approx(-1.76, abs=0.011)
 
 
 @pytest.mark.parametrize(
