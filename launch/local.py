@@ -155,6 +155,9 @@ class Local:
     def _rendered(self, job: Job) -> list[str]:
         lines = [f"# {names.job_name(job.name)}"]
         for command in job.commands:
+            if job.alone:
+                lines.append(shlex.join(fan_out.here(command)))
+                continue
             port = _free_port()
             for process, words in enumerate(self._commands(command)):
                 variables = self._variables(process, port).items()

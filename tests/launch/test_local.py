@@ -9,6 +9,8 @@ import time
 import pytest
 
 from mm15_jax.cli import main
+from mm15_jax.config.jobs import Job
+from mm15_jax.launch.local import Local
 from mm15_jax.train.metrics import read_rows
 
 EXPERIMENTS = pathlib.Path(__file__).with_name("launched.py")
@@ -51,6 +53,14 @@ def test_a_command_that_fails_ends_the_launch_with_its_code(folder, capsys):
     assert main.main(["launch", "local", "logs", "eval", "--worker", "1"]) == 0
     assert "none" in capsys.readouterr().out
     assert "no process 2; expected 0 to 1" in mistake(capsys, "logs", "eval", "--worker", "2")
+
+
+def test_a_dry_run_shows_a_job_that_runs_alone_once(capsys):
+    command = (("ablate", "fig8", "--collect"),)
+    jobs = [Job("row", command), Job("table", command, after=("row",), alone=True)]
+    Local(processes=2).start("fig8", jobs, dry_run=True)
+    *_, head, line = capsys.readouterr().out.splitlines()
+    assert head.startswith("# ") and "table" in head and " ablate fig8 --collect" in line
 
 
 # A launcher whose processes, instead of training, wait and save when they are told to stop.
