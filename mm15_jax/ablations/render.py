@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 
 from mm15_jax.ablations.draws import Draw
@@ -93,12 +94,13 @@ def _draws(result: Result) -> str:
 
 
 def seeds_text(counts: Sequence[int]) -> str:
-    """`3 starts of 8, 2 and 1 seeds`, by how many seeds each start has."""
+    """`21 starts, 1 of 8 seeds and 20 of 1`, by how many seeds each start has."""
     starts = f"{len(counts)} start{'s' if len(counts) > 1 else ''}"
     if len(set(counts)) == 1:
         return f"{starts} of {counts[0]} seed{'s' if counts[0] > 1 else ''}"
-    *first, last = (str(count) for count in counts)
-    return f"{starts} of {', '.join(first)} and {last} seeds"
+    most, *fewer = sorted(Counter(counts).items(), reverse=True)
+    parts = [f"{most[1]} of {most[0]} seeds", *(f"{many} of {count}" for count, many in fewer)]
+    return f"{starts}, {', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _table(ablation: Ablation, result: Result) -> list[str]:

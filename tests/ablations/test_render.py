@@ -111,7 +111,7 @@ def test_a_page_names_rows_that_are_drawn_less_often(table3):
     assert "Scores are of what all rows have, start 0 seed 0; differences" in text
     rows = (first, dataclasses.replace(second, draws=more))
     text = render.markdown(ablation, dataclasses.replace(found, rows=rows))
-    assert ", 3 starts of 2, 1 and 1 seeds (row 1: 1 start of 2 seeds), up to 400 q" in text
+    assert ", 3 starts, 1 of 2 seeds and 2 of 1 (row 1: 1 start of 2 seeds), up to 400 q" in text
 
 
 def test_a_page_without_the_papers_numbers_does_not_speak_of_brackets(table3):
