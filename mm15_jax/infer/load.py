@@ -55,9 +55,6 @@ def inputs_of(config: ExperimentConfig) -> InputsConfig:
     """How examples are formatted for answers: as in training but for what `config.eval` says.
 
     The range of sub-images may be finer than training's (paper, section 3.5 and table 2).
-
-    Raises:
-      ValueError: the range of sub-images is empty.
     """
     asked, trained = config.eval, config.inputs.splitting
     splitting = dataclasses.replace(
@@ -66,11 +63,6 @@ def inputs_of(config: ExperimentConfig) -> InputsConfig:
         n_max=asked.n_max or trained.n_max,
         indicator=asked.indicator or trained.indicator,
     )
-    if not 1 <= splitting.n_min <= splitting.n_max:
-        raise ValueError(
-            f"sub-images from {splitting.n_min} to {splitting.n_max} at inference,"
-            " expected 1 <= eval.n_min <= eval.n_max"
-        )
     return dataclasses.replace(config.inputs, splitting=splitting)
 
 
@@ -80,7 +72,7 @@ def make_generator(
     """What answers as `config.eval` says; parameters are divided over the mesh as they come.
 
     Raises:
-      ValueError: as of `inputs_of` and `Generator`.
+      ValueError: as of `Generator`.
     """
     return Generator(
         params,

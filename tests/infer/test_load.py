@@ -29,7 +29,7 @@ def test_answers_are_asked_for_as_in_training_but_for_what_eval_says():
 
 
 def test_ranges_and_indicators_that_are_none_are_refused():
-    with pytest.raises(ValueError, match=r"from 9 to 4 .* eval.n_min <= eval.n_max"):
+    with pytest.raises(ValueError, match=r"n_min 9, n_max 4: expected eval.n_min <= eval.n_max"):
         asked("eval.n_min=9")
     with pytest.raises(ValueError, match="'sep'; did you mean 'seps'"):
         asked("eval.indicator=sep")
