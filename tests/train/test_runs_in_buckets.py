@@ -124,7 +124,7 @@ loop.Checkpoints.save = save_behind_its_rows
 write = loop.MetricsWriter.write
 def write_and_stop(self, row):
     write(self, row)
-    if row["step"] == {stop_after}:
+    if row["step"] == {stop_after}:  # answered after the next step
         os.kill(os.getpid(), signal.SIGTERM)
 loop.MetricsWriter.write = write_and_stop
 result = loop.train(tiny.experiment(), {run_dir!r}, {data_dir!r})
@@ -142,7 +142,7 @@ print(result.first_step, result.last_step, result.stopped_by, "tensorflow" in sy
 def test_a_run_in_a_bucket_is_stopped_and_goes_on_as_a_run_on_a_disk(tiny_run, gs_prefix, capsys):
     data_dir, run_dir = f"{gs_prefix}/datasets", f"{gs_prefix}/runs/sft"
     tiny.prepare_data(data_dir)
-    stopped = train_in_a_process(run_dir, data_dir, stop_after=3)
+    stopped = train_in_a_process(run_dir, data_dir, stop_after=2)
     assert stopped == ["0", "3", str(int(signal.SIGTERM)), "False"]
     there = to_path(run_dir)
     assert [row["step"] for row in read_rows(there / run.METRICS)] == [1, 2, 3]
