@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,8 @@ import orbax.checkpoint as ocp
 
 from mm15_jax.config import CheckpointConfig
 from mm15_jax.data import storage
+
+log = logging.getLogger(__name__)
 
 
 class Checkpoints:
@@ -107,9 +110,10 @@ class Checkpoints:
         try:
             yield
         except Exception:
-            with contextlib.suppress(Exception):
+            try:
                 self.wait()
-                self.close()
+            except Exception as error:  # second to what ended the run, which is raised
+                log.warning("the save under way failed too: %s", error)
             raise
         self.wait()
         self.close()

@@ -204,6 +204,18 @@ def test_what_is_not_finite_is_not_saved(tmp_path, data_dir):
             train(wild, tmp_path / "run", data_dir)
 
 
+def test_a_save_that_fails_as_well_is_told_behind_the_error(tmp_path, caplog):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", tiny.experiment().checkpoint)
+    checkpoints.wait = fails
+    with pytest.raises(ValueError, match="of the run"), checkpoints.whole_at_the_end():
+        raise ValueError("of the run")
+    assert "the save under way failed too: of the disk" in caplog.text
+
+
+def fails():
+    raise OSError("of the disk")
+
+
 def test_a_save_under_way_is_whole_when_an_error_ends_the_run(tmp_path, data_dir, monkeypatch):
     written = []
     wait = Checkpoints.wait
