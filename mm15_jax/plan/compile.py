@@ -27,6 +27,7 @@ from typing import Any
 
 import mm15_jax
 from mm15_jax.config import ExperimentConfig, to_dict
+from mm15_jax.parallel.signals import PARENT
 from mm15_jax.plan.topology import ENVIRONMENT, Topology
 from mm15_jax.plan.worker import versions
 from mm15_jax.train.metrics import ProgressLine
@@ -40,6 +41,13 @@ _SOURCES = ("config", "model", "parallel", "train", *_READING)
 _COMPILER_ENVIRONMENT = ("LIBTPU_INIT_ARGS", "XLA_FLAGS")  # flags of it
 _FREE_FIELDS = ("name", "family", "checkpoint", "eval", "init_from", "meshes")
 _FREE_TRAIN = ("seed", "log_every")
+# Runs `plan.worker`, which ends with this process, however that does: it takes gigabytes.
+_WORKER = """
+import runpy
+from mm15_jax.parallel.signals import watch_parent
+watch_parent()
+runpy.run_module("mm15_jax.plan.worker", run_name="__main__", alter_sys=True)
+"""
 _POLL_SECONDS = 0.2
 # Python 3.11's parser fails where two threads are in it: several steps are compiled at once.
 _PARSING = threading.Lock()
@@ -59,6 +67,7 @@ def step_of(
     memory_limit: int = 0,
     cache: bool = True,
     dump: str = "",
+    stop: threading.Event | None = None,
 ) -> dict[str, Any]:
     """What the compiled step of an experiment needs; see `worker.compile_step`.
 
@@ -70,6 +79,7 @@ def step_of(
         memory_limit: Bytes of host memory at which it is ended; 0 for none.
         cache: Whether an earlier result will do.
         dump: File that the program's text goes to; such a result is always made anew.
+        stop: By which another thread ends the compiler.
 
     Raises:
         ValueError: If the config cannot be on this topology.
@@ -79,7 +89,7 @@ def step_of(
     kept = _kept(request)
     if cache and not dump and kept.is_file():
         return {**json.loads(kept.read_text()), "cached": True}
-    result = _answer(request, timeout, memory_limit)
+    result = _answer(request, timeout, memory_limit, stop)
     with contextlib.suppress(OSError):  # a plan is worth having without its cache
         kept.parent.mkdir(parents=True, exist_ok=True)
         written = kept.with_suffix(f".{os.getpid()}.{time.monotonic_ns()}")
@@ -94,6 +104,7 @@ def program_of(
     *,
     timeout: float = TIMEOUT_SECONDS,
     memory_limit: int = 0,
+    stop: threading.Event | None = None,
     **_: Any,
 ) -> dict[str, Any]:
     """What `step_of` would compile, in seconds: "program" is a hash of it.
@@ -101,7 +112,7 @@ def program_of(
     Args and errors are those of `step_of`.
     """
     request = {**_request(config, topology), "compile": False}
-    return {**_answer(request, timeout, memory_limit), "cached": False}
+    return {**_answer(request, timeout, memory_limit, stop), "cached": False}
 
 
 def is_kept(config: ExperimentConfig, topology: Topology) -> bool:
@@ -138,6 +149,8 @@ def steps_of(
 ) -> list[Result]:
     """`step_of` of several, so many at once; a failure stands in its place of the list.
 
+    An interruption (Ctrl-C) ends the compilers and begins none that waits.
+
     Args:
         requests: What to compile; begun in this order.
         jobs: Compilers at once.
@@ -145,10 +158,11 @@ def steps_of(
         ask: Instead of `step_of`: `program_of`.
         **limits: As of `step_of`.
     """
+    stop = threading.Event()
 
     def one(request: tuple[ExperimentConfig, Topology]) -> Result:
         try:
-            return (ask or step_of)(*request, **limits)
+            return (ask or step_of)(*request, **limits, stop=stop)
         except (ValueError, CompileError) as error:
             return error
 
@@ -156,17 +170,22 @@ def steps_of(
     results: dict[int, Result] = {}
     began, compiled = time.monotonic(), 0
     with concurrent.futures.ThreadPoolExecutor(max(jobs, 1)) as pool:
-        running = {pool.submit(one, request): i for i, request in enumerate(requests)}
-        for future in concurrent.futures.as_completed(running):
-            number, result = running[future], future.result()
-            results[number] = result
-            found(number, result)
-            compiled += isinstance(result, Exception) or not result["cached"]
-            pace = (time.monotonic() - began) / compiled if compiled else math.nan
-            config, topology = requests[number]
-            left = len(requests) - len(results)
-            text = f"{config.name} on {topology}"
-            progress.update(len(results), text, pace * left, final=not left)
+        try:
+            running = {pool.submit(one, request): i for i, request in enumerate(requests)}
+            for future in concurrent.futures.as_completed(running):
+                number, result = running[future], future.result()
+                results[number] = result
+                found(number, result)
+                compiled += isinstance(result, Exception) or not result["cached"]
+                pace = (time.monotonic() - began) / compiled if compiled else math.nan
+                config, topology = requests[number]
+                left = len(requests) - len(results)
+                text = f"{config.name} on {topology}"
+                progress.update(len(results), text, pace * left, final=not left)
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [results[i] for i in range(len(requests))]
 
 
@@ -176,24 +195,31 @@ def default_jobs() -> int:
     return max(1, min(cores or 1, 8))
 
 
-def _answer(request: dict[str, Any], timeout: float, memory_limit: int) -> dict[str, Any]:
-    result = _run(request, timeout, memory_limit)
+def _answer(
+    request: dict[str, Any], timeout: float, memory_limit: int, stop: threading.Event | None
+) -> dict[str, Any]:
+    result = _run(request, timeout, memory_limit, stop)
     if "error" in result:
         raise ValueError(result["error"])
     return result
 
 
-def _run(request: dict[str, Any], timeout: float, memory_limit: int) -> dict[str, Any]:
+def _run(
+    request: dict[str, Any],
+    timeout: float,
+    memory_limit: int,
+    stop: threading.Event | None = None,
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mm15_plan_") as folder:
         paths = [pathlib.Path(folder) / name for name in ("request", "result", "log")]
         paths[0].write_text(json.dumps(request))
-        command = [sys.executable, "-m", "mm15_jax.plan.worker", *map(str, paths[:2])]
+        command = [sys.executable, "-c", _WORKER, *map(str, paths[:2])]
         began = time.monotonic()
-        environment = {**os.environ, **ENVIRONMENT}
+        environment = {**os.environ, **ENVIRONMENT, PARENT: str(os.getpid())}
         with paths[2].open("w") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
             try:
-                reason = _watch(process, began + timeout, memory_limit)
+                reason = _watch(process, began + timeout, memory_limit, stop)
             finally:
                 if process.poll() is None:
                     process.kill()
@@ -217,9 +243,16 @@ def _title(request: dict[str, Any]) -> str:
     return f"{request['config']['name']} for {slices}{request['topology']}"
 
 
-def _watch(process: subprocess.Popen, deadline: float, memory_limit: int) -> str:
+def _watch(
+    process: subprocess.Popen,
+    deadline: float,
+    memory_limit: int,
+    stop: threading.Event | None = None,
+) -> str:
     """Waits for a process; why it has to be ended, or nothing."""
     while process.poll() is None:
+        if stop is not None and stop.is_set():
+            return "it was interrupted"
         if time.monotonic() > deadline:
             return "it took longer than its time limit"
         used = _resident_bytes(process.pid) if memory_limit else 0

@@ -1,9 +1,12 @@
 """Keeping results, ending compilers, and what the compiler's words mean; compiles nothing."""
 
 import concurrent.futures
+import os
 import pathlib
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -22,7 +25,7 @@ def runs(tmp_path, monkeypatch):
     """Requests that reached the compiler."""
     asked = []
 
-    def run(request, timeout, memory_limit):
+    def run(request, *_):
         asked.append(request)
         return raw()
 
@@ -98,6 +101,55 @@ def test_a_compiler_that_somebody_ends_is_told(monkeypatch):
     request = compiler._request(load("text_tiny"), TOPOLOGY)
     with pytest.raises(compiler.CompileError, match="text_tiny for v5p:4x4x4 was ended: by signal"):
         compiler._run(request, 60, 0)
+
+
+def wait_until(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return holds()
+
+
+def test_an_interruption_ends_the_compilers_and_begins_no_other(tmp_path, monkeypatch):
+    began = tmp_path / "began"
+    began.touch()
+    compiles = tmp_path / "compiles"
+    compiles.write_text(f"#!/bin/sh\necho $$ >> {began}\nexec sleep 60\n")
+    compiles.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(compiles))
+
+    def interrupt():
+        wait_until(lambda: len(began.read_text().split()) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        compiler.steps_of([(load("mm15_1b_sft"), TOPOLOGY)] * 4, jobs=2, cache=False)
+    assert time.monotonic() - start < 50
+    pids = began.read_text().split()
+    assert len(pids) == 2
+    assert not any(pathlib.Path("/proc", pid).exists() for pid in pids)
+
+
+def test_a_compiler_ends_with_the_command_however_that_ends():
+    command = (
+        "from mm15_jax.config import load; from mm15_jax.plan import compile; "
+        "from mm15_jax.plan.topology import parse; "
+        "compile.step_of(load('mm15_30b_sft'), parse('v5p:4x4x4'), cache=False)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", command])
+    children = pathlib.Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    try:
+        assert wait_until(lambda: children.read_text().split())
+        (child,) = children.read_text().split()
+    finally:
+        parent.kill()
+        parent.wait()
+    ended = wait_until(lambda: not pathlib.Path("/proc", child).exists())
+    if not ended:
+        os.kill(int(child), signal.SIGKILL)
+    assert ended
 
 
 def test_the_compilers_refusal_tells_bytes():
