@@ -87,8 +87,9 @@ def step_of(
     """
     request = _request(config, topology, options, dump)
     kept = _kept(request)
-    if cache and not dump and kept.is_file():
-        return {**json.loads(kept.read_text()), "cached": True}
+    if cache and not dump:
+        with contextlib.suppress(OSError, ValueError):  # none, or one that a crash cut short
+            return {**json.loads(kept.read_text()), "cached": True}
     result = _answer(request, timeout, memory_limit, stop)
     with contextlib.suppress(OSError):  # a plan is worth having without its cache
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -42,6 +42,15 @@ def test_a_result_is_kept_for_all_that_is_the_same_program(runs):
     assert len(runs) == 1
 
 
+def test_a_kept_result_that_was_cut_short_is_made_anew(runs, tmp_path):
+    config = load("mm15_1b_sft")
+    compiler.step_of(config, TOPOLOGY)
+    (kept,) = tmp_path.glob("*.json")
+    kept.write_text("")
+    assert not compiler.step_of(config, TOPOLOGY)["cached"]
+    assert compiler.step_of(config, TOPOLOGY)["cached"]
+
+
 @pytest.mark.parametrize(
     "changes", [{"train.accumulation": 2}, {"model.encoder.remat": "none"}, {"mesh.fsdp": 64}]
 )
