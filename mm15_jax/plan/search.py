@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import pathlib
 import re
+import runpy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -258,7 +259,8 @@ def keep(rows: dict[str, list[HardwareMesh]]) -> pathlib.Path:
     from mm15_jax.experiments import hardware
 
     path = pathlib.Path(hardware.__file__)
-    table = {**hardware.TABLE}
+    # As it is now: another search may have written since this one began, hours ago.
+    table = runpy.run_path(str(path))["TABLE"]
     for name, new in rows.items():
         places = {(row.topology, row.slices): row for row in (*table.get(name, ()), *new)}
         table[name] = tuple(sorted(places.values(), key=lambda r: (r.topology, r.slices)))

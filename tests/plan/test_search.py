@@ -1,9 +1,10 @@
 import importlib
 import pathlib
+import runpy
 
 import pytest
 
-from mm15_jax.config import MeshConfig, load, replace_nested
+from mm15_jax.config import HardwareMesh, MeshConfig, load, replace_nested
 from mm15_jax.plan import search
 from mm15_jax.plan.chips import GIB
 from mm15_jax.plan.estimate import estimate
@@ -112,9 +113,8 @@ def test_the_winner_is_written_into_the_table_of_hardware(config, tmp_path, monk
     from mm15_jax.experiments import hardware
 
     path = tmp_path / "hardware.py"
-    path.write_text(pathlib.Path(hardware.__file__).read_text())
+    path.write_text(search._rendered(pathlib.Path(hardware.__file__).read_text(), {}))
     monkeypatch.setattr(hardware, "__file__", str(path))
-    monkeypatch.setattr(hardware, "TABLE", {})
     found = found_with(config, [raw(peak=50)])
     search.update("mm15_3b_sft", found)
     spec = importlib.util.spec_from_file_location("written", path)
@@ -124,12 +124,24 @@ def test_the_winner_is_written_into_the_table_of_hardware(config, tmp_path, monk
     assert (row.topology, row.slices) == ("v5p:4x4x4", 1)
     assert row.mesh == MeshConfig(**found["tried"][0]["mesh"])
     # Again, with settings of its own, in the place of the row before.
-    monkeypatch.setattr(hardware, "TABLE", written.TABLE)
     found["tried"][0] |= {"accumulation": 4, "remat": {"encoder": "context", "decoder": "full"}}
     search.update("mm15_3b_sft", found)
     spec.loader.exec_module(written)
     (row,) = written.TABLE["mm15_3b_sft"]
     assert row.settings == ("train.accumulation=4", "model.encoder.remat=context")
+
+
+def test_a_row_that_another_search_wrote_meanwhile_stays(tmp_path, monkeypatch):
+    from mm15_jax.experiments import hardware
+
+    path = tmp_path / "hardware.py"
+    source = pathlib.Path(hardware.__file__).read_text()
+    monkeypatch.setattr(hardware, "__file__", str(path))
+    monkeypatch.setattr(hardware, "TABLE", {})  # as it was when this search began
+    row = HardwareMesh("v6e:8x8", 1, MeshConfig(data=1, fsdp=64))
+    path.write_text(search._rendered(source, {"mm15_1b_sft": (row,)}))
+    search.keep({"mm15_3b_sft": [row]})
+    assert runpy.run_path(str(path))["TABLE"] == {"mm15_1b_sft": (row,), "mm15_3b_sft": (row,)}
 
 
 def test_what_was_given_is_the_only_one_tried():
