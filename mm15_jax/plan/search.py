@@ -74,8 +74,9 @@ def promising(
     """The settings to compile, at most `tries`, by arithmetic.
 
     First the experiment's own with the best mesh; then, from the quickest on, one for each pair of
-    remat policies that may fit; places that are left go to other meshes for the quickest pair. If
-    nothing may fit, those that need the least memory.
+    remat policies that may fit; places that are left go to other meshes, then to what else may fit,
+    from the quickest on: it may need more parts than arithmetic says. If nothing may fit, those
+    that need the least memory.
     """
     own = (config.model.encoder.remat, config.model.decoder.remat)
     ranked = []
@@ -100,6 +101,11 @@ def promising(
     chosen += [c for policies, c in best.items() if policies != own][: max(tries - 2, 1)]
     for _, _, candidate in fitting:
         if all(candidate.mesh != other.mesh for other in chosen):
+            chosen.append(candidate)
+    for _, _, candidate in fitting:
+        if len(chosen) >= tries:
+            break
+        if candidate not in chosen:
             chosen.append(candidate)
     return chosen[:tries]
 

@@ -144,6 +144,12 @@ def test_a_row_that_another_search_wrote_meanwhile_stays(tmp_path, monkeypatch):
     assert runpy.run_path(str(path))["TABLE"] == {"mm15_1b_sft": (row,), "mm15_3b_sft": (row,)}
 
 
+def test_tries_that_are_left_go_to_more_parts():
+    given = ["mesh.data=1", "mesh.fsdp=0", "model.encoder.remat=full", "model.decoder.remat=full"]
+    chosen = search.promising(load("mm15_1b_sft", given), parse("v6e:8x8"), (), 3)
+    assert [c.train.accumulation for c in chosen] == [1, 2, 4]
+
+
 def test_what_was_given_is_the_only_one_tried():
     given = load("mm15_1b_sft", ["train.accumulation=4", "model.decoder.remat=context"])
     chosen = search.promising(given, parse("v6e:8x8"), (), 6)
