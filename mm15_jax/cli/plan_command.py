@@ -8,6 +8,7 @@ does the stage take. --search tries meshes, remat policies, accumulation and til
 from __future__ import annotations
 
 import json
+import math
 import os
 import pathlib
 import sys
@@ -86,6 +87,10 @@ def _check_flags(flags) -> None:
     """Raises ValueError for a flag that would do nothing."""
     if flags.search and flags.table:
         raise ValueError("--search and --table exclude each other")
+    if math.isnan(flags.timeout):
+        raise ValueError("--timeout is nan; expected seconds")
+    if not math.isfinite(flags.memory):
+        raise ValueError(f"--memory is {flags.memory:g}; expected GiB, or 0 for no limit")
     use = "--table" if flags.table else "--search" if flags.search else ""
     for name, uses in _USES.items():
         if flags[name].present and use not in uses:
@@ -108,6 +113,8 @@ def _plan(arguments, flags, jobs: int, limits: dict) -> int:
     folder = pathlib.Path(flags.dump).parent
     if not folder.is_dir():
         raise ValueError(f"--dump {flags.dump}: there is no folder {folder}")
+    if flags.dump and pathlib.Path(flags.dump).is_dir():
+        raise ValueError(f"--dump {flags.dump} is a folder; expected a file")
     topology = topologies.parse(flags.topology, flags.slices)
     if flags.search:
         return _search(config, topology, flags, jobs, limits)

@@ -43,6 +43,12 @@ SEARCH = ["mm15_3b_sft", "--topology", "v5p:4x4x4", "--search"]
             "--dump nowhere/f: there is no folder nowhere",
         ),
         (
+            ["mm15_3b_sft", "--topology", "v5p:4x4x4", "--dump", "/"],
+            "--dump / is a folder; expected a file",
+        ),
+        (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--memory", "inf"], "--memory is inf"),
+        (["mm15_3b_sft", "--topology", "v5p:4x4x4", "--timeout", "nan"], "--timeout is nan"),
+        (
             ["mm15_nano_video_training_free", "--topology", "v5e:1x1"],
             "mm15_nano_video_training_free trains nothing",
         ),
