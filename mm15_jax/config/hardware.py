@@ -71,7 +71,8 @@ def filled(mesh: MeshConfig, devices: int) -> MeshConfig:
     """The mesh on so many devices: its one axis that is 0, if there is one, takes what is left.
 
     Raises:
-        ValueError: If several axes are 0, or the others leave no whole number.
+        ValueError: If several axes are 0, the others leave no whole number, or all together are
+            not so many devices.
     """
     sizes = {axis: getattr(mesh, axis) for axis in MESH_AXES}
     zero = [axis for axis, size in sizes.items() if not size]
@@ -82,6 +83,11 @@ def filled(mesh: MeshConfig, devices: int) -> MeshConfig:
         raise ValueError(
             f"a mesh of {shape_of(mesh)} needs a multiple of {fixed} devices; there are {devices}:"
             f" lower another axis than mesh.{zero[0]}"
+        )
+    if not zero and fixed != devices:
+        raise ValueError(
+            f"a mesh of {shape_of(mesh)} needs {fixed} devices; there are {devices}: set one axis "
+            "to 0 to take what is left"
         )
     return dataclasses.replace(mesh, **dict.fromkeys(zero, devices // fixed))
 

@@ -10,7 +10,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mm15_jax.config import ExperimentConfig, MeshConfig
-from mm15_jax.config.hardware import filled, for_hardware, shape_of
+from mm15_jax.config.hardware import filled, for_hardware
 from mm15_jax.config.schema import MESH_AXES
 from mm15_jax.parallel.rules import BATCH_AXES
 
@@ -32,11 +32,6 @@ def make_mesh(config: MeshConfig, devices=None) -> Mesh:
     devices = list(jax.devices() if devices is None else devices)
     whole = filled(config, len(devices))
     sizes = [getattr(whole, axis) for axis in MESH_AXES]
-    if math.prod(sizes) != len(devices):
-        raise ValueError(
-            f"a mesh of {shape_of(whole)} needs {math.prod(sizes)} devices; there are "
-            f"{len(devices)}: set one axis to 0 to take what is left"
-        )
     types = (AxisType.Auto,) * len(MESH_AXES)
     return Mesh(_arranged(sizes, devices), MESH_AXES, axis_types=types)
 

@@ -26,6 +26,10 @@ SEARCH = ["mm15_3b_sft", "--topology", "v5p:4x4x4", "--search"]
             "needs a multiple of 128 devices; there are 64",
         ),
         (
+            [*SEARCH, "--set", "mesh.data=1", "mesh.fsdp=32"],
+            "needs 32 devices; there are 64: set one axis to 0",
+        ),
+        (
             [*SEARCH, "--set", "train.batch_rows=7", "train.accumulation=7"],
             "set train.batch_rows to a multiple of 448\n",
         ),

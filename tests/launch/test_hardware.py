@@ -45,7 +45,7 @@ def test_a_mesh_that_was_set_stays():
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["mesh.data=3", "mesh.fsdp=5"], "has 15 devices"),
+        (["mesh.data=3", "mesh.fsdp=5"], "needs 15 devices; there are 64"),
         (["mesh.data=1", "mesh.fsdp=64", "train.batch_rows=96"], "multiple of 64"),
         (["train.batch_rows=7"], "train.batch_rows"),
     ],
