@@ -94,7 +94,9 @@ def _convert(text: str, kind):
     origin = typing.get_origin(kind)
     if origin is tuple:
         element, *rest = typing.get_args(kind)
-        parts = [part.strip() for part in text.strip("()[]").split(",") if part.strip()]
+        if text[:1] + text[-1:] in ("()", "[]"):  # a folder may end with one of them
+            text = text[1:-1]
+        parts = [part.strip() for part in text.split(",") if part.strip()]
         if parts == ["none"] and rest == [Ellipsis]:
             return ()
         if dataclasses.is_dataclass(element):  # such as InitFrom, by its first field

@@ -50,6 +50,14 @@ def test_values_are_read_by_the_type_of_their_field(assignment, key, value):
     assert getattr(changed.train, key) == value
 
 
+def test_brackets_are_of_a_list_only_where_they_enclose_it():
+    experiment = config.load("mm15_nano_sft")
+    changed = config.apply_overrides(experiment, ["data.streams=web=/sets/web (2024)"])
+    assert changed.data.streams == ("web=/sets/web (2024)",)
+    changed = config.apply_overrides(experiment, ["data.streams=[web=/a, text=/b]"])
+    assert changed.data.streams == ("web=/a", "text=/b")
+
+
 def test_a_pair_and_a_boolean_are_read():
     changed = config.load(
         "mm15_nano_sft", ["inputs.splitting.static_grid=3,2", "data.allow_missing=true"]
