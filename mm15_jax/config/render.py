@@ -19,21 +19,49 @@ def _plain(value):
     return value
 
 
-def from_dict(kind, values: dict):
-    """The dataclass `kind` from what `to_dict` gave; ValueError on a field it does not have."""
+def from_dict(kind, values: dict, key: str = ""):
+    """The dataclass `kind` from what `to_dict` gave, of which fields may be left out.
+
+    Args:
+      kind: a dataclass of the schema.
+      values: by field.
+      key: where they stand in the whole config, for messages.
+
+    Raises:
+      ValueError: on a field it does not have, or a value of another type, naming its key.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{key or 'the config'} is {values!r:.60}; expected a group of fields")
     hints = typing.get_type_hints(kind)
     unknown = set(values) - {field.name for field in dataclasses.fields(kind)}
     if unknown:
         raise ValueError(f"{kind.__name__} has no field {sorted(unknown)[0]!r}")
-    return kind(**{name: _typed(value, hints[name]) for name, value in values.items()})
+    prefix = f"{key}." if key else ""
+    return kind(
+        **{name: _typed(value, hints[name], prefix + name) for name, value in values.items()}
+    )
 
 
-def _typed(value, kind):
+# What JSON has for a field's type. A number may be of either kind: Python's configs may mix them.
+_OF_JSON: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool, int), "true or false"),
+    int: ((int, float), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "a text"),
+}
+
+
+def _typed(value, kind, key: str):
     if dataclasses.is_dataclass(kind):
-        return from_dict(kind, value)
+        return from_dict(kind, value, key)
     if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{key} is {value!r:.60}; expected a list")
         element = typing.get_args(kind)[0]
-        return tuple(_typed(item, element) for item in value)
+        return tuple(_typed(item, element, f"{key}[{i}]") for i, item in enumerate(value))
+    types, name = _OF_JSON.get(kind, ((object,), ""))
+    if not isinstance(value, types):
+        raise ValueError(f"{key} is {value!r:.60}; expected {name}")
     return value
 
 

@@ -203,6 +203,15 @@ def test_a_config_that_is_no_json(refused, run_dir):
     assert "config.json cannot be read" in refused("eval", "--run_dir", run_dir)
 
 
+@pytest.mark.parametrize("command", ["eval --limit 1", "report"])
+def test_a_config_with_a_value_of_another_type(refused, run_dir, command):
+    values = json.loads((run_dir / "config.json").read_text())
+    values["train"]["steps"] = "many"
+    (run_dir / "config.json").write_text(json.dumps(values))
+    answer = refused(*command.split(), "--run_dir", str(run_dir))
+    assert "train.steps is 'many'; expected a whole number" in answer
+
+
 def test_a_run_without_a_checkpoint(refused, run_dir):
     shutil.rmtree(run_dir / "checkpoints")
     assert "has no checkpoint yet" in refused("generate", "--run_dir", run_dir, "--prompt", "what?")

@@ -1,4 +1,5 @@
 import pickle
+import re
 import subprocess
 import sys
 
@@ -22,6 +23,29 @@ def test_every_stage_of_every_size_is_an_experiment(name):
 def test_a_config_survives_its_json(name):
     experiment = config.load(name)
     assert config.from_dict(config.ExperimentConfig, config.to_dict(experiment)) == experiment
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train": {"steps": "many"}}, "train.steps is 'many'; expected a whole number"),
+        ({"train": {"steps": None}}, "train.steps is None; expected a whole number"),
+        ({"train": 3}, "train is 3; expected a group"),
+        ({"name": None}, "name is None; expected a text"),
+        ({"eval": {"benchmarks": "abc"}}, "eval.benchmarks is 'abc'; expected a list"),
+        ({"optimizer": {"frozen": [1]}}, "optimizer.frozen[0] is 1; expected a text"),
+        ({"init_from": [{"part": 1}]}, "InitFrom has no field 'part'"),
+    ],
+)
+def test_a_value_of_another_type_is_told_with_its_key(changes, said):
+    values = {**config.to_dict(config.load("mm15_nano_sft")), **changes}
+    with pytest.raises(ValueError, match=re.escape(said)):
+        config.from_dict(config.ExperimentConfig, values)
+
+
+def test_a_whole_number_is_a_number():
+    values = {**config.to_dict(config.load("mm15_nano_sft")), "optimizer": {"clip_norm": 1}}
+    assert config.from_dict(config.ExperimentConfig, values).optimizer.clip_norm == 1
 
 
 def test_every_key_can_be_set_to_the_value_it_has():
