@@ -21,6 +21,7 @@ _CHOICES = {
     "inputs.splitting.policy": ("equation", "smallest_cover"),
     "inputs.splitting.overview": ("after", "before", "none"),
     "inputs.splitting.indicator": ("none", "index", "seps"),
+    "eval.during.split": ("validation", "test"),
     "eval.indicator": ("", "none", "index", "seps"),
     "data.weigh_by": ("examples", "tokens"),
     "data.packing": ("planned", "late"),
@@ -49,11 +50,16 @@ _POSITIVE = (
     "model.encoder.patch_size",
     "model.encoder.width",
     "model.encoder.heads",
+    "model.encoder.mlp_width",
     "model.connector.tokens",
+    "model.connector.hidden",
     "model.decoder.vocab_size",
     "model.decoder.width",
+    "model.decoder.ffn_width",
     "model.decoder.heads",
     "model.decoder.kv_heads",
+    "model.decoder.head_dim",
+    "model.decoder.rope_theta",
     "optimizer.peak_learning_rate",
     "optimizer.clip_norm",
 )
@@ -63,8 +69,15 @@ _NOT_NEGATIVE = (
     "eval.examples",
     "eval.n_min",
     "eval.n_max",
+    "eval.during.every",
+    "model.encoder.layers",
+    "model.encoder.norm_eps",
+    "model.connector.depth",
     "model.decoder.layers",
+    "model.decoder.norm_eps",
     "optimizer.warmup_steps",
+    "optimizer.end_ratio",
+    "optimizer.weight_decay",
     "train.loss_chunk",
     "mesh.slice",
     "mesh.data",
@@ -91,6 +104,11 @@ def validate(config: ExperimentConfig) -> None:
     for key in _NOT_NEGATIVE:
         if _get(config, key) < 0:
             raise ValueError(f"{key} is {_get(config, key)}; expected 0 or more")
+    for key in ("optimizer.b1", "optimizer.b2"):
+        if not 0 <= _get(config, key) < 1:
+            raise ValueError(f"{key} is {_get(config, key)}; expected 0 or more and less than 1")
+    if not -(2**63) <= config.train.seed < 2**63:
+        raise ValueError(f"train.seed is {config.train.seed}; expected a number of 64 bits")
     if not 0 <= config.data.max_bad_fraction <= 1:
         raise ValueError(
             f"data.max_bad_fraction is {config.data.max_bad_fraction}; expected 0 to 1"
