@@ -16,7 +16,7 @@ class Sampling:
       temperature: 0 takes the likeliest token (the paper's evaluations); above 0 draws from the
         distribution softmax(logits / temperature).
       top_p: draws only among the fewest tokens whose probabilities sum to at least this; 1 is all.
-      seed: two runs with one seed give the same answers, whatever the batch size.
+      seed: in [0, 2**32); two runs with one seed give the same answers, whatever the batch size.
     """
 
     temperature: float = 0.0
@@ -28,6 +28,8 @@ class Sampling:
             raise ValueError(f"temperature is {self.temperature}, expected a number from 0 up")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}, expected a number above 0 and up to 1")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to 2**32 - 1")
 
 
 GREEDY = Sampling()
