@@ -152,12 +152,12 @@ def _train_stage(config, run_dir, data_dir, init_from, rows: int) -> None:
 
 
 def _check_inputs(config, data_dir) -> None:
-    """ValueError for data or a tokenizer that is missing, before parameters are allocated."""
+    """ValueError for missing data or a tokenizer that does not fit, before there are parameters."""
     from mm15_jax.config.mixtures import dataset_names
     from mm15_jax.data.inventory import dataset_counts
-    from mm15_jax.inputs.tokenizer import load_tokenizer
+    from mm15_jax.inputs.tokenizer import check_embedded, load_tokenizer
 
-    load_tokenizer(config.inputs.tokenizer)
+    check_embedded(load_tokenizer(config.inputs.tokenizer), config.model.decoder.vocab_size)
     streams = config.data.stream_sources()
     names = [name for name in dataset_names(config_lib.mixture(config)) if name not in streams]
     if names:

@@ -36,6 +36,7 @@ from mm15_jax.infer.sampling import GREEDY, Sampling
 from mm15_jax.infer.stops import Stops, stops_of
 from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import format_example
+from mm15_jax.inputs.tokenizer import check_embedded
 from mm15_jax.model import mllm
 from mm15_jax.parallel.feeding import process_rows, replicate, to_devices
 from mm15_jax.parallel.mesh import batch_divisor, replicated
@@ -98,13 +99,7 @@ class Generator:
         Raises:
           ValueError: the tokenizer has ids that the model has no embedding for.
         """
-        # An image token on top of the tokenizer's own ids is never embedded.
-        ids = tokenizer.vocab_size - (tokenizer.image_id == tokenizer.vocab_size - 1)
-        if ids > model.decoder.vocab_size:
-            raise ValueError(
-                f"the tokenizer has {ids} ids, the model embeds {model.decoder.vocab_size};"
-                " give the tokenizer the model was trained with"
-            )
+        check_embedded(tokenizer, model.decoder.vocab_size)
         self.params = params
         self.model = model
         self.inputs = inputs

@@ -255,6 +255,25 @@ def load_tokenizer(name_or_path: str) -> Tokenizer:
     raise ValueError(f"{name_or_path!r} ends in {path.suffix!r}; expected .model or .json.")
 
 
+def check_embedded(tokenizer: Tokenizer, embeddings: int) -> None:
+    """Refuses a tokenizer for a model: its lookups would clip ids, and nothing else would tell.
+
+    Args:
+      tokenizer: as of `load_tokenizer`.
+      embeddings: that the model has, `model.decoder.vocab_size`.
+
+    Raises:
+      ValueError: the tokenizer has ids that the model has no embedding for.
+    """
+    # An image token on top of the tokenizer's own ids is never embedded.
+    ids = tokenizer.vocab_size - (tokenizer.image_id == tokenizer.vocab_size - 1)
+    if ids > embeddings:
+        raise ValueError(
+            f"the tokenizer has {ids} ids, the model embeds {embeddings}: give the tokenizer that "
+            "the model was trained with, or a new model more with --set model.decoder.vocab_size"
+        )
+
+
 def _to_path(name: str) -> pathlib.Path:
     scheme, separator, _ = name.partition("://")
     if not separator:

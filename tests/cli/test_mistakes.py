@@ -154,6 +154,14 @@ def test_missing_data_or_tokenizer_is_told_before_parameters_are_made(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_tokenizer_larger_than_the_models_vocabulary_is_told_before_training(refused, data_dir):
+    answer = refused(
+        "train", "mm15_nano_pretrain", "--data_dir", data_dir, "--init_from", "none",
+        "--set", "model.decoder.vocab_size=100",
+    )  # fmt: skip
+    assert "ids, the model embeds 100" in answer and "model.decoder.vocab_size" in answer
+
+
 def test_a_run_of_another_experiment_is_not_continued(refused, run_dir, data_dir):
     answer = refused(
         "train", "mm15_nano_pretrain", "--run_dir", run_dir, "--data_dir", data_dir,
