@@ -73,6 +73,7 @@ def test_a_fraction_is_the_first_word(reply, score):
         ("{'score': 6}", None),
         ("{'score': 45}", None),
         ("{'score': -1}", None),
+        (f"{{'score': {'9' * 400}}}", None),
         ("{'score': 2} or {'score': 3}", None),
         ("the score is 4", None),
         ("4", None),

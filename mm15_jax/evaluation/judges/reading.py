@@ -59,8 +59,8 @@ def score_entry(reply: str) -> Values | None:
     broken quotation mark, {''score': 4.8}, which judges repeat: quotation marks do not matter here.
     """
     text = _only(rf"\bscore['\"]*\s*:\s*['\"]?({_NUMBER})(?![\d.])", reply)
-    score = int(float(text)) if text else -1
-    return {"score": float(score)} if 0 <= score <= 5 else None
+    score = float(text) if text else -1.0  # infinite, where a judge counts on and on
+    return {"score": float(int(score))} if 0 <= score < 6 else None
 
 
 def verdict_entry(reply: str) -> Values | None:
