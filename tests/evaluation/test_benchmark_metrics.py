@@ -98,6 +98,19 @@ def test_a_denotation_is_a_set_read_from_a_line():
     assert metrics.score_answer("6, 5", wanted) == 1
 
 
+@pytest.mark.timeout(20)  # hours, were a citation read in two ways
+def test_a_denotation_of_a_model_that_repeats_itself_is_wrong_at_once():
+    assert denotation("[1]" * 60 + "[", ["1"]) == 0
+    assert denotation("9" * 400, ["1.5"]) == 0
+
+
+def test_citations_of_an_item_are_left_out():
+    assert denotation("Italy[1][note 2]†", ["Italy"]) == 1
+    assert denotation("[Italy]", ["Italy"]) == 0
+    assert denotation("[Italy][1]", ["[Italy]"]) == 1
+    assert denotation("[12]", [""]) == 1
+
+
 def test_lvis_synonyms_in_brackets_are_two_names():
     assert lvis_names(["bow_(decorative_ribbons)", "hot_dog"]) == [
         "bow",
