@@ -103,6 +103,7 @@ def main(arguments, flags) -> int:
 
 def _converse(generator, shown, prompts, options, sampling) -> list[tuple[str, str]]:
     """Each prompt and its answer; every answer is part of what the next is asked after."""
+    from mm15_jax.infer.sampling import SEEDS
     from mm15_jax.inputs.example import Example, Text
 
     segments: list = list(shown)
@@ -113,7 +114,7 @@ def _converse(generator, shown, prompts, options, sampling) -> list[tuple[str, s
         wanted = [Text("", role="assistant", loss=True)] if turns else []
         example = Example((*segments, *wanted), "command line", "0", "", {})
         # Every turn draws anew: with one seed all would draw alike.
-        drawn = dataclasses.replace(sampling, seed=sampling.seed + len(turns))
+        drawn = dataclasses.replace(sampling, seed=(sampling.seed + len(turns)) % SEEDS)
         answer = generator.generate([example], sampling=drawn, **options)[0]
         segments.append(Text(answer, role="assistant"))
         turns.append((prompt, answer))

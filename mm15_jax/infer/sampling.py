@@ -7,6 +7,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+SEEDS = 2**32  # how many there are
+
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
@@ -16,7 +18,7 @@ class Sampling:
       temperature: 0 takes the likeliest token (the paper's evaluations); above 0 draws from the
         distribution softmax(logits / temperature).
       top_p: draws only among the fewest tokens whose probabilities sum to at least this; 1 is all.
-      seed: in [0, 2**32); two runs with one seed give the same answers, whatever the batch size.
+      seed: two runs with one seed give the same answers, whatever the batch size; 32 bits.
     """
 
     temperature: float = 0.0
@@ -28,8 +30,10 @@ class Sampling:
             raise ValueError(f"temperature is {self.temperature}, expected a number from 0 up")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}, expected a number above 0 and up to 1")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to 2**32 - 1")
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(
+                f"the seed of sampling is {self.seed}, expected a number from 0 to {SEEDS - 1}"
+            )
 
 
 GREEDY = Sampling()

@@ -292,7 +292,8 @@ def test_turns_of_a_conversation_are_asked_one_after_the_other(
         rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
         assert (drawn == rgb).all(axis=-1).any(), colour
     asked.clear()
-    found = json.loads(mm15(*command, *turns, "--json").out)
+    found = json.loads(mm15(*command, *turns, "--seed", str(2**32 - 1), "--json").out)
+    assert seeds[2:] == [2**32 - 1, 0]  # after the last seed comes the first
     assert [turn["answer"] for turn in found["turns"]] == ["<100,100,500,500>", "a circle"]
     assert found["answer"] == "a circle" and len(found["turns"][0]["boxes"]) == 1
 
