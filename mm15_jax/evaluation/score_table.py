@@ -186,6 +186,6 @@ def print_scores(results: Results, console: rich.console.Console | None = None) 
         if any(not row.averaged for group in suite.groups for row in group.rows):
             console.print("* not in the average of its category", highlight=False)
         for sentence in (*suite.judged, *suite.missing):
-            console.print(sentence, highlight=False)
+            console.print(sentence, highlight=False, markup=False)
     if results.absent:
         console.print(f"Not prepared: {', '.join(results.absent)}.", highlight=False)

@@ -260,15 +260,20 @@ def test_the_terminal_table_has_scores_beside_baselines(data_dir, tmp_path, caps
 
 
 def test_the_terminal_table_names_judges_and_what_was_not_read_of_them(capsys):
+    judge_a = "a[/4bit]"  # a server calls its models as it likes: no markup of the terminal's
     facts = ("general", "paper", "points", 50.0, 1.0, 9, None, 0.0, 9)
     rows = [
         BenchmarkResult(name, *facts, judge=judge, failures=failures)
-        for name, judge, failures in (("mm_vet", "a", 2), ("llava_w", "a", 0), ("pope", "", 0))
+        for name, judge, failures in (
+            ("mm_vet", judge_a, 2),
+            ("llava_w", judge_a, 0),
+            ("pope", "", 0),
+        )
     ]
     print_scores(Results(tuple(rows), "test", "model"), rich.console.Console(width=200))
     printed = capsys.readouterr().out
     assert (
-        "Judged by a: mm_vet, llava_w; replies without a score, which count 0: 2 of mm_vet."
+        "Judged by a[/4bit]: mm_vet, llava_w; replies without a score, which count 0: 2 of mm_vet."
         in printed
     )
 
