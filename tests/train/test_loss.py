@@ -4,7 +4,15 @@ import numpy as np
 import optax
 import pytest
 
-from mm15_jax.train.loss import chunk_size, weighted_cross_entropy
+from mm15_jax.config import MoEConfig, replace_nested
+from mm15_jax.model import mllm
+from mm15_jax.train.loss import (
+    chunk_size,
+    loss_weight,
+    next_token_loss,
+    weighted_cross_entropy,
+)
+from tests import tiny
 
 B, S, D, V = 2, 6, 5, 11
 
@@ -70,3 +78,77 @@ def test_no_more_logits_exist_than_asked_for():
 )
 def test_chunks_divide_the_tokens(tokens, chunk, size):
     assert chunk_size(tokens, chunk) == size
+
+
+CATEGORIES = 3
+MODEL = tiny.experiment(**{"train.steps": 1}).model
+
+
+def text_batch(rows=2, length=12):
+    """Two segments a row, whose first tokens are not predicted; every place weighs differently."""
+    random = np.random.default_rng(0)
+    shape = (rows, length)
+    positions = np.concatenate([np.arange(5), np.arange(length - 5)]).astype(np.int32)
+    return {
+        "tokens": random.integers(3, 300, shape, np.int32),
+        "positions": np.tile(positions, (rows, 1)),
+        "segment_ids": np.tile(1 + (np.arange(length) >= 5).astype(np.int32), (rows, 1)),
+        "vision_index": np.full(shape, -1, np.int32),
+        "loss_weights": (random.random(shape) * (positions > 0)).astype(np.float32),
+        "category_ids": random.integers(0, CATEGORIES, shape, np.int32),
+        "tiles": np.zeros((rows, 0, 48, 48, 3), np.uint8),
+    }
+
+
+def loss_of(params, batch, model, **more):
+    options = {"dtype": jnp.float32, "num_categories": CATEGORIES, "chunk": 8, **more}
+    return next_token_loss(params, batch, loss_weight(batch), model, **options)
+
+
+def test_each_token_is_predicted_from_those_before_it_and_counted_by_its_category():
+    batch, params = text_batch(), mllm.init_params(MODEL, jax.random.key(0))
+    hidden, _ = mllm.forward(params, batch, MODEL, dtype=jnp.float32)
+    logs = np.asarray(jax.nn.log_softmax(mllm.unembed(params, hidden, MODEL), axis=-1))
+    # Some predictions have to be right: the model's own first choice comes next.
+    for row, place in ((0, 2), (1, 7), (1, 9)):
+        batch["tokens"][row, place] = logs[row, place - 1].argmax()
+        hidden, _ = mllm.forward(params, batch, MODEL, dtype=jnp.float32)
+        logs = np.asarray(jax.nn.log_softmax(mllm.unembed(params, hidden, MODEL), axis=-1))
+
+    wanted = {name: np.zeros(CATEGORIES) for name in ("loss_sum", "weight", "correct")}
+    for row, place in np.ndindex(batch["tokens"].shape):
+        token, weight = batch["tokens"][row, place], batch["loss_weights"][row, place]
+        category = batch["category_ids"][row, place]
+        if weight:
+            wanted["loss_sum"][category] -= weight * logs[row, place - 1, token]
+            wanted["weight"][category] += weight
+            wanted["correct"][category] += weight * (logs[row, place - 1].argmax() == token)
+
+    loss, sums = loss_of(params, batch, MODEL)
+    assert sums.keys() == wanted.keys()
+    for name, values in wanted.items():
+        np.testing.assert_allclose(sums[name], values, rtol=1e-4, atol=1e-6)
+    total = batch["loss_weights"].sum()
+    assert float(loss_weight(batch)) == pytest.approx(total)
+    assert float(loss) == pytest.approx(wanted["loss_sum"].sum() / total, rel=1e-4)
+    assert wanted["correct"].sum() > 0
+
+
+def test_a_batch_in_which_nothing_is_predicted_has_no_loss():
+    batch = text_batch()
+    batch["loss_weights"][:] = 0
+    loss, sums = loss_of(mllm.init_params(MODEL, jax.random.key(0)), batch, MODEL)
+    assert float(loss) == 0 and not np.any(sums["weight"])
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_losses_of_experts_are_added_by_their_weights_and_the_rows_share(share):
+    moe = MoEConfig(experts=4, every=1, load_balance_weight=0.5, router_z_weight=0.25)
+    model = replace_nested(MODEL, {"decoder.moe": moe})
+    batch, params = text_batch(), mllm.init_params(model, jax.random.key(0))
+    _, figures = mllm.forward(params, batch, model, dtype=jnp.float32)
+    loss, sums = loss_of(params, batch, model, share=share)
+    extra = 0.5 * figures.load_balance.mean() + 0.25 * figures.router_z.mean()
+    entropy = sums["loss_sum"].sum() / loss_weight(batch)
+    assert float(loss) == pytest.approx(float(entropy + share * extra), rel=1e-5)
+    np.testing.assert_allclose(sums["moe"].entropy, share * figures.entropy, rtol=1e-6)
