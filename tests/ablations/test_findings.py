@@ -1,13 +1,17 @@
 """What the paper found, held to results."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 from mm15_jax.ablations import catalog, findings
+from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.findings import FAILS, FINDINGS, HOLDS, NOT_RUN, UNDECIDED, Gain
 from mm15_jax.ablations.measures import benchmarks_of
 from mm15_jax.ablations.paper_values import paper_value
 from mm15_jax.ablations.results import Interval
-from tests.ablations.results_made_up import result
+from tests.ablations.results_made_up import SEEDS, result
 
 
 def checks():
@@ -30,10 +34,7 @@ def test_findings_are_of_rows_and_measures_that_exist(finding):
 
 
 def test_the_papers_own_numbers_hold_to_its_findings():
-    """Every difference that the paper prints has the sign of the comparison that it stands for.
-
-    But for one, in which the paper disagrees with its own sentence.
-    """
+    """Every difference that the paper prints has the sign of the comparison that it stands for."""
     empty = {a: result(a, {}, ()) for a in {f.ablation for f in FINDINGS}}
     contrary = []
     for finding, check in checks():
@@ -93,6 +94,47 @@ def test_a_finding_holds_where_all_of_its_comparisons_do():
     assert verdicts({"1": 0.2, "2": 0.5, "3": 0.6})["F1"] == HOLDS
     assert verdicts({"1": 0.5, "2": 0.5, "3": 0.6})["F1"] == UNDECIDED
     assert verdicts({"1": 0.5, "2": 0.2, "3": 0.6})["F1"] == FAILS
+
+
+def gains(shares, draws=SEEDS):
+    """F9, of rows that read pages as well as this."""
+    rows = {key: dict.fromkeys(("docvqa", "infovqa"), share) for key, share in shares.items()}
+    found = result("table2", rows, ("docvqa", "infovqa"), draws, scale="3b")
+    (verdict,) = (one for one in findings.judge(found) if one.finding.name == "F9")
+    return found, verdict
+
+
+def test_a_gain_is_one_difference_over_another():
+    found, larger = gains({"8": 0.3, "10": 0.7, "1": 0.4, "3": 0.5})
+    assert larger.verdict == HOLDS
+    assert gains({"8": 0.4, "10": 0.5, "1": 0.3, "3": 0.7})[1].verdict == FAILS
+    assert gains({"8": 0.3, "10": 0.5, "1": 0.4, "3": 0.6})[1].verdict == UNDECIDED
+    assert gains({"8": 0.3, "10": 0.7, "1": 0.4})[1].verdict == NOT_RUN
+    for check, measure in zip(larger.checks, ("docvqa", "infovqa"), strict=True):
+        one, two = found.difference("10", "8", measure), found.difference("3", "1", measure)
+        assert check.ours.value == pytest.approx(one.value - two.value)
+        # As sure as two differences are that know nothing of each other.
+        width = np.hypot(one.high - one.low, two.high - two.low)
+        assert check.ours.high - check.ours.low == pytest.approx(width)
+        assert check.ours.high + check.ours.low == pytest.approx(2 * check.ours.value)
+
+
+def test_a_gain_is_known_by_start_and_as_often_as_the_rarer_of_its_differences():
+    found, _ = gains({"8": 0.3, "10": 0.7, "1": 0.4, "3": 0.5}, (Draw(0, 0), Draw(1, 0)))
+    rows = tuple(
+        dataclasses.replace(row, draws={Draw(1, 0): row.draws[Draw(1, 0)]})
+        if row.key == "3"
+        else row
+        for row in found.rows
+    )
+    (verdict,) = (
+        one
+        for one in findings.judge(dataclasses.replace(found, rows=rows))
+        if one.finding.name == "F9"
+    )
+    gain = verdict.checks[0].ours
+    one, two = (found.difference(*pair, "docvqa").by_start[1] for pair in (("10", "8"), ("3", "1")))
+    assert gain.by_start == {1: pytest.approx(one - two)} and gain.seeds == (1,)
 
 
 def test_a_finding_of_rows_that_have_not_run_is_left_open():

@@ -58,6 +58,8 @@ def test_after_a_change_every_data_set_goes_on_where_it_was():
     assert now["cursor"] == 0 and now["plan"] == other.fingerprint
     again = [pair for pair in examples(plan, 0, 5)[0] if pair in read]
     assert not again  # all of it is still the first epoch
+    read_to = first.mixture.positions(window + 1)
+    assert {s.name: s.start for s in plan.sources} == {**read_to, "c": 0}
     *_, entry = now["history"]
     assert (entry["from_step"], entry["from_row"]) == (5, state["cursor"])
     assert entry["changes"] == ["a weighs 3, not 1", "b weighs 1, not 0.5", "c is new"]

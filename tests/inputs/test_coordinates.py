@@ -118,6 +118,8 @@ def test_wrong_boxes_are_named(box, width, message):
         format_box(box, width=width, height=10)
 
 
-def test_parsing_rejects_an_empty_picture():
+@pytest.mark.parametrize("parse", [parse_boxes, parse_points])
+@pytest.mark.parametrize(("width", "height"), [(0, 10), (10, 0)])
+def test_parsing_rejects_an_empty_picture(parse, width, height):
     with pytest.raises(ValueError, match="positive"):
-        parse_boxes("", width=0, height=10)
+        parse("", width=width, height=height)

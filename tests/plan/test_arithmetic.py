@@ -1,6 +1,7 @@
 """The arithmetic, held against a count of every product of the traced model."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -85,6 +86,16 @@ def test_a_backward_pass_is_twice_a_forward_one_but_for_what_has_no_gradient():
     pool = tiles * 2 * connector.hidden * side * (encoder.grid**2 + side * encoder.grid)
     counted = matmul_flops(jax.grad(forward), params, batch)
     assert counted == (1 + arithmetic.BACKWARD) * once - pixels - pool
+
+
+def test_of_experts_those_that_a_token_goes_to_are_counted_and_the_router():
+    model = load("mm15_1b_moe_sft").model
+    active = 0
+    for path, shape, *_ in mllm.describe_parameters(model):
+        if path.startswith("decoder/") and path.endswith("/kernel"):
+            idle = model.decoder.moe.experts // model.decoder.moe.top_k if "/moe/" in path else 1
+            active += math.prod(shape) // (1 if path.endswith("/router/kernel") else idle)
+    assert arithmetic.decoder_flops(model.decoder) == 2 * active
 
 
 def test_the_3b_decoder_that_others_are_measured_at():
