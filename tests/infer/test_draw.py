@@ -32,10 +32,16 @@ def test_lines_stand_where_the_box_is():
 
 
 def test_boxes_outside_and_turned_round_are_drawn_inside():
-    drawn = draw_boxes(
-        Image.new("RGB", (64, 64)), [(60, 60, -10, 900), (0, 0, 0, 0)], ["turned", "at the edge"]
-    )
-    assert np.asarray(drawn).any()
+    black = Image.new("RGB", (400, 400))
+    boxes = [(380, 350, -90, 9000), (0, 0, 0, 0)]
+    turned = np.asarray(draw_boxes(black, boxes))
+    rows, columns = np.nonzero(turned[20:].any(axis=-1))
+    assert abs(rows.min() + 20 - 350) <= 4 and rows.max() + 20 == 399
+    assert columns.min() == 0 and abs(columns.max() - 380) <= 4
+    assert turned[:4, :4].any() and not turned[10:340].any()
+    named = np.asarray(draw_boxes(black, boxes, ["turned", "at the edge"]))
+    for place in (slice(0, 40), slice(310, 400)):
+        assert (named[place] != turned[place]).any(axis=-1).sum() > 300
 
 
 def test_labels_and_points_are_visible():
