@@ -116,13 +116,17 @@ def _measure(dataset, start, stop, inputs, tokenizer, tokens_per_tile, side) -> 
             tokens, tiles = formatting.measure(
                 example, tokenizer, inputs, tokens_per_tile=tokens_per_tile, resolution=side
             )
-            # A picture book of 40,000 pictures fits no row, whatever its number.
-            tiles = DOCUMENT if is_document(example) else min(tiles, np.iinfo(np.int16).max)
-            counts[i - start] = tokens, tiles
+            counts[i - start] = counts_of(example, tokens, tiles)
         except ValueError as error:
             log.warning("record %d of %s cannot be used: %s", i, dataset.name, error)
             counts[i - start] = UNUSABLE, 0
     return counts
+
+
+def counts_of(example: Example, tokens: int, tiles: int) -> tuple[int, int]:
+    """One of COUNTS, of an example that was measured."""
+    # A picture book of 40,000 pictures fits no row, whatever its number.
+    return tokens, DOCUMENT if is_document(example) else min(tiles, np.iinfo(np.int16).max)
 
 
 def is_document(example: Example) -> bool:

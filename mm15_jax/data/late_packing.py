@@ -25,7 +25,7 @@ import grain
 import numpy as np
 
 from mm15_jax.data.bad_records import BadRecords
-from mm15_jax.data.index import COUNTS, DOCUMENT, is_document
+from mm15_jax.data.index import COUNTS, counts_of
 from mm15_jax.data.mixture import Mixture, MixtureSource
 from mm15_jax.data.pack_plan import Row
 from mm15_jax.data.permutation import derive_seed, shuffled
@@ -182,7 +182,7 @@ class LatePlan:
                 bad_records.add(0, [(name, key, str(error))])
                 continue
             bad_records.add(1, [])
-            counts = np.array([(tokens, DOCUMENT if is_document(example) else tiles)], COUNTS)
+            counts = np.array([counts_of(example, tokens, tiles)], COUNTS)
             pieces = int(items_of(counts, self.budgets)[0])
             fruitless = 0 if pieces else fruitless + 1
             if not pieces:

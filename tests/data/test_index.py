@@ -8,6 +8,7 @@ import pytest
 from mm15_jax.config import replace_nested
 from mm15_jax.data import index as index_lib
 from mm15_jax.data.index import load_index
+from mm15_jax.data.plan_items import Budgets, load_items
 from mm15_jax.data.planning import plan_mixture
 from mm15_jax.data.records import open_dataset, write_dataset
 from mm15_jax.inputs.example import Example, Text
@@ -42,6 +43,13 @@ def test_counts_are_those_of_formatting(dataset, config):
         assert counts[i]["tokens"] == len(formatted.tokens)
         assert counts[i]["tiles"] == sum(tiling.num_tiles for tiling in formatted.tilings)
     assert len(set(counts["tiles"].tolist())) > 1  # some pictures are split, some are not
+
+
+def test_more_tiles_than_can_be_counted_are_more_than_a_row_holds(dataset, config, monkeypatch):
+    monkeypatch.setattr(index_lib.formatting, "measure", lambda *_, **__: (5, 40_000))
+    index = load_index(dataset, config.inputs, **SIZES)
+    items = load_items(index, Budgets(tokens=64, tiles=2**15 - 2, cut_documents=True))
+    assert items.totals.left_out["too_many_tiles"].records == len(dataset)
 
 
 def test_pixels_are_not_decoded(dataset, config, monkeypatch):

@@ -4,7 +4,7 @@ import logging
 import pytest
 
 from mm15_jax.config import replace_nested
-from mm15_jax.data import late_packing
+from mm15_jax.data import bad_records, late_packing
 from mm15_jax.data.late_packing import LatePlan, LateSource
 from mm15_jax.data.pipeline import open_pipeline
 from mm15_jax.data.plan_items import Budgets
@@ -91,10 +91,11 @@ def test_long_documents_are_cut_and_long_dialogues_left_out(caplog):
     assert plan.left_out["a", "more than 100 tokens"] > 1
 
 
-def test_bad_examples_are_named_and_too_many_end_it(caplog):
+def test_bad_examples_are_named_and_too_many_end_it(caplog, monkeypatch):
+    monkeypatch.setattr(bad_records, "_JUDGED_OVER", 10)
     source = LateSource("a", stream("a", [20, 13, 20]), 1.0)
     with caplog.at_level(logging.WARNING):
-        make(source, max_bad_fraction=0.5).batch(0, 5)
+        make(source, max_bad_fraction=0.5).batch(0, 200)
     assert "left out a/1 of a: thirteen" in caplog.text
     with pytest.raises(ValueError, match=r"more than data\.max_bad_fraction 0 allows"):
         make(source, max_bad_fraction=0.0).batch(0, 200)
@@ -105,6 +106,28 @@ def test_sources_of_which_nothing_fits_are_an_error(monkeypatch):
     source = LateSource("a", stream("a", [250]), 1.0)
     with pytest.raises(ValueError, match="none of the last 50 examples fits a row"):
         make(source, budgets=Budgets(100, 8, False)).batch(0, 1)
+
+
+def test_what_fits_no_row_among_much_that_does_is_no_error(monkeypatch):
+    monkeypatch.setattr(late_packing, "_HOPELESS", 3)
+    source = LateSource("a", stream("a", [250, 20, 250, 250, 20]), 1.0)
+    plan = make(source, budgets=Budgets(100, 8, False))
+    rows, _ = plan.batch(0, 50)
+    assert len(rows) == 50 and plan.left_out["a", "more than 100 tokens"] > 50
+
+
+def test_an_example_of_more_tiles_than_can_be_counted_is_left_out(caplog):
+    def as_a_book(example):
+        tokens, tiles = measure(example)
+        return tokens, 40_000 if tokens == 21 else tiles
+
+    source = LateSource("a", stream("a", [20, 21, 40]), 1.0)
+    plan = LatePlan(
+        [source], Budgets(100, 8, True), as_a_book, window=16, seed=1, max_bad_fraction=0.0
+    )
+    rows, _ = plan.batch(0, 20)
+    assert {e.key for row in rows for e in row.examples} == {"a/0", "a/2"}
+    assert "1 examples have more than 8 tiles and are left out: a/1" in caplog.text
 
 
 def breaking(error):

@@ -107,6 +107,10 @@ def test_a_stream_has_no_size_to_share_a_weight_by(config, data_dir, corpus, mon
     found = (Group("text", 1.0, ("texts", "hq_text"), (0.5, 0.5)),)
     with open_pipeline(streaming(config, corpus), data_dir) as pipeline:
         assert next(pipeline)[1].examples
+    # Groups without a stream divide their weight as ever.
+    found = (Group("general", 1.0, ("pictures", "texts")), Group("text", 1.0, ("hq_text",)))
+    with open_pipeline(streaming(config, corpus), data_dir) as pipeline:
+        assert set(next(pipeline)[1].by_source) == {"pictures", "texts", "hq_text"}
 
 
 def test_streams_want_late_packing():
