@@ -102,9 +102,13 @@ def test_other_records_are_counted_anew(dataset, config, counted):
 def test_a_damaged_cache_is_counted_anew(dataset, config, counted):
     whole = load_index(dataset, config.inputs, **SIZES)[:]
     (path,) = dataset.directory.glob("index-*.npy")
-    path.write_bytes(path.read_bytes()[:50])
-    assert np.array_equal(load_index(dataset, config.inputs, **SIZES)[:], whole)
-    assert len(counted) == 2
+    content = path.read_bytes()
+    for number, other in enumerate((whole[:-1], whole["tokens"], None), start=2):
+        path.write_bytes(content[:50])
+        if other is not None:
+            np.save(path, other)
+        assert np.array_equal(load_index(dataset, config.inputs, **SIZES)[:], whole)
+        assert len(counted) == number
 
 
 def test_a_directory_that_cannot_be_written_does_not_matter(dataset, config, monkeypatch):

@@ -166,9 +166,11 @@ def test_the_rows_of_a_plan_never_change():
         arrays_source("documents", lengths, [DOCUMENT] * 40, 0.7, ordered=True),
         source("small", 30, 3, weight=0.25, longest=8, most=1),
     ]
-    rows, cursor = make(sources, seed=3, window=150).batch(0, 400)
+    plan = make(sources, seed=3, window=150)
+    rows, cursor = plan.batch(0, 400)
     digest = hashlib.sha256(repr(as_lists(rows)).encode()).hexdigest()
     assert (cursor, digest[:16]) == (771, "877820b19ce44c3c")
+    assert plan.fingerprint == "71adc28fd7dceef9"  # by which runs that are there know theirs
 
 
 def test_cursors_only_grow():

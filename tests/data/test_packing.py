@@ -1,3 +1,4 @@
+import hashlib
 import importlib.util
 import pathlib
 
@@ -74,6 +75,21 @@ def test_the_last_two_of_a_row_are_chosen_together():
     none = np.zeros(5, np.int32)
     rows = pairs_last(tokens, none, max_tokens=100, max_tiles=0)
     assert sorted(sorted(tokens[row].tolist()) for row in rows) == [[15, 25, 60], [30, 70]]
+
+
+@pytest.mark.parametrize(
+    ("way", "digest"),
+    [(pairs_last, "bbcd6ed2501ed5c4"), (first_fit_decreasing, "236cb81d07d08a2f")],
+    ids=["pairs", "first_fit"],
+)
+def test_rows_never_change(way, digest):
+    # A resumed run must see the same rows: see `pack_plan._VERSION`.
+    rng = np.random.default_rng(7)
+    tiles = rng.choice([0, 1, 5, 7, 10], 800, p=[0.2, 0.2, 0.2, 0.3, 0.1]).astype(np.int32)
+    tokens = (144 * tiles + rng.integers(20, 900, 800)).astype(np.int32)
+    rows = way(tokens, tiles, max_tokens=4096, max_tiles=22)
+    text = repr([row.tolist() for row in rows])
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == digest
 
 
 def test_examples_of_one_size_are_spread_over_the_rows():

@@ -86,12 +86,15 @@ def test_bad_records_of_a_stream_are_named(config, data_dir, groups, corpus, cap
     [
         ("hq_txt={}", "unknown data set of the mixture 'hq_txt'"),
         ("hq_text={}/absent", "absent does not exist"),
+        ("hq_text={}/held_out", r"held_out holds nothing of 'hq_text' \(train\)"),
         ("pictures={}", "unknown data set 'pictures'"),
     ],
 )
 def test_a_stream_that_cannot_be_read_is_one_sentence(
     config, data_dir, groups, corpus, stream, words
 ):
+    (corpus / "held_out").mkdir()
+    (corpus / "held_out" / "val.jsonl").write_text('{"text": "not to train on"}\n')
     config = replace_nested(
         config, {"data.packing": "late", "data.streams": (stream.format(corpus),)}
     )
