@@ -104,6 +104,17 @@ def gains(shares, draws=SEEDS):
     return found, verdict
 
 
+@pytest.mark.parametrize(
+    ("undecided", "small"), [([(-1, 1)], True), ([(-1, 1), (-1, 3)], False), ([(-1, 3)], False)]
+)
+def test_a_finding_is_small_where_all_that_leaves_it_undecided_is(undecided, small):
+    checks = [findings.Checked("", ">", HOLDS, Interval(10, 5, 15, (1,)), None)]
+    for low, high in undecided:
+        ours = Interval((low + high) / 2, low, high, (1,))
+        checks.append(findings.Checked("", ">", UNDECIDED, ours, None))
+    assert findings.Verdict(FINDINGS[0], UNDECIDED, tuple(checks)).is_small == small
+
+
 def test_a_gain_is_one_difference_over_another():
     found, larger = gains({"8": 0.3, "10": 0.7, "1": 0.4, "3": 0.5})
     assert larger.verdict == HOLDS

@@ -17,10 +17,11 @@ from mm15_jax.ablations import (
     publish,
     render,
     result_files,
+    scatter,
     scoreboard,
 )
 from mm15_jax.ablations.draws import Draw
-from mm15_jax.ablations.findings import FINDINGS
+from mm15_jax.ablations.findings import FINDINGS, judge
 from mm15_jax.ablations.results import Cell, Interval, Result
 from mm15_jax.data.storage import to_path
 from tests.ablations.results_made_up import SEEDS, result, with_likelihoods
@@ -194,8 +195,11 @@ def test_results_of_other_settings_than_there_are_now_say_so(table3):
     assert warned.format("All rows") in render.markdown(*table3, changed=every)
     assert "other settings" not in render.markdown(*table3)
     place = "[table3](ablations/table3_nano.md)"
-    assert f"{place} \\* |" in scoreboard.scoreboard([found], [("table3", "nano")])
-    assert f"{place} |" in scoreboard.scoreboard([found], [("table3", "3b"), ("fig8", "nano")])
+    text = scoreboard.scoreboard([found], [("table3", "nano")])
+    assert f"{place} \\* |" in text
+    assert "Of 1, marked \\*, rows ran with other settings than they have now." in text
+    text = scoreboard.scoreboard([found], [("table3", "3b"), ("fig8", "nano")])
+    assert f"{place} |" in text and "rows ran with other settings" not in text
 
 
 def test_the_scoreboard_has_every_finding(table3):
@@ -231,8 +235,14 @@ def test_the_scoreboard_knows_what_starts_scatter_by(table3):
     again = result("table3", {"1": dict.fromkeys(names, 0.5), "4": dict.fromkeys(names, 0.6)},
                    found.measures, draws)  # fmt: skip
     text = scoreboard.scoreboard([again, found])
-    (line,) = [line for line in text.splitlines() if line.startswith("From start to start")]
-    assert "at scale nano" in line
+    known = scatter.learned([*judge(again), *judge(found)])
+    said = (
+        "From start to start a difference at scale nano moves by a standard deviation of "
+        f"{known.deviation:.1f} points ({known.freedom} degrees of freedom), so its mean is known "
+        f"to ± {known.margin(1):.1f} of one start, {known.margin(2):.1f} of two, "
+        f"{known.margin(5):.1f} of five, {known.margin(12):.1f} of twelve."
+    )
+    assert said in " ".join(text.split())
     assert "| **holds** |" in text
 
 

@@ -39,6 +39,8 @@ def test_a_score_is_the_mean_over_seeds():
     assert found.score("a", "general") == pytest.approx(np.mean(each))
     assert 40 < found.score("a", "general") < 60
     assert found.score("a", "multi_image") is None
+    assert found.score("a", "average_of_five") is None  # of one category is no average
+    assert found.difference("a", "b", "average_of_five") is None
 
 
 def test_a_score_of_more_questions_is_read_as_of_those_that_were_wanted(tmp_path):
