@@ -3,12 +3,16 @@ import pathlib
 import runpy
 
 import pytest
+from jax.sharding import AbstractMesh
 
 from mm15_jax.config import HardwareMesh, MeshConfig, load, replace_nested
+from mm15_jax.parallel.rules import MESH_AXES
 from mm15_jax.plan import search
+from mm15_jax.plan.arithmetic import bytes_per_device
 from mm15_jax.plan.chips import GIB
 from mm15_jax.plan.estimate import estimate
 from mm15_jax.plan.topology import parse
+from mm15_jax.train.state import abstract_batch, abstract_state
 from tests.plan.raw import raw, refused
 
 TOPOLOGY = parse("v5p:4x4x4")
@@ -72,6 +76,20 @@ def test_memory_by_arithmetic_is_near_the_compilers(encoder, decoder, compiled):
     config = replace_nested(load("mm15_3b_moe_pretrain"), changes)
     reckoned = estimate(config, parse("v5p:4x8x8")).memory / GIB
     assert 0.78 < reckoned / compiled < 1.15
+
+
+@pytest.mark.parametrize("mesh", [MeshConfig(1, 1, 64), MeshConfig(1, 2, 16, tensor=2)])
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [("mm15_3b_sft", "adafactor"), ("mm15_3b_sft", "muon"), ("text_3b", "adamw")],
+)
+def test_arguments_by_arithmetic_are_those_of_the_step(name, optimizer, mesh):
+    """But for AdaFactor's means, and Muon's second moments of what it leaves to Adam."""
+    config = replace_nested(load(name), {"mesh": mesh, "optimizer.name": optimizer})
+    sizes = AbstractMesh(tuple(getattr(mesh, axis) for axis in MESH_AXES), MESH_AXES)
+    arguments = abstract_state(config, sizes), abstract_batch(config, sizes)
+    share = estimate(config, TOPOLOGY).arguments / bytes_per_device(arguments)
+    assert 0.97 < share < 1.00001
 
 
 def test_a_mesh_that_was_set_is_kept(config):
