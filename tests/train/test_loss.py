@@ -100,21 +100,41 @@ def text_batch(rows=2, length=12):
     }
 
 
+forward = jax.jit(mllm.forward, static_argnames=("config", "dtype"))
+
+
 def loss_of(params, batch, model, **more):
     options = {"dtype": jnp.float32, "num_categories": CATEGORIES, "chunk": 8, **more}
-    return next_token_loss(params, batch, loss_weight(batch), model, **options)
+
+    def loss(params, batch):
+        return next_token_loss(params, batch, loss_weight(batch), model, **options)
+
+    return jax.jit(loss)(params, batch)
 
 
-def test_each_token_is_predicted_from_those_before_it_and_counted_by_its_category():
-    batch, params = text_batch(), mllm.init_params(MODEL, jax.random.key(0))
-    hidden, _ = mllm.forward(params, batch, MODEL, dtype=jnp.float32)
-    logs = np.asarray(jax.nn.log_softmax(mllm.unembed(params, hidden, MODEL), axis=-1))
+def log_probabilities(params, batch):
+    """Of every word behind every place, all logits at once."""
+    hidden, _ = forward(params, batch, MODEL, dtype=jnp.float32)
+    return np.asarray(jax.nn.log_softmax(mllm.unembed(params, hidden, MODEL), axis=-1))
+
+
+def decoder_of(model):
+    """Parameters of the decoder alone: rows without tiles ask for no others."""
+    init = jax.jit(lambda key: mllm.init_params(model, key)["decoder"])
+    return {"decoder": init(jax.random.key(0))}
+
+
+@pytest.fixture(scope="module")
+def params():
+    return decoder_of(MODEL)
+
+
+def test_each_token_is_predicted_from_those_before_it_and_counted_by_its_category(params):
+    batch = text_batch()
     # Some predictions have to be right: the model's own first choice comes next.
     for row, place in ((0, 2), (1, 7), (1, 9)):
-        batch["tokens"][row, place] = logs[row, place - 1].argmax()
-        hidden, _ = mllm.forward(params, batch, MODEL, dtype=jnp.float32)
-        logs = np.asarray(jax.nn.log_softmax(mllm.unembed(params, hidden, MODEL), axis=-1))
-
+        batch["tokens"][row, place] = log_probabilities(params, batch)[row, place - 1].argmax()
+    logs = log_probabilities(params, batch)
     wanted = {name: np.zeros(CATEGORIES) for name in ("loss_sum", "weight", "correct")}
     for row, place in np.ndindex(batch["tokens"].shape):
         token, weight = batch["tokens"][row, place], batch["loss_weights"][row, place]
@@ -134,19 +154,19 @@ def test_each_token_is_predicted_from_those_before_it_and_counted_by_its_categor
     assert wanted["correct"].sum() > 0
 
 
-def test_a_batch_in_which_nothing_is_predicted_has_no_loss():
+def test_a_batch_in_which_nothing_is_predicted_has_no_loss(params):
     batch = text_batch()
     batch["loss_weights"][:] = 0
-    loss, sums = loss_of(mllm.init_params(MODEL, jax.random.key(0)), batch, MODEL)
+    loss, sums = loss_of(params, batch, MODEL)
     assert float(loss) == 0 and not np.any(sums["weight"])
 
 
-@pytest.mark.parametrize("share", [1.0, 0.25])
-def test_losses_of_experts_are_added_by_their_weights_and_the_rows_share(share):
+def test_losses_of_experts_are_added_by_their_weights_and_the_rows_share():
+    share = 0.25
     moe = MoEConfig(experts=4, every=1, load_balance_weight=0.5, router_z_weight=0.25)
     model = replace_nested(MODEL, {"decoder.moe": moe})
-    batch, params = text_batch(), mllm.init_params(model, jax.random.key(0))
-    _, figures = mllm.forward(params, batch, model, dtype=jnp.float32)
+    batch, params = text_batch(), decoder_of(model)
+    _, figures = forward(params, batch, model, dtype=jnp.float32)
     loss, sums = loss_of(params, batch, model, share=share)
     extra = 0.5 * figures.load_balance.mean() + 0.25 * figures.router_z.mean()
     entropy = sums["loss_sum"].sum() / loss_weight(batch)
