@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm15_jax.data.packing import first_fit_decreasing, pack_rows, pairs_last
+from mm15_jax.data.permutation import shuffled
 
 ROOT = pathlib.Path(__file__).parents[2]
 WAYS = (pack_rows, pairs_last, first_fit_decreasing)
@@ -79,14 +80,14 @@ def test_the_last_two_of_a_row_are_chosen_together():
 
 @pytest.mark.parametrize(
     ("way", "digest"),
-    [(pairs_last, "bbcd6ed2501ed5c4"), (first_fit_decreasing, "236cb81d07d08a2f")],
+    [(pairs_last, "b448a09e0730d41c"), (first_fit_decreasing, "db560bfb4a6ebd5b")],
     ids=["pairs", "first_fit"],
 )
 def test_rows_never_change(way, digest):
     # A resumed run must see the same rows: see `pack_plan._VERSION`.
-    rng = np.random.default_rng(7)
-    tiles = rng.choice([0, 1, 5, 7, 10], 800, p=[0.2, 0.2, 0.2, 0.3, 0.1]).astype(np.int32)
-    tokens = (144 * tiles + rng.integers(20, 900, 800)).astype(np.int32)
+    # Our own shuffling: numpy's numbers may change from release to release.
+    tiles = np.array([0, 1, 5, 7, 7, 10], np.int32)[shuffled(800, 1) % 6]
+    tokens = 144 * tiles + (20 + shuffled(800, 2)).astype(np.int32)
     rows = way(tokens, tiles, max_tokens=4096, max_tiles=22)
     text = repr([row.tolist() for row in rows])
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == digest
