@@ -2,9 +2,10 @@
 
 Scores a run on held-out data: benchmark names, categories (text_rich), suites (mini) or all,
 separated by commas. Resumes: an answer that the same parameters gave is not asked for again.
-EXPERIMENT chooses a stage of a chain's directory; the last one answers where it is not given. One
-whose stage is evaluation, such as mm15_video_7b_training_free, asks the run of the experiment that
-it starts from in its own way, and what comes of it is in RUN/EXPERIMENT.
+EXPERIMENT chooses a stage of a chain's directory, and its scores are in that stage's folder; the
+last one answers where it is not given, and its scores are in RUN. One whose stage is evaluation,
+such as mm15_video_7b_training_free, asks the run of the experiment that it starts from in its own
+way, and what comes of it is in RUN/EXPERIMENT.
 With --likelihood also how likely the model finds the right answers.
 Scores that tables 4 to 12 of the paper have are shown beside the paper's too, and in
 paper_tables.md.
@@ -154,7 +155,8 @@ def _asked(arguments, flags):
     """The run that answers, the config by which it is asked (but for --set), its results' place."""
     if not arguments:
         run_dir, config = common.run_config(flags.run_dir)
-        return run_dir, config, run_dir
+        # A chain's scores are its last stage's, beside its page, as of `mm15 train --report`.
+        return run_dir, config, to_path(flags.run_dir)
     named = load(common.one_experiment(arguments, "eval"))
     asks = named.stage == "evaluation"
     trained_as = named.init_from[0].experiment if asks else named.name

@@ -6,6 +6,7 @@ Writes RUN/report.html anew from what the run directory holds: metrics, scores, 
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import shlex
 import sys
@@ -24,6 +25,8 @@ def main(arguments, flags) -> int:
     """Prints the path of the page; neither trains nor evaluates."""
     if arguments:
         raise ValueError(f"mm15 report takes --run_dir only, was given {' '.join(arguments)!r}")
+    # Shapes alone are computed: a TPU is left to what trains on it.
+    os.environ["JAX_PLATFORMS"] = "cpu"
     common.run_config(flags.run_dir)  # answers a wrong directory
     print(write_report(to_path(flags.run_dir)))
     return 0

@@ -81,15 +81,18 @@ def test_list_names_every_experiment_with_its_parameters(mm15):
     assert all(row["name"] in table for row in rows)
 
 
-def test_listing_leaves_accelerators_alone():
+@pytest.mark.parametrize("words", [["list"], ["report", "--run_dir", "run"]])
+def test_what_computes_nothing_leaves_accelerators_alone(words, run_dir):
     code = (
         "import sys; from mm15_jax.cli import main;"
-        "main.main(['list']); import jax;"
+        "main.main(sys.argv[1:]); import jax;"
         "print(jax.config.jax_platforms, file=sys.stderr)"
     )
     environment = {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environment, cwd=run_dir.parent
+    )
     assert done.stderr.strip() == "cpu"
 
 
@@ -182,6 +185,15 @@ def test_what_is_asked_otherwise_has_a_folder_of_its_own(mm15, tiny_run, tmp_pat
     # What changes no answer is asked as ever.
     assert "otherwise" not in mm15(*command, "--set", "eval.batch_size=2").err
     assert not (tmp_path / "r" / "asked" / "eval.batch_size=2").exists()
+
+
+def test_scores_of_a_chain_are_where_its_report_reads_them(mm15, tiny_run, tmp_path, data_dir):
+    shutil.copytree(tiny_run, tmp_path / "chain" / "tiny")
+    command = ("eval", "--run_dir", "chain", "--data_dir", data_dir, "--benchmarks", "mini_word_qa")
+    assert mm15(*command, "--limit", "3").code == 0
+    assert mm15("report", "--run_dir", "chain").code == 0
+    assert "mini_word_qa" in (tmp_path / "chain" / "report.html").read_text()
+    assert not (tmp_path / "chain" / "tiny" / "scores.json").exists()
 
 
 def test_an_evaluation_notes_what_was_asked(mm15, tiny_run, tmp_path, data_dir):
