@@ -36,7 +36,7 @@ def define_flags(flags) -> None:
     absl_flags.DEFINE_boolean(
         "chain",
         False,
-        "train also the stages before it, each in its own folder of run_dir",
+        "train also the stages before it, which --set leaves alone, each in a folder of run_dir",
         flag_values=flags,
     )
     absl_flags.DEFINE_boolean(
