@@ -15,6 +15,8 @@ from mm15_jax.ablations.results import Interval, Result, how_often, seeds_by_sta
 from mm15_jax.config.ablation import Ablation
 
 DASH = "–"
+# Of results that are older than their rows.
+CHANGED = "ran with other settings than the experiments, or what they start from, have now"
 
 
 def markdown(
@@ -32,8 +34,7 @@ def markdown(
     if changed:
         every = len(changed) == len(result.rows)
         which = "All rows" if every else f"Row{'s' * (len(changed) > 1)} {', '.join(changed)}"
-        warning = "ran with other settings than the experiments, or what they start from, have now"
-        lines += [f"**{which} {warning}.**", ""]
+        lines += [f"**{which} {CHANGED}.**", ""]
     lines += [_about(ablation, result), "", "```sh", *result.commands, "```", ""]
     lines += _table(ablation, result.alike)
     if figure:

@@ -24,7 +24,7 @@ from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.findings import FINDINGS, judge
 from mm15_jax.ablations.results import Cell, Interval, Result
 from mm15_jax.data.storage import to_path
-from tests.ablations.results_made_up import SEEDS, result, with_likelihoods
+from tests.ablations.results_made_up import FIG8, SEEDS, fig8, result, with_likelihoods
 
 
 @pytest.fixture
@@ -270,3 +270,16 @@ def test_a_result_comes_back_from_a_bucket(table3, gs_prefix):
     again = result_files.read(to_path(f"{gs_prefix}/table3"), "table3", "nano")
     assert render.markdown(ablation, again, "table3_nano.png") == text
     assert len(again.row("4").draws[SEEDS[0]]["mini_word_qa"].questions) == 400
+
+
+def test_a_page_says_no_longer_that_rows_are_older_once_they_are_not(tmp_path, monkeypatch):
+    found = fig8([Draw(0, 0), Draw(1, 0)])
+    publish.write(FIG8, found, tmp_path)
+    page = tmp_path / "fig8_nano.md"
+    written = page.read_text()
+    for changed in (("all",), ()):
+        monkeypatch.setattr(publish.join, "changed_rows", lambda *_, keys=changed: keys)
+        told = []
+        assert publish.renew_scoreboard(tmp_path, tmp_path / "findings.md", told.append) == 1
+        assert bool(told) == bool(changed) == ("other settings" in page.read_text())
+    assert page.read_text() == written
