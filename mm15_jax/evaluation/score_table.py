@@ -37,6 +37,7 @@ SUITE_TITLES = {
     "paper": "The paper's benchmarks",
     "few_shot": "Few-shot, as MM1",
     "mini_video": "The miniature's clips",
+    "mini_ui": "The miniature's screens",
     "video": "Video",
     "ui": "Screens",
 }

@@ -10,6 +10,7 @@ from mm15_jax.evaluation.aggregates import AGGREGATES
 from mm15_jax.evaluation.benchmark_list import describe, print_list
 from mm15_jax.evaluation.categories import average_categories
 from mm15_jax.evaluation.metrics import METRICS
+from mm15_jax.evaluation.score_table import SUITE_TITLES
 
 MINI = [b.name for b in benchmarks.TABLE if b.suite == "mini"]
 
@@ -20,6 +21,7 @@ def test_the_table_agrees_with_the_data_sets():
         for part in benchmark.data_sets:
             assert part.split in prepared[part.data_set].splits, benchmark
         assert benchmark.category in benchmarks.CATEGORIES
+        assert benchmark.suite in SUITE_TITLES
         assert benchmark.aggregate in AGGREGATES
         assert benchmark.metrics and set(benchmark.metrics) <= set(METRICS)
         assert (benchmark.metrics == ("judge",)) == bool(benchmark.judge)
