@@ -255,36 +255,6 @@ def small_sft() -> ExperimentConfig:
     return _small(sft())
 
 
-# Its parameters are to nano's as the paper's 7B is to its 3B.
-WIDE = {
-    "model.decoder.width": 192,
-    "model.decoder.ffn_width": 528,
-    "model.decoder.heads": 6,
-    "model.decoder.kv_heads": 3,
-}
-
-
-def wide(stage: ExperimentConfig) -> ExperimentConfig:
-    """A stage with the wide decoder, on the way to table 2's rows 8 to 10."""
-    return _member(stage, "nano_wide", ("text", "words", "pretrain", "reading"), WIDE)
-
-
-def wide_text() -> ExperimentConfig:
-    return wide(text())
-
-
-def wide_words() -> ExperimentConfig:
-    return wide(words())
-
-
-def wide_pretrain() -> ExperimentConfig:
-    return wide(pretrain())
-
-
-def wide_reading() -> ExperimentConfig:
-    return wide(reading())
-
-
 def video_sft() -> ExperimentConfig:
     """Clips: eight frames of 16 tokens, two clips a row."""
     changes = {
@@ -359,10 +329,6 @@ EXPERIMENTS = {
         small_pretrain,
         small_continual,
         small_sft,
-        wide_text,
-        wide_words,
-        wide_pretrain,
-        wide_reading,
         video_sft,
         video_training_free,
         ui,

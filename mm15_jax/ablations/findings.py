@@ -111,8 +111,8 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "F9", "The larger decoder gains more from a larger n_max", "table2",
         (
-            Gain("10", "8", "3", "1", "docvqa", ("nano", "3b")),
-            Gain("10", "8", "3", "1", "infovqa", ("nano", "3b")),
+            Gain("10", "8", "3", "1", "docvqa", ("3b",)),
+            Gain("10", "8", "3", "1", "infovqa", ("3b",)),
         ),
     ),
     Finding(
