@@ -73,7 +73,7 @@ def main(arguments, flags) -> int:
 
 
 def _hosts(given: list[str]) -> list[int]:
-    if not all(word.strip().isdigit() and int(word) > 0 for word in given):
+    if not all(word.strip().isdecimal() and int(word) > 0 for word in given):
         raise ValueError(
             f"--hosts is {','.join(given)!r}; expected numbers above 0, such as 4 or 4,2"
         )

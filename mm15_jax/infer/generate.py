@@ -188,12 +188,14 @@ class Generator:
         progress: Progress | None = None,
         strip: bool = True,
         stops: Sequence[str] = (),
+        draws: Sequence[int] = (),
     ) -> Iterator[tuple[int, str]]:
         """As `generate`, but yields (index, answer) as batches finish, in the order of batches.
 
         With `strip` off, white space around an answer is kept, as the model wrote it. What comes
         behind the first of some `stops` is not wanted: an answer may end with the token that has
-        it, which is a saving of time, not yet a cut.
+        it, which is a saving of time, not yet a cut. Sampling draws by an example's number in
+        `draws`, by its place where there are none: who asks in parts numbers the whole.
         """
         for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
             if value < 1:
@@ -208,7 +210,7 @@ class Generator:
             started = None
             if group is not None:
                 ends = self._stops_of(tuple(stops), strip)
-                started = (group, *self._start(group, max_new_tokens, sampling, ends))
+                started = (group, *self._start(group, max_new_tokens, sampling, ends, draws))
             done = self._collect(*waiting, strip=strip) if waiting else []
             waiting = started
             self.report.seconds += time.perf_counter() - start
@@ -235,7 +237,12 @@ class Generator:
         return self._stops[strings, strip]
 
     def _start(
-        self, group: Group, max_new_tokens: int, sampling: Sampling, stops: Stops
+        self,
+        group: Group,
+        max_new_tokens: int,
+        sampling: Sampling,
+        stops: Stops,
+        draws: Sequence[int],
     ) -> tuple[jax.Array, jax.Array]:
         """Sends one batch to the device; returns tokens and counts, not yet computed."""
         tokenizer = self.tokenizer
@@ -253,7 +260,9 @@ class Generator:
         logits, cache = prefill(self.params, batch)
         finished = np.arange(group.rows) >= len(group.prompts)
         streams = np.zeros(group.rows, np.uint32)
-        streams[: len(group.prompts)] = [prompt.index for prompt in group.prompts]
+        streams[: len(group.prompts)] = [
+            draws[prompt.index] if draws else prompt.index for prompt in group.prompts
+        ]
         arguments = (
             self.params,
             cache,

@@ -114,7 +114,7 @@ def join_processes() -> int:
 
 def _whole_number(name: str) -> int:
     text = os.environ.get(name, "")
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ValueError(f"{name} is {text!r}; expected a whole number, as {COORDINATOR} is set")
     return int(text)
 

@@ -106,6 +106,20 @@ def test_frames_are_spread_over_a_video(tmp_path):
         video_frames(str(tmp_path / "none.avi"), 4)
 
 
+def test_sampled_answers_do_not_depend_on_how_the_asked_are_divided(tiny_run):
+    run = RunModel(str(tiny_run), batch_size=2, max_new_tokens=4, seed=1)
+    examples = [to_answer([Text("what?", role="user")], str(i), chat=True) for i in range(4)]
+    # Two ways of sampling, which are asked apart.
+    options = [{"temperature": 2.0, "top_p": 1.0 if i % 2 else 0.99} for i in range(4)]
+    whole = run.answer(examples, options, lambda _: None)
+    assert len(set(whole)) > 1
+    parts = [
+        run.answer(examples[at : at + 2], options[at : at + 2], lambda _: None, first=at)
+        for at in (0, 2)
+    ]
+    assert [*parts[0], *parts[1]] == whole
+
+
 def test_a_run_must_be_named_and_rightly(tmp_path):
     with pytest.raises(ValueError, match="--model_args run_dir=RUN_DIR"):
         RunModel()

@@ -199,6 +199,16 @@ def test_sampling_repeats_with_its_seed_and_ignores_batches(generator, examples)
     assert first != generator.generate(examples, max_new_tokens=NEW, batch_size=4, sampling=other)
 
 
+def test_sampling_in_parts_draws_as_of_the_whole(generator, examples):
+    kwargs = {"max_new_tokens": NEW, "batch_size": 2, "sampling": Sampling(temperature=2.0, seed=5)}
+    whole = dict(generator.stream(examples, **kwargs))
+    half = len(examples) // 2
+    numbers = range(half, len(examples))
+    rest = dict(generator.stream(examples[half:], draws=numbers, **kwargs))
+    assert [rest[i - half] for i in numbers] == [whole[i] for i in numbers]
+    assert rest != dict(generator.stream(examples[half:], **kwargs))
+
+
 def test_image_padding_and_unknown_tokens_are_never_produced(generator):
     logits = jnp.full((4, 112), 9.0).at[:, [0, 2, 105]].set(99.0)
     allowed = np.asarray(~generator._blocked)

@@ -75,7 +75,7 @@ class MM15(lmms):
                 some = requests[start : start + size]
                 examples = [self._example(request) for request in some]
                 options = [request.args[2] for request in some]
-                answers += self.run.answer(examples, options, bar.update)
+                answers += self.run.answer(examples, options, bar.update, first=start)
         for request, answer in zip(requests, answers, strict=True):
             self.cache_hook.add_partial(
                 "generate_until", (request.args[0], request.args[2]), answer

@@ -234,9 +234,17 @@ class RunModel:
         self.generator = load_generator(path, config)
 
     def answer(
-        self, examples: Sequence[Example], options: Sequence[Mapping[str, Any]], progress: Any
+        self,
+        examples: Sequence[Example],
+        options: Sequence[Mapping[str, Any]],
+        progress: Any,
+        first: int = 0,
     ) -> list[str]:
-        """Answers examples, each by its own options; `progress` is called with 1 for each."""
+        """Answers examples, each by its own options; `progress` is called with 1 for each.
+
+        `first` is the place of the first example where these are a part of what is asked: sampled
+        answers do not depend on how it is divided.
+        """
         requests = [
             read_request(given, longest=self.max_new_tokens, seed=self.seed) for given in options
         ]
@@ -254,6 +262,7 @@ class RunModel:
                 sampling=sampling,
                 strip=False,
                 stops=until,
+                draws=[first + place for place in places],
             )
             for number, answer in stream:
                 answers[places[number]] = requests[places[number]].cut(answer)
