@@ -127,7 +127,7 @@ def pretrain() -> ExperimentConfig:
 
 
 def reading() -> ExperimentConfig:
-    """Pages, strips, tables and charts seen whole, in one tile: where tables 1 to 3 start.
+    """Captions, and pages, strips, tables and charts in one tile each: where tables 1 to 3 start.
 
     From single words a few thousand examples of SFT do not learn to read pages, and a start from
     split pictures would favour its own way of splitting.
@@ -135,7 +135,7 @@ def reading() -> ExperimentConfig:
     changes = {
         "name": "mm15_nano_reading",
         "inputs.tiles_per_row": 12,
-        "data.mixture": "nano_continual",
+        "data.mixture": "nano_reading",
         "optimizer.peak_learning_rate": 0.006,
         "optimizer.end_ratio": 0.3,  # the next stage reads on
         "train.steps": 450,
@@ -150,6 +150,7 @@ def continual() -> ExperimentConfig:
         "name": "mm15_nano_continual",
         "stage": "continual",
         "inputs.splitting": SplittingConfig(n_min=1, n_max=4),
+        "data.mixture": "nano_continual",
         "optimizer.end_ratio": 0.02,
     }
     return replace_nested(reading(), changes)

@@ -75,6 +75,11 @@ MIXTURES: dict[str, Mixture] = {
         Group("captions", 0.15, ("mini_captions",)),
         Group("text", 0.15, ("mini_text", "mini_instructions"), (0.8, 0.2)),
     ),
+    # Stands for pre-training, which has captions; without them objects are forgotten.
+    "nano_reading": (
+        Group("pages", 0.85, ("mini_ocr",)),
+        Group("captions", 0.15, ("mini_captions",)),
+    ),
     "nano_continual": reading("mini_ocr"),
     "nano_continual_recap": reading("mini_dense_captions"),
     "nano_continual_sharegpt4v": reading("mini_relation_captions"),
