@@ -66,6 +66,8 @@ def main() -> None:
         sys.exit("usage: python benchmarks/evaluation.py RUN_DIR [DATA_DIR]")
     run_dir = pathlib.Path(sys.argv[1])
     data_dir = pathlib.Path(sys.argv[2] if len(sys.argv) == 3 else "datasets")
+    if not (run_dir / "config.json").exists():
+        sys.exit(f"{run_dir} is no run: it has no config.json")
     with tempfile.TemporaryDirectory() as cache:
         found = {name: measure(run_dir, data_dir, cache) for name in ("cold", "warm")}
     row = {

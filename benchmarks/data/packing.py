@@ -91,6 +91,9 @@ def main() -> None:
     parser.add_argument("--windows", type=int, nargs="+", default=[1024, 4096])
     parser.add_argument("--out", default="packing.jsonl")
     arguments = parser.parse_args()
+    least = 2 * max(arguments.windows)  # a part of a window is not packed
+    if arguments.examples < least:
+        parser.error(f"--examples is {arguments.examples}; expected {least} or more")
     tokens, tiles = simulate(arguments.examples)
     print(
         f"{len(tokens):,} examples: {tokens.mean():.0f} tokens and {tiles.mean():.2f} tiles each, "

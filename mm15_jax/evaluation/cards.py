@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
@@ -45,6 +46,24 @@ def card_of(directory: pathlib.Path, row: Mapping[str, Any]) -> dict[str, Any]:
         "score": score,
         "wide": any(picture["width"] >= _READABLE for picture in pictures) or len(pictures) > 2,
     }
+
+
+def with_pictures(
+    directory: pathlib.Path, rows: Sequence[Mapping[str, Any]], most: int
+) -> list[Mapping[str, Any]]:
+    """The first rows, at most so many, whose pictures were kept and are there still.
+
+    Args:
+      directory: of the benchmark's pictures.
+      rows: of the answers file.
+      most: rows of the result.
+    """
+    there = (
+        row
+        for row in rows
+        if "pictures" in row and all((directory / name).exists() for name in row["pictures"])
+    )
+    return list(itertools.islice(there, most))
 
 
 def _tidy(text: str) -> str:

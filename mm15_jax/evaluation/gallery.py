@@ -9,7 +9,13 @@ from typing import Any
 
 from mm15_jax.data.storage import absolute, to_path, write_atomically
 from mm15_jax.evaluation.asking import PICTURES
-from mm15_jax.evaluation.cards import ANSWER_COLOUR, ASKED_COLOUR, TRUTH_COLOUR, card_of
+from mm15_jax.evaluation.cards import (
+    ANSWER_COLOUR,
+    ASKED_COLOUR,
+    TRUTH_COLOUR,
+    card_of,
+    with_pictures,
+)
 from mm15_jax.evaluation.page import template_of
 from mm15_jax.evaluation.results import for_split, read_scores
 from mm15_jax.evaluation.runner import ANSWERS
@@ -43,14 +49,15 @@ def build_gallery(
         # What follows was answered, but is beyond the limit of the score.
         rows = read_rows(folder / f"{benchmark.name}.jsonl")[: benchmark.count]
         wrong = [row for row in rows if row["score"] is not None and row["score"] < 1]
-        shown = [row for row in wrong if "pictures" in row][:mistakes]
+        pictures = folder / PICTURES / benchmark.name
+        shown = with_pictures(pictures, wrong, mistakes)
         sections.append(
             {
                 "benchmark": benchmark,
                 "wrong": len(wrong),
                 "count": len(rows),
                 "kinds": _kinds(rows),
-                "cards": [card_of(folder / PICTURES / benchmark.name, row) for row in shown],
+                "cards": [card_of(pictures, row) for row in shown],
             }
         )
     page = template_of("mm15_jax.evaluation", "mistakes.html").render(

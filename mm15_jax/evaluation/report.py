@@ -14,7 +14,13 @@ from mm15_jax.config.schema import STAGES
 from mm15_jax.data.storage import absolute, to_path, write_atomically
 from mm15_jax.evaluation.asking import PICTURES
 from mm15_jax.evaluation.benchmarks import CATEGORIES
-from mm15_jax.evaluation.cards import ANSWER_COLOUR, ASKED_COLOUR, TRUTH_COLOUR, card_of
+from mm15_jax.evaluation.cards import (
+    ANSWER_COLOUR,
+    ASKED_COLOUR,
+    TRUTH_COLOUR,
+    card_of,
+    with_pictures,
+)
 from mm15_jax.evaluation.page import template_of
 from mm15_jax.evaluation.report_plots import COLOURS, categories_of, loss_chart
 from mm15_jax.evaluation.results import SCORES, Results, read_scores
@@ -191,8 +197,8 @@ def _sections(run_dir: pathlib.Path, results: Results, examples: int) -> list[di
             if benchmark.category != category:
                 continue
             rows = read_rows(run_dir / ANSWERS / f"{benchmark.name}.jsonl")
-            shown = [row for row in rows if "pictures" in row][:examples]
-            cards = [card_of(run_dir / ANSWERS / PICTURES / benchmark.name, row) for row in shown]
+            pictures = run_dir / ANSWERS / PICTURES / benchmark.name
+            cards = [card_of(pictures, row) for row in with_pictures(pictures, rows, examples)]
             if cards:
                 groups.append({"benchmark": benchmark, "cards": cards})
         if groups:

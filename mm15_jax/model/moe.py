@@ -104,7 +104,7 @@ def auxiliary(routing: Routing, placed_BSK: Array, mask_BS: Array | None) -> Aux
         load_balance=E * jnp.sum(first * mean(probabilities)),
         router_z=mean(jnp.square(log_sum)),
         load=jnp.sum(hits, axis=(0, 1, 2)) / (tokens * k),
-        dropped=1 - mean(jnp.sum(placed_BSK, axis=-1) / k),
+        dropped=mean(1 - jnp.sum(placed_BSK, axis=-1) / k),
         entropy=-mean(jnp.sum(probabilities * log_probabilities, axis=-1)),
     )
 

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import random
+import shutil
 
 import pytest
 import rich.console
@@ -290,6 +291,14 @@ def test_the_gallery_shows_wrong_answers_alone(data_dir, tmp_path):
         assert forbidden not in page
     with pytest.raises(ValueError, match="mm15 eval"):
         build_gallery(tmp_path / "nothing")
+
+
+def test_the_gallery_does_without_pictures_that_were_deleted(data_dir, tmp_path):
+    results = run(Oracle(), data_dir, tmp_path)
+    shutil.rmtree(tmp_path / "eval" / "pictures" / results.benchmarks[0].name)
+    page = build_gallery(tmp_path, mistakes=3).read_text()
+    wrong = [round(row.count * (1 - row.score / 100)) for row in results.benchmarks]
+    assert wrong[0] and page.count('<article class="card') == sum(min(n, 3) for n in wrong[1:])
 
 
 def test_of_a_group_what_is_prepared_is_run_and_the_rest_is_named(data_dir, tmp_path, capsys):

@@ -87,6 +87,13 @@ def test_a_dispatch_equals_a_loop_over_tokens(moe, platform, capacity):
     assert (lost > 0.1) == (capacity < S)
 
 
+def test_of_padding_alone_nothing_is_dropped():
+    padding = np.zeros_like(MASK)
+    routing = route(X, ROUTER, padding, TIGHT.top_k)
+    aux = auxiliary(routing, np.zeros(routing.experts.shape, bool), padding)
+    assert float(aux.dropped) == 0
+
+
 def test_dispatches_have_the_same_gradients():
     def gradients(moe, platform, keep_hidden=True):
         def loss(*args):
