@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import pathlib
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 
@@ -27,7 +28,7 @@ def load(name: str, overrides: Iterable[str] = ()) -> ExperimentConfig:
     Raises ValueError for an unknown name (with the nearest ones), a file that gives no config, a
     bad override, or values that contradict each other.
     """
-    if ".py" in name:
+    if ".py" in name or ":" in name:
         config = _config_of_file(name)
     else:
         known = experiments()
@@ -56,9 +57,12 @@ def _config_of_file(reference: str) -> ExperimentConfig:
         raise ValueError(
             f"experiment {reference!r} is not a file and function; write path/to/file.py:function"
         )
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
+    # Not under the stem alone: a file called json.py would take the place of Python's.
+    module_name = f"mm15_experiment_{pathlib.Path(path).stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # a dataclass of the file looks up its annotations there
     with _telling(reference, spec.origin):
         spec.loader.exec_module(module)
     if not callable(getattr(module, function, None)):

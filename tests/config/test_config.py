@@ -1,3 +1,4 @@
+import json
 import pickle
 import re
 import subprocess
@@ -130,6 +131,7 @@ def test_a_pair_and_a_boolean_are_read():
         ("mm15_3b_moe_sft", ["model.decoder.moe.dispatch=droples"], ["'dropless'"]),
         ("mm15_3b_moe_sft", ["mesh.expert=24"], ["mesh.expert 24", "64 experts", "is 16"]),
         ("nowhere.py:sft", [], ["nowhere.py:sft", "path/to/file.py:function"]),
+        ("nowhere:sft", [], ["nowhere:sft", "path/to/file.py:function"]),
     ],
 )
 def test_a_mistake_is_answered_with_what_would_be_right(name, overrides, words):
@@ -150,6 +152,21 @@ def test_an_experiment_of_a_users_own_file(tmp_path):
     assert config.load(f"{file}:small").train.steps == 7
     with pytest.raises(ValueError, match="small"):
         config.load(f"{file}:smal")
+
+
+@pytest.mark.parametrize("name", ["of_my_own.py", "json.py"])
+def test_a_users_own_file_may_have_dataclasses_and_any_name(tmp_path, name):
+    file = tmp_path / name
+    file.write_text(
+        "from __future__ import annotations\n"
+        "import dataclasses\n"
+        "from mm15_jax.config import replace_nested\n"
+        "from mm15_jax.experiments import nano\n"
+        "@dataclasses.dataclass\nclass Length:\n    steps: int = 7\n"
+        "def small():\n    return replace_nested(nano.sft(), {'train.steps': Length().steps})\n"
+    )
+    assert config.load(f"{file}:small").train.steps == 7
+    assert sys.modules["json"] is json
 
 
 def test_experiments_import_neither_jax_nor_numpy():
