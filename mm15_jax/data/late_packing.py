@@ -213,7 +213,7 @@ class LatePlan:
         for _ in range(2):  # a stream that has ended begins again
             try:
                 if source not in streams:
-                    streams[source] = iter(examples())
+                    streams[source] = _records_of(name, examples())
                 example = next(streams[source], None)
             except (ValueError, OSError) as error:  # after it a generator would be at its end
                 raise _StreamError(f"the stream {name!r} cannot be read on: {error}") from error
@@ -233,6 +233,19 @@ class LatePlan:
         count = self.left_out[name, reason]
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ...
             log.warning("%s: %d examples have %s and are left out: %s", name, count, reason, key)
+
+
+def _records_of(name: str, stream: Iterable[Example | BadRecord]) -> Iterator[Example | BadRecord]:
+    """A stream without the pieces that were left out of its records, such as a box of a picture.
+
+    They are no records: they neither count as bad, as in `prepare`, nor take an example's place in
+    the mixture.
+    """
+    for made in stream:
+        if isinstance(made, BadRecord) and made.within:
+            log.info("left out of %s, piece %s: %s", name, made.key, made.reason)
+        else:
+            yield made
 
 
 def _row(tickets: Sequence[_Ticket]) -> Row:

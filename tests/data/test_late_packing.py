@@ -9,6 +9,7 @@ from mm15_jax.data import bad_records, late_packing
 from mm15_jax.data.late_packing import LatePlan, LateSource
 from mm15_jax.data.pipeline import open_pipeline
 from mm15_jax.data.plan_items import Budgets
+from mm15_jax.data.preparation import BadRecord
 from mm15_jax.data.records import open_dataset
 from mm15_jax.inputs.example import Example, Text
 from tests.data.pipelines import assert_equal_batches
@@ -111,6 +112,18 @@ def test_bad_examples_are_named_and_too_many_end_it(caplog, monkeypatch):
     assert "left out a/1 of a: thirteen" in caplog.text
     with pytest.raises(ValueError, match=r"more than data\.max_bad_fraction 0 allows"):
         make(source, max_bad_fraction=0.0).batch(0, 200)
+
+
+def test_pieces_left_out_of_records_are_neither_bad_nor_take_a_place_in_the_mixture():
+    def with_pieces():
+        for example in stream("a", [20, 7, 33])():
+            yield example
+            yield from (BadRecord(f"{example.key}:{box}", "empty", within=True) for box in range(3))
+
+    sources = LateSource("a", with_pieces, 1.0), LateSource("b", stream("b", [11, 40]), 1.0)
+    rows, _ = make(*sources, max_bad_fraction=0.0).batch(0, 300)
+    drawn = [s for row in rows for s in row.sources.tolist()]
+    assert drawn.count(0) / len(drawn) == pytest.approx(1 / 2, abs=0.03)
 
 
 def test_sources_of_which_nothing_fits_are_an_error(monkeypatch):
