@@ -7,7 +7,7 @@ Format: as read by LLaVA's and LLaVA-NeXT's train.py and by Mantis's data.py, wh
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mm15_jax.data.preparation import DataError
@@ -25,16 +25,24 @@ _SPEAKERS = {
 Turn = tuple[str, str]  # (role, text)
 
 
-def turns_of(record: Mapping[str, Any]) -> list[Turn]:
+def turns_of(
+    record: Mapping[str, Any], written: Callable[[list[Turn]], list[Turn]] = list
+) -> list[Turn]:
     """The turns of a dialogue: perhaps a system's, then user's and assistant's in alternation.
 
     As LLaVA does, what the assistant says before any question is left out; so is a question at the
     end that nobody answers.
 
+    Args:
+      record: with its turns.
+      written: of all its turns, those that are left out too, as they are to be read: what stands
+        beside a record goes by their numbers.
+
     Raises:
       DataError: if there is no answer, a turn is not text, or the speakers do not alternate.
     """
-    turns = [_turn(item) for item in _first(record, "conversations", "conversation", "messages")]
+    listed = _first(record, "conversations", "conversation", "messages")
+    turns = written([_turn(item) for item in listed])
     system = turns[:1] if turns and turns[0][0] == "system" else []
     turns = turns[len(system) :]
     if turns and turns[0][0] == "assistant":

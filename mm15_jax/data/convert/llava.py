@@ -78,7 +78,7 @@ def example_of(row: LlavaSet, source: Source, place: str, record: Mapping[str, A
         raise DataError("a record about a video, expected pictures or text")
     identity = record.get("id", record.get("sample_id"))
     key = place if identity is None else f"{identity}:{place}"  # ids alone repeat in a file
-    turns = with_places(turns_of(record), record, key)
+    turns = turns_of(record, lambda turns: with_places(turns, record, key))
     images = [_image(row, source, posixpath.dirname(place), value) for value in _listed(record)]
     segments: tuple[Segment, ...]
     if row.captions:

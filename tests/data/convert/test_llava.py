@@ -203,6 +203,22 @@ def test_damaged_dialogues_are_refused(turns, reason):
         dialogue.turns_of({"conversations": turns})
 
 
+def test_boxes_stay_with_their_turns_where_other_turns_are_left_out():
+    said = (("gpt", "Hello <bbox_location0>."), ("human", "What is it?"))
+    said += (("gpt", "A fox <bbox_location0>."), ("human", "And <bbox_location0>?"))
+    record = {
+        "conversations": [{"from": speaker, "value": text} for speaker, text in said],
+        "image_w": 100,
+        "image_h": 100,
+        "box_x1y1x2y2": [[[0, 0, 10, 10]], [], [[50, 50, 60, 60]], [[20, 20, 30, 30]]],
+    }
+    example = llava.example_of(llava.OWN, None, "a.json#0", record)
+    assert [segment.text for segment in example.segments] == [
+        "What is it?",
+        "A fox <500,500,600,600>.",
+    ]
+
+
 def test_a_system_prompt_and_a_picture_in_an_answer_keep_their_roles():
     record = {
         "messages": [
