@@ -23,7 +23,17 @@ class Group:
     shares: tuple[float, ...] = ()
 
     def __post_init__(self):
-        assert not self.shares or len(self.shares) == len(self.datasets), self
+        group = f"the group {self.category!r} of a mixture"
+        if isinstance(self.datasets, str):  # would be taken letter by letter
+            raise ValueError(f"{group} has {self.datasets!r}; expected ({self.datasets!r},)")
+        if self.shares and len(self.shares) != len(self.datasets):
+            raise ValueError(
+                f"{group} has {len(self.shares)} shares for {len(self.datasets)} data sets; "
+                "expected one each, or none"
+            )
+        twice = {name for name in self.datasets if self.datasets.count(name) > 1}
+        if twice:
+            raise ValueError(f"{group} names {min(twice)} twice; expected once, with its share")
 
 
 Mixture = tuple[Group, ...]

@@ -166,17 +166,22 @@ def read_manifest(directory: Path) -> Manifest:
     found = manifest_of(directory)
     if found is None:
         name, split = directory.parent.name, directory.name
-        command = f"run `mm15 prepare {name}` first"
+        command = _command(directory)
         if not storage.sizes(directory):
             raise ValueError(f"no data set {name!r} ({split}) at {directory}: {command}")
         raise ValueError(f"the data set {name!r} ({split}) at {directory} is not whole: {command}")
     return found
 
 
+def _command(directory: Path) -> str:
+    """What to run for `<data_dir>/<name>/<split>`."""
+    return f"run `mm15 prepare {directory.parent.name} --out {directory.parent.parent}` first"
+
+
 def manifest_of(directory: Path) -> Manifest | None:
     """As `read_manifest`, by one request; None if there is none."""
     name, split = directory.parent.name, directory.name
-    command = f"run `mm15 prepare {name}` first"
+    command = _command(directory)
     try:
         with storage.telling(directory):
             text = (directory / MANIFEST).read_text()

@@ -64,6 +64,19 @@ def test_shares_by_tokens():
     assert weights["y"] * 40 / (weights["x"] * 10) == pytest.approx(3)
 
 
+@pytest.mark.parametrize(
+    "datasets, shares, words",
+    [
+        ("fish", (), r"'fish'; expected \('fish',\)"),
+        (("x", "y"), (1.0,), "1 shares for 2 data sets"),
+        (("x", "y", "x"), (1.0, 2.0, 3.0), "names x twice"),
+    ],
+)
+def test_a_group_that_would_mean_something_else_is_refused(datasets, shares, words):
+    with pytest.raises(ValueError, match=f"the group 'a' .*{words}"):
+        Group("a", 1.0, datasets, shares)
+
+
 def test_what_a_category_weighs_without_what_is_missing():
     mixture = (Group("a", 2.0, ("x",)), Group("b", 1.0, ("y",)), Group("c", 1.0, ("z",)))
     weights = group_weights(mixture, {"x": 5, "y": 5})

@@ -202,7 +202,7 @@ def test_absent_and_empty_directories_name_the_command(tmp_path):
 
 def test_a_data_set_without_manifest_is_not_whole(directory):
     (directory / records.MANIFEST).unlink()
-    with pytest.raises(ValueError, match="is not whole: run `mm15 prepare numbers`"):
+    with pytest.raises(ValueError, match="is not whole: run `mm15 prepare numbers --out "):
         open_dataset(directory)
 
 
