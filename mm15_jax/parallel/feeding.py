@@ -56,12 +56,16 @@ class DeviceBatches:
 
     Steps are dispatched and run by themselves, so the time between dispatch and end is free for the
     next batch. A batch is counted as waited for only if the devices were idle when it came.
+
+    No more than one step waits behind the one that runs. Batches of all that could be dispatched
+    would fill the devices' memory, and a stop would first have to see those steps through.
     """
 
     def __init__(self, batches: Iterator, put: Callable[[Mapping[str, np.ndarray]], Any]):
         """`batches`: of tuples that begin with a batch in host memory; `put`: to the devices."""
         self._batches, self._put = batches, put
         self._ahead: tuple | None = None
+        self._running: jax.Array | None = None  # of the step that was dispatched last
         self._waited = 0.0
 
     def next(self) -> tuple:
@@ -76,12 +80,15 @@ class DeviceBatches:
         """Fetches the tuple that `next` will give.
 
         Args:
-          running: a result of the step under way; None where the devices have nothing to do.
+          running: a result of the step that was dispatched last; None where there is none.
         """
         began = time.monotonic()
         batch, *rest = next(self._batches)
         if running is None or running.is_ready():
             self._waited += time.monotonic() - began
+        before, self._running = self._running, running
+        if before is not None:
+            before.block_until_ready()  # the step under way goes on meanwhile
         self._ahead = (self._put(batch), *rest)
 
     def waited(self) -> float:

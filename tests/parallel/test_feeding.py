@@ -11,8 +11,9 @@ from mm15_jax.parallel.feeding import DeviceBatches
 class Running:
     """A step's result, which is ready or not."""
 
-    def __init__(self, ready):
+    def __init__(self, ready, wait=lambda: None):
         self.is_ready = lambda: ready
+        self.block_until_ready = wait
 
 
 def numbered(wait=0.0):
@@ -35,6 +36,17 @@ def test_the_next_batch_is_on_the_devices_before_it_is_asked_for():
         assert put[-1] == step
         batches.read_ahead(running=Running(False))  # while that step runs
         assert put[-1] == step + 1
+
+
+def test_a_batch_is_put_there_when_the_step_before_the_last_one_is_done():
+    """Else a host that is faster than its devices fills their memory with batches."""
+    events = []
+    batches = DeviceBatches(numbered(), lambda batch: events.append(f"put {batch['x'][0]}"))
+    for step in range(3):
+        batches.next()
+        done = f"{step} done"
+        batches.read_ahead(running=Running(False, lambda done=done: events.append(done)))
+    assert events == ["put 0", "put 1", "0 done", "put 2", "1 done", "put 3"]
 
 
 def test_it_is_put_there_while_a_step_runs():
