@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import importlib.util
 import itertools
+import logging
 import multiprocessing
 import os
 import pathlib
+from collections.abc import Mapping
 
 import jax
 from jax._src import distributed
@@ -21,7 +23,13 @@ from mm15_jax.parallel.environment import (
 )
 from mm15_jax.parallel.host_memory import keep_freed_memory
 
+log = logging.getLogger(__name__)
+
+LOST = 134  # exit code of a process that another one left alone, which JAX ends by SIGABRT
 CACHE_DIR = "MM15_COMPILE_CACHE"  # environment: folder of compiled programs
+# How long a process waits for the others to be started. Machines of a slice that was taken back may
+# come half an hour after those of the other slices; JAX's 5 minutes would spend a restart each.
+_JOIN_SECONDS = 3600
 # A process that is lost ends the others after so long: JAX's default of 100 s is paid in chips.
 _HEARTBEAT_SECONDS = 30
 _SHUTDOWN_SECONDS = 60  # how long the last to finish may be behind the first
@@ -87,6 +95,7 @@ def join_processes() -> int:
     if multiprocessing.parent_process() is not None:
         return 1  # a worker of the data pipeline
     limits = {
+        "initialization_timeout": _JOIN_SECONDS,
         "heartbeat_timeout_seconds": _HEARTBEAT_SECONDS,
         "shutdown_timeout_seconds": _SHUTDOWN_SECONDS,
     }
@@ -106,10 +115,26 @@ def join_processes() -> int:
         raise ValueError(f'{DISTRIBUTED} is {wish!r}; expected "auto", or nothing')
     if wish:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        jax.distributed.initialize(**limits)
+        _join_cluster(limits)
         # `jax.process_count()` would start the backend, before its devices are decided.
         return distributed.global_state.num_processes
     return 1
+
+
+def _join_cluster(limits: Mapping[str, int]) -> None:
+    """Joins the processes that JAX finds; exits as a process that lost one where the first is not.
+
+    A host of TPUs first looks up the name of the first one, which it has once it is started. That
+    it never was is no mistake in the command: all of it is to begin anew, as when JAX itself gives
+    up waiting for a process.
+    """
+    try:
+        jax.distributed.initialize(**limits)
+    except RuntimeError as error:
+        if "coordinator address" not in str(error):
+            raise
+        log.error("the first process was not started in time: %s", error)
+        raise SystemExit(LOST) from None
 
 
 def _whole_number(name: str) -> int:

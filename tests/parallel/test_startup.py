@@ -1,9 +1,11 @@
 import subprocess
 import sys
 
+import jax
 import pytest
+from jax._src.clusters import GkeTpuCluster
 
-from mm15_jax.parallel.startup import devices_for
+from mm15_jax.parallel.startup import devices_for, join_processes
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,22 @@ def test_only_training_has_its_sigterm_held_back(arguments, enabled):
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(enabled)
+
+
+def test_a_first_host_that_never_comes_has_all_begin_anew(monkeypatch):
+    """Else one slice of spot machines that comes later than the other fails the JobSet for good."""
+    waited = []
+
+    def wait(cls, address, timeout_secs):
+        waited.append((address, timeout_secs))
+        raise RuntimeError(f"Failed to recognize coordinator address {address}")  # JAX's words
+
+    monkeypatch.setattr(GkeTpuCluster, "is_env_present", classmethod(lambda cls: True))
+    monkeypatch.setattr(GkeTpuCluster, "wait_for_coordinator", classmethod(wait))
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    monkeypatch.setenv("MM15_DISTRIBUTED", "auto")
+    monkeypatch.setenv("MEGASCALE_COORDINATOR_ADDRESS", "run-slice-0-0.run:8080")
+    with pytest.raises(SystemExit) as end:
+        join_processes.__wrapped__()
+    assert end.value.code == 134  # what launchers begin anew
+    assert waited == [("run-slice-0-0.run", 3600)]
