@@ -63,30 +63,33 @@ class DataRead(TypedDict):
 
 
 def open_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
-    """Makes the directory a run of `config`, or checks that it is one.
+    """Makes the directory a run of `config`; ValueError as of `check_for_training`."""
+    check_for_training(run_dir, config)
+    text = json.dumps(to_dict(config), indent=1) + "\n"
+    storage.write_atomically(storage.to_path(run_dir) / CONFIG, text.encode())
 
-    Raises ValueError where it belongs to another experiment, or to other values of this one.
-    """
+
+def check_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
+    """ValueError where a directory is of another experiment, or of other values of this one."""
     run_dir = storage.to_path(run_dir)
     check_place(run_dir)
-    path = run_dir / CONFIG
-    if path.exists():
-        earlier = read_config(run_dir)
-        if earlier.name != config.name:
-            raise ValueError(
-                f"{run_dir} is a run of {earlier.name}, not of {config.name}; "
-                "name another directory with --run_dir"
-            )
-        free = _FREE_FIELDS + (_DATA_FIELDS if config.data.on_change == "continue" else ())
-        if not (earlier.model.decoder.moe.experts or config.model.decoder.moe.experts):
-            free += ("model.decoder.moe",)  # what experts would have
-        key = _first_difference(to_dict(earlier), to_dict(config), free)
-        if key:
-            raise ValueError(
-                f"{run_dir} was started with another {key}; continue it with the values in its "
-                f"{CONFIG}, or name another directory with --run_dir"
-            )
-    storage.write_atomically(path, (json.dumps(to_dict(config), indent=1) + "\n").encode())
+    if not (run_dir / CONFIG).exists():
+        return
+    earlier = read_config(run_dir)
+    if earlier.name != config.name:
+        raise ValueError(
+            f"{run_dir} is a run of {earlier.name}, not of {config.name}; "
+            "name another directory with --run_dir"
+        )
+    free = _FREE_FIELDS + (_DATA_FIELDS if config.data.on_change == "continue" else ())
+    if not (earlier.model.decoder.moe.experts or config.model.decoder.moe.experts):
+        free += ("model.decoder.moe",)  # what experts would have
+    key = _first_difference(to_dict(earlier), to_dict(config), free)
+    if key:
+        raise ValueError(
+            f"{run_dir} was started with another {key}; continue it with the values in its "
+            f"{CONFIG}, or name another directory with --run_dir"
+        )
 
 
 def read_config(run_dir: pathlib.Path) -> ExperimentConfig:

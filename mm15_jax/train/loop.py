@@ -89,6 +89,9 @@ def _train(
     abstract_batch(config, mesh)  # rows that do not divide over devices are an error here
     rows = process_rows(mesh, config.train.batch_rows)
     main = is_main()  # writes what is not a checkpoint
+    # By all: a mistake that one process alone ends with leaves the others as a crash does, with
+    # whose exit code a launch begins anew.
+    run.check_for_training(run_dir, config)
     if main:
         run.open_for_training(run_dir, config)
     wait_for_all("run directory")

@@ -160,6 +160,14 @@ def test_a_directory_of_another_experiment_is_refused(straight, data_dir):
         train(other, straight, data_dir)
 
 
+def test_every_process_refuses_it_not_the_first_alone(straight, data_dir, monkeypatch):
+    """One that ends alone leaves the others as a crash does, and the launch begins anew."""
+    monkeypatch.setattr(loop, "is_main", lambda: False)
+    other = tiny.experiment(name="mm15_nano_continual")
+    with pytest.raises(ValueError, match=r"is a run of mm15_nano_sft, not of mm15_nano_continual"):
+        train(other, straight, data_dir)
+
+
 def test_other_values_of_the_same_experiment_are_refused(straight, data_dir):
     with pytest.raises(ValueError, match=r"train.seed \(0, now 5\)"):
         train(tiny.experiment(**{"train.seed": 5}), straight, data_dir)
