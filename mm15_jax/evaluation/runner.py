@@ -25,7 +25,7 @@ from mm15_jax.evaluation.results import (
     read_scores,
     write_scores,
 )
-from mm15_jax.parallel.startup import is_main
+from mm15_jax.parallel.startup import is_main, wait_for_all
 
 if TYPE_CHECKING:
     from mm15_jax.evaluation.judges.client import Judge
@@ -161,6 +161,9 @@ def evaluate(
         )
         if is_main():
             write_scores(out_dir, outcome)
+    # The first may be at it for long, with a judge: a process that ends waits for it a minute, and
+    # then ends it too.
+    wait_for_all("scores")
     return outcome
 
 

@@ -203,6 +203,16 @@ def test_what_is_scored_stays_when_the_next_benchmark_stops(data_dir, tmp_path):
     assert [row.name for row in read_scores(tmp_path).benchmarks] == ["mini_scene_qa"]
 
 
+def test_no_process_goes_before_the_scores_are_written(data_dir, tmp_path, monkeypatch):
+    """JAX ends all of them a minute after one that does, also the first, which asks a judge."""
+    written = []
+    monkeypatch.setattr(
+        runner, "wait_for_all", lambda what: written.append((tmp_path / "scores.json").is_file())
+    )
+    run(Oracle(), data_dir, tmp_path)
+    assert written == [True]
+
+
 def test_what_is_not_prepared_is_told_before_anything_is_answered(data_dir, tmp_path):
     generator = Oracle()
     with pytest.raises(ValueError, match="mm15 prepare mini_chart_qa"):
