@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import itertools
 import logging
@@ -12,7 +13,9 @@ import pathlib
 from collections.abc import Mapping
 
 import jax
+import numpy as np
 from jax._src import distributed
+from jax.experimental import multihost_utils
 
 from mm15_jax.parallel.environment import (
     COORDINATOR,
@@ -176,3 +179,15 @@ def wait_for_all(what: str) -> None:
         place = f"{what}, {next(_places)}"  # a barrier's name serves once
         client = distributed.global_state.client
         client.wait_at_barrier(place, timeout_in_ms=_LONG_WORK_SECONDS * 1000)
+
+
+def check_alike(what: str, text: str) -> None:
+    """ValueError on all processes where they do not have the same text; all of them call it."""
+    if jax.process_count() == 1:
+        return
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.int32)
+    found = multihost_utils.process_allgather(digest)
+    others = np.flatnonzero((found != found[0]).any(axis=1)).tolist()
+    if others:
+        first = ", ".join(map(str, others[:8])) + (", ..." if len(others) > 8 else "")
+        raise ValueError(f"{what} is not the same for all processes: {first} have other than 0")

@@ -25,7 +25,7 @@ from mm15_jax.data import storage
 from mm15_jax.data.pipeline import open_pipeline
 from mm15_jax.parallel.feeding import DeviceBatches, process_rows, replicate, to_devices
 from mm15_jax.parallel.mesh import config_for, make_mesh
-from mm15_jax.parallel.startup import is_main, wait_for_all
+from mm15_jax.parallel.startup import check_alike, is_main, wait_for_all
 from mm15_jax.train.data_window import DataWindow
 from mm15_jax.train.metrics import MetricsWriter, ProgressLine, moe_row
 from mm15_jax.train.schedule import learning_rate
@@ -124,6 +124,11 @@ def _train(
             # over CPUs gives up after half a minute.
             step_fn = step_fn.lower(state, abstract_batch(config, mesh)).compile()
             wait_for_all("compiled step")
+            # Each plans the whole batch and reads its rows of it. Of a data set that is prepared
+            # while they start, or where a file is a host's own, they may have seen different ones.
+            check_alike(
+                "the data", json.dumps([first_step, data_state["plan"], data_state["cursor"]])
+            )
         schedule = learning_rate(config.optimizer, config.train.steps)
         writer = None
         if main:

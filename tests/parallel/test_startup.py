@@ -2,10 +2,12 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 from jax._src.clusters import GkeTpuCluster
+from jax.experimental import multihost_utils
 
-from mm15_jax.parallel.startup import devices_for, join_processes
+from mm15_jax.parallel.startup import check_alike, devices_for, join_processes
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,18 @@ def test_a_first_host_that_never_comes_has_all_begin_anew(monkeypatch):
         join_processes.__wrapped__()
     assert end.value.code == 134  # what launchers begin anew
     assert waited == [("run-slice-0-0.run", 3600)]
+
+
+def test_processes_that_disagree_all_say_who(monkeypatch):
+    """Else each brings rows of its own plan to one batch, and nothing tells."""
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    sent = []
+
+    def gather(x):
+        sent.append(x)
+        return np.stack([sent[0], sent[0], x])
+
+    monkeypatch.setattr(multihost_utils, "process_allgather", gather)
+    check_alike("the data", "one plan")
+    with pytest.raises(ValueError, match="the data is not the same for all processes: 2 have"):
+        check_alike("the data", "another plan")
