@@ -269,7 +269,8 @@ class Gke:
         words += ["--reservation", self.reservation] if self.reservation else []
         # XPK takes a single --env.
         assignments = [f"{key}={shlex.quote(value)}" for key, value in self._variables().items()]
-        script = f"export {' '.join(assignments)}; {manifest.shell(job)}"
+        commands = manifest.shell(job, first=False)  # XPK starts them from a script of its own
+        script = f"export {' '.join(assignments)}; {commands}"
         return [*words, "--command", script]
 
 

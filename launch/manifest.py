@@ -142,13 +142,18 @@ def _network(options: Gke) -> dict[str, Any]:
     return {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
 
 
-def shell(job: Job) -> str:
-    """The commands for bash, which is the process that Kubernetes sends SIGTERM to.
+def shell(job: Job, *, first: bool = True) -> str:
+    """The commands for bash, which passes SIGTERM on to the one that runs.
 
-    A single command takes the place of the shell; of several, bash passes the signal on.
+    Args:
+      job: with its commands.
+      first: whether this bash is the first process of its container, to which Kubernetes sends
+        signals. A single command would take its place, and in a first process a signal that nobody
+        handles does nothing: one that has not joined the others yet, or that evaluates, would go on
+        until it is killed. So a single command takes the place of another bash alone.
     """
     commands = [shlex.join(("mm15", *command)) for command in job.commands]
-    if len(commands) == 1:
+    if len(commands) == 1 and not first:
         return f"exec {commands[0]}"
     return _RUN + " &&\n".join(f"run {command}" for command in commands)
 

@@ -1,4 +1,8 @@
 import copy
+import os
+import pathlib
+import shutil
+import signal
 import subprocess
 
 import jsonschema
@@ -123,6 +127,7 @@ def test_only_exit_codes_that_would_come_again_are_final():
 MM15 = """#!/bin/bash
 case $1 in
   wait) trap 'echo saved; exit 143' TERM; echo waiting; while :; do sleep 0.1; done ;;
+  sit) echo waiting; exec sleep 60 ;;
   say) echo "$2" ;;
   fail) exit "$2" ;;
 esac
@@ -136,12 +141,10 @@ def container(tmp_path):
     program.write_text(MM15)
     program.chmod(0o755)
 
-    def start(*commands):
-        text = manifest.shell(Job("job", commands))
+    def start(*commands, before=()):
+        words = [*before, "bash", "-c", manifest.shell(Job("job", commands))]
         environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-        return subprocess.Popen(
-            ["bash", "-c", text], env=environment, stdout=subprocess.PIPE, text=True
-        )
+        return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
 
     return start
 
@@ -154,6 +157,25 @@ def test_a_containers_first_process_passes_the_signal_on(container, commands):
     process.terminate()
     out, _ = process.communicate(timeout=20)
     assert (out, process.returncode) == ("saved\n", 143)
+
+
+# Makes what it runs the first process of a namespace, as in a container.
+UNSHARE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run([*UNSHARE, "true"], check=False).returncode,
+    reason="namespaces of processes cannot be made here",
+)
+def test_a_command_that_handles_no_signal_ends_in_a_container(container):
+    process = container(("sit",), before=UNSHARE)
+    try:
+        assert process.stdout.readline() == "waiting\n"
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        os.kill(int(children), signal.SIGTERM)
+        assert process.wait(timeout=20) == 143
+    finally:
+        process.kill()
 
 
 def test_commands_run_one_after_the_other_until_one_fails(container):
