@@ -58,7 +58,7 @@ def captions_interleaved_text(
     )
 
 
-def reading(*sets: str) -> Mixture:
+def continual(*sets: str) -> Mixture:
     """Continual pre-training on these data sets, in equal shares."""
     return (Group("continual", 1.0, sets, (1 / len(sets),) * len(sets)),)
 
@@ -80,11 +80,11 @@ MIXTURES: dict[str, Mixture] = {
         Group("pages", 0.85, ("mini_ocr",)),
         Group("captions", 0.15, ("mini_captions",)),
     ),
-    "nano_continual": reading("mini_ocr"),
-    "nano_continual_recap": reading("mini_dense_captions"),
-    "nano_continual_sharegpt4v": reading("mini_relation_captions"),
-    "nano_continual_ocr_recap": reading("mini_ocr", "mini_dense_captions"),
-    "nano_continual_ocr_sharegpt4v": reading("mini_ocr", "mini_relation_captions"),
+    "nano_continual": continual("mini_ocr"),
+    "nano_continual_recap": continual("mini_dense_captions"),
+    "nano_continual_sharegpt4v": continual("mini_relation_captions"),
+    "nano_continual_ocr_recap": continual("mini_ocr", "mini_dense_captions"),
+    "nano_continual_ocr_sharegpt4v": continual("mini_ocr", "mini_relation_captions"),
     "nano_sft_base": single_image(BASE),
     "nano_sft_single_image": single_image(ALPHA),
     "nano_sft_all": single_image(ALPHA, multi=0.12, text=0.04),

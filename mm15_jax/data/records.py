@@ -166,7 +166,7 @@ def read_manifest(directory: Path) -> Manifest:
     found = manifest_of(directory)
     if found is None:
         name, split = directory.parent.name, directory.name
-        command = _command(directory)
+        command = f"run {_command(directory)} first"
         if not storage.sizes(directory):
             raise ValueError(f"no data set {name!r} ({split}) at {directory}: {command}")
         raise ValueError(f"the data set {name!r} ({split}) at {directory} is not whole: {command}")
@@ -174,14 +174,14 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def _command(directory: Path) -> str:
-    """What to run for `<data_dir>/<name>/<split>`."""
-    return f"run `mm15 prepare {directory.parent.name} --out {directory.parent.parent}` first"
+    """What prepares `<data_dir>/<name>/<split>`."""
+    return f"`mm15 prepare {directory.parent.name} --out {directory.parent.parent}`"
 
 
 def manifest_of(directory: Path) -> Manifest | None:
     """As `read_manifest`, by one request; None if there is none."""
     name, split = directory.parent.name, directory.name
-    command = _command(directory)
+    command = f"run {_command(directory)} first"
     try:
         with storage.telling(directory):
             text = (directory / MANIFEST).read_text()
@@ -257,7 +257,7 @@ class Dataset(Sequence[Example]):
                 state = "is missing" if size is None else f"has {size} bytes, not {shard.bytes}"
                 raise ValueError(
                     f"the data set {self.name!r} ({self.manifest.split}) is not whole: "
-                    f"{self.directory / shard.file} {state}; run `mm15 prepare {self.name}` again"
+                    f"{self.directory / shard.file} {state}; run {_command(self.directory)} again"
                 )
 
     def __len__(self) -> int:

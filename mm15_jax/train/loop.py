@@ -91,9 +91,10 @@ def _train(
     main = is_main()  # writes what is not a checkpoint
     # By all: a mistake that one process alone ends with leaves the others as a crash does, with
     # whose exit code a launch begins anew.
-    run.check_for_training(run_dir, config)
     if main:
         run.open_for_training(run_dir, config)
+    else:
+        run.check_for_training(run_dir, config)
     wait_for_all("run directory")
     checkpoints = Checkpoints(run_dir / run.CHECKPOINTS, config.checkpoint)
 

@@ -193,10 +193,10 @@ def test_an_empty_data_set_opens(tmp_path):
 
 def test_absent_and_empty_directories_name_the_command(tmp_path):
     path = tmp_path / "numbers" / "train"
-    with pytest.raises(ValueError, match=r"no data set 'numbers'.*`mm15 prepare numbers`"):
+    with pytest.raises(ValueError, match=r"no data set 'numbers'.*`mm15 prepare numbers --out .*`"):
         open_dataset(path)
     path.mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"no data set 'numbers'.*`mm15 prepare numbers`"):
+    with pytest.raises(ValueError, match=r"no data set 'numbers'.*`mm15 prepare numbers --out .*`"):
         open_dataset(path)
 
 
@@ -213,7 +213,7 @@ def test_a_missing_or_short_shard_is_named(directory, damage):
         shard.unlink()
     else:
         shard.write_bytes(shard.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"00002-of-00004.*`mm15 prepare numbers` again"):
+    with pytest.raises(ValueError, match=r"00002-of-00004.*`mm15 prepare numbers --out .*` again"):
         open_dataset(directory)
 
 
