@@ -4,6 +4,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from jax._src import xla_bridge
 from jax._src.clusters import GkeTpuCluster
 from jax.experimental import multihost_utils
 
@@ -38,6 +39,8 @@ def test_a_first_host_that_never_comes_has_all_begin_anew(monkeypatch):
         waited.append((address, timeout_secs))
         raise RuntimeError(f"Failed to recognize coordinator address {address}")  # JAX's words
 
+    # Of the tests before this one, which have used devices.
+    monkeypatch.setattr(xla_bridge, "backends_are_initialized", lambda: False)
     monkeypatch.setattr(GkeTpuCluster, "is_env_present", classmethod(lambda cls: True))
     monkeypatch.setattr(GkeTpuCluster, "wait_for_coordinator", classmethod(wait))
     monkeypatch.setattr(jax.config, "update", lambda *_: None)
