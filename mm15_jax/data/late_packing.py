@@ -231,7 +231,7 @@ class LatePlan:
         )
         self.left_out[name, reason] += 1
         count = self.left_out[name, reason]
-        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ...
+        if _is_told(count):
             log.warning("%s: %d examples have %s and are left out: %s", name, count, reason, key)
 
 
@@ -241,11 +241,19 @@ def _records_of(name: str, stream: Iterable[Example | BadRecord]) -> Iterator[Ex
     They are no records: they neither count as bad, as in `prepare`, nor take an example's place in
     the mixture.
     """
+    pieces = 0
     for made in stream:
-        if isinstance(made, BadRecord) and made.within:
-            log.info("left out of %s, piece %s: %s", name, made.key, made.reason)
-        else:
+        if not isinstance(made, BadRecord) or not made.within:
             yield made
+            continue
+        pieces += 1
+        if _is_told(pieces):
+            log.info("%s: %d pieces of records left out: %s, %s", name, pieces, made.key, made.reason)
+
+
+def _is_told(count: int) -> bool:
+    """Of what comes often: the 1st, 2nd, 4th, 8th ..."""
+    return count & (count - 1) == 0
 
 
 def _row(tickets: Sequence[_Ticket]) -> Row:
