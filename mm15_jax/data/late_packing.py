@@ -248,7 +248,7 @@ def _records_of(name: str, stream: Iterable[Example | BadRecord]) -> Iterator[Ex
             continue
         pieces += 1
         if _is_told(pieces):
-            log.info("%s: %d pieces of records left out: %s, %s", name, pieces, made.key, made.reason)
+            log.info("%s: %d pieces left out: %s, %s", name, pieces, made.key, made.reason)
 
 
 def _is_told(count: int) -> bool:
