@@ -84,7 +84,7 @@ def parse(name: str, slices: int = 1) -> Topology:
     chip_name, colon, sides = text.partition(":")
     if colon:
         parts = sides.split("x")
-        if chip_name in CHIPS and all(part.isdigit() for part in parts):
+        if chip_name in CHIPS and all(part.isdecimal() for part in parts):
             wanted = sorted(int(part) for part in parts)
             for shape in CHIPS[chip_name].shapes:
                 if sorted(shape) == wanted:
@@ -92,7 +92,7 @@ def parse(name: str, slices: int = 1) -> Topology:
     else:
         prefix, _, number = text.rpartition("-")
         for chip in CHIPS.values():
-            if prefix in (chip.name, chip.accelerator) and number.isdigit():
+            if prefix in (chip.name, chip.accelerator) and number.isdecimal():
                 for shape in chip.shapes:
                     if math.prod(shape) * chip.cores == int(number):
                         return Topology(chip, shape, slices)
@@ -115,7 +115,7 @@ def _unknown(name: str) -> str:
     )
     prefix, _, number = name.lower().rpartition("-")
     types = [t for t in _accelerator_types() if t.startswith(f"{prefix}-")]
-    if types and number.isdigit():
+    if types and number.isdecimal():
         best = min(types, key=lambda t: abs(int(t.rpartition("-")[2]) - int(number)))
     else:
         best = nearest(name, known_names(), 1)[0]

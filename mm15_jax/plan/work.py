@@ -20,7 +20,8 @@ KINDS = (
     "collective-permute",
     "collective-broadcast",
 )
-# These move nothing themselves: names for parts, or the end of what another line began.
+# These move nothing themselves: names for parts, the end of what another line began, or what runs a
+# computation that is counted by itself.
 _FREE = {
     "parameter",
     "constant",
@@ -30,6 +31,8 @@ _FREE = {
     "while",
     "conditional",
     "call",
+    "async-start",
+    "async-update",
     "after-all",
     "partition-id",
     "replica-id",
@@ -254,7 +257,7 @@ def _exchanges(
         yield kind, payload, group
     elif kind == "send" and "_xla_megascale_target" in instruction.rest:
         yield _between_slices(instruction, _size(computation, instruction.operands[0]))
-    elif instruction.opcode in ("fusion", "async-start"):
+    elif instruction.opcode == "fusion":
         for name in called(instruction):
             # The compiler's own mark of a reduction of which each device keeps its part.
             scattered = name.startswith("all-reduce-scatter")

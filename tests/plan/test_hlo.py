@@ -135,6 +135,28 @@ def test_copies_to_and_from_the_host_are_no_traffic_of_the_part_that_stays_there
         assert work.traffic_of(program, main[name], main) == size
 
 
+ASYNC = """
+%away (p: bf16[8,64]) -> bf16[64,64] {
+  %p = bf16[8,64]{1,0} parameter(0)
+  ROOT %whole = bf16[64,64]{1,0} all-gather(%p), channel_id=1, replica_groups=[1,8]<=[8]
+}, execution_thread="sparsecore"
+
+ENTRY %main (x: bf16[8,64]) -> bf16[64,64] {
+  %x = bf16[8,64]{1,0} parameter(0)
+  %begun = ((bf16[8,64]{1,0}), bf16[64,64]{1,0}, u32[]) async-start(%x), calls=%away
+  %on = ((bf16[8,64]{1,0}), bf16[64,64]{1,0}, u32[]) async-update(%begun)
+  ROOT %there = bf16[64,64]{1,0} async-done(%on)
+}
+"""
+
+
+def test_what_runs_beside_others_counts_once():
+    done = work.work_of(hlo.parse(ASYNC), CHIPS["v5p"])
+    part, whole = 8 * 64 * 2, 64 * 64 * 2
+    assert done.collectives == (work.Collective("all-gather", whole, tuple(range(8)), 1, 1),)
+    assert done.traffic == part + whole
+
+
 def test_array_sizes():
     def array(dtype, *shape):
         return hlo.Array(dtype, shape).size

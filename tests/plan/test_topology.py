@@ -22,7 +22,9 @@ def test_chips_of_several_slices():
     assert str(two) == "2 slices of v5p:4x4x8"
 
 
-@pytest.mark.parametrize("name", ["v5p:3x5x7", "v7:2x2x1", "v5p", "v5p:axb", "", "v5p-7"])
+@pytest.mark.parametrize(
+    "name", ["v5p:3x5x7", "v7:2x2x1", "v5p", "v5p:axb", "v5p:4x4x²", "", "v5p-7"]
+)
 def test_an_unknown_topology_is_answered_with_the_nearest_and_all_known(name):
     with pytest.raises(ValueError, match="did you mean") as error:
         topology.parse(name)
