@@ -24,6 +24,7 @@ _OPCODE = re.compile(r"\s*([\w\-]+)\(")
 _BITS = {"pred": 8, "c64": 64, "c128": 128, "token": 0, "opaque": 0}
 _SPACE = re.compile(r"S\((\d+)\)")  # a layout's memory space; HBM is 0 and not written
 _HOST = 5
+_TILED = re.compile(r"\{([\d,]+):T\(([\d,]+)\)")  # a layout's axes from the minor one, and its tile
 _CALLED = re.compile(r"\b(?:calls|to_apply|body|condition)=%([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 
@@ -35,6 +36,8 @@ class Array:
     dtype: str
     shape: tuple[int, ...]
     space: int = 0  # of memory: 0 HBM, 5 the host's, others on the chip
+    minor: tuple[int, ...] = ()  # axes that are tiled, from the fastest on
+    tile: tuple[int, ...] = ()  # its side along each of them
 
     @property
     def in_hbm(self) -> bool:
@@ -49,11 +52,25 @@ class Array:
     @property
     def size(self) -> int:
         """Bytes, without padding by the layout."""
+        return math.ceil(math.prod(self.shape) * self._bits / 8)
+
+    def size_around(self, part: tuple[int, ...]) -> int:
+        """Bytes that reading a part of this shape takes: memory is read by whole tiles.
+
+        One lane of an array whose tiles have 128 costs as much as all of them.
+        """
+        sides = list(part)
+        for axis, side in zip(self.minor, self.tile, strict=True):
+            sides[axis] = min(math.ceil(sides[axis] / side) * side, self.shape[axis])
+        return math.ceil(math.prod(sides) * self._bits / 8)
+
+    @property
+    def _bits(self) -> int:
         bits = _BITS.get(self.dtype)
         if bits is None:
             found = re.search(r"\d+", self.dtype)  # bf16, f8e4m3fn, s32, u4
             bits = int(found[0]) if found else 0
-        return math.ceil(math.prod(self.shape) * bits / 8)
+        return bits
 
 
 @dataclass(frozen=True)
@@ -151,14 +168,7 @@ def _instruction(line: str) -> Instruction | None:
     if not head:
         return None
     end = _end_of_type(line, head.end())
-    outputs = tuple(
-        Array(
-            dtype,
-            tuple(int(side.lstrip("<=")) for side in sides.split(",") if side),
-            int(found[1]) if (found := _SPACE.search(layout)) else 0,
-        )
-        for dtype, sides, layout in _ARRAY.findall(line[head.end() : end])
-    )
+    outputs = tuple(_array(*found) for found in _ARRAY.findall(line[head.end() : end]))
     opcode = _OPCODE.match(line, end)
     if not opcode:
         return None
@@ -168,6 +178,17 @@ def _instruction(line: str) -> Instruction | None:
         operands = (line[opcode.end() : stop],)
     rest = line[stop + 1 :].lstrip(", ")
     return Instruction(head[2], opcode[1], outputs, operands, rest, bool(head[1]))
+
+
+def _array(dtype: str, sides: str, layout: str) -> Array:
+    shape = tuple(int(side.lstrip("<=")) for side in sides.split(",") if side)
+    space = int(found[1]) if (found := _SPACE.search(layout)) else 0
+    tiled = _TILED.match(layout)
+    if not tiled:
+        return Array(dtype, shape, space)
+    minor, tile = (tuple(int(n) for n in numbers.split(",")) for numbers in tiled.groups())
+    tiled_axes = min(len(minor), len(tile))
+    return Array(dtype, shape, space, minor[:tiled_axes], tile[::-1][:tiled_axes])
 
 
 def _end_of_type(line: str, start: int) -> int:

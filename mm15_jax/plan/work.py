@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mm15_jax.plan.chips import Chip
-from mm15_jax.plan.hlo import Computation, Instruction, Program, called, matmul_flops
+from mm15_jax.plan.hlo import Array, Computation, Instruction, Program, called, matmul_flops
 
 KINDS = (
     "all-gather",
@@ -39,6 +39,7 @@ _FREE = {
     "opt-barrier",
     "add-dependency",
 }
+_PARTS = {"slice", "dynamic-slice", "gather"}  # these read a part of their first operand
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,10 @@ def traffic_of(program: Program, instruction: Instruction, computation: Computat
     if instruction.opcode in _FREE or instruction.opcode.endswith("-done"):
         return 0.0
     arrays = [a for a in instruction.outputs if a.dtype != "token"]
+    if instruction.opcode.removesuffix("-start") in _PARTS:  # begun: (operands, part, bookkeeping)
+        given = arrays[-2] if instruction.opcode.endswith("-start") else arrays[0]
+        taken = sum(_part_of(a, given) for a in _arrays(computation, instruction.operands[0]))
+        return float(taken + given.size * given.in_hbm)
     if instruction.opcode.endswith("-start"):  # (what arrives, what was sent, bookkeeping)
         return float(sum(a.size for a in arrays if a.in_hbm and a.shape))
     if instruction.opcode in ("send", "recv"):
@@ -160,8 +165,6 @@ def traffic_of(program: Program, instruction: Instruction, computation: Computat
     updates = _updates(inner) if inner is not None else {}
     if instruction.opcode == "dynamic-update-slice":
         return 2.0 * _size(computation, instruction.operands[1])
-    if instruction.opcode in ("dynamic-slice", "gather"):
-        return 2.0 * written
     for whole, part in updates.values():
         if arrays[0].in_hbm:
             written += part - whole
@@ -194,8 +197,20 @@ def host_copies(instruction: Instruction, computation: Computation) -> tuple[int
     return (0, arrived.size) if arrived.on_host else (arrived.size, 0)
 
 
+def _part_of(whole: Array, part: Array) -> int:
+    """Bytes of HBM that are read where a part of an array is taken."""
+    if not whole.in_hbm:
+        return 0
+    sliced = len(part.shape) == len(whole.shape)  # what is gathered has other axes
+    return whole.size_around(part.shape) if sliced else part.size
+
+
+def _arrays(computation: Computation, name: str) -> tuple[Array, ...]:
+    return computation[name].outputs if name in computation else ()
+
+
 def _size(computation: Computation, name: str) -> int:
-    return sum(a.size for a in computation[name].outputs) if name in computation else 0
+    return sum(a.size for a in _arrays(computation, name))
 
 
 def _updates(inner: Computation) -> dict[str, tuple[int, int]]:
@@ -231,8 +246,8 @@ def _read_of(inner: Computation | None, number: int, size: int) -> int:
                 continue
             if user.opcode == "bitcast":
                 names.append(user.name)
-            elif user.opcode in ("dynamic-slice", "gather") and user.operands[0] == name:
-                read += user.outputs[0].size
+            elif user.opcode in _PARTS and user.operands[0] == name:
+                read += _part_of(inner[name].outputs[0], user.outputs[0])
             elif user.opcode == "dynamic-update-slice" and user.operands[0] == name:
                 continue  # written in place
             else:

@@ -59,6 +59,30 @@ def test_slices_and_updates_of_stacks_move_their_part_only(program):
     assert work.traffic_of(program, body["kept"], body) == part + 4  # and is written from there
 
 
+SLICES = """
+ENTRY %main (x: f32[88,2304], y: f32[88,2304]) -> f32[88,1] {
+  %x = f32[88,2304]{0,1:T(8,128)} parameter(0)
+  %row = f32[88,1]{1,0:T(8,128)} slice(%x), slice={[0:88], [4:5]}
+  %to-chip = f32[88,1]{1,0:T(8,128)S(1)} slice(%x), slice={[0:88], [5:6]}
+  %begun = ((f32[88,2304]{0,1:T(8,128)}), f32[88,1]{1,0:T(8,128)S(1)}, s32[]{:S(2)}) slice-start(%x)
+  %there = f32[88,1]{1,0:T(8,128)S(1)} slice-done(%begun)
+  %y = f32[88,2304]{1,0:T(8,128)} parameter(1)
+  ROOT %lane = f32[88,1]{1,0:T(8,128)S(1)} slice(%y), slice={[0:88], [4:5]}
+}
+"""
+
+
+def test_a_slice_reads_the_tiles_it_lies_in():
+    program = hlo.parse(SLICES)
+    main = program.computations["main"]
+    traffic = {name: work.traffic_of(program, main[name], main) for name in main}
+    part, tiles = 88 * 4, 88 * 8 * 4  # eight rows are a tile's
+    assert traffic["row"] == tiles + part
+    assert traffic["to-chip"] == traffic["begun"] == tiles
+    assert traffic["there"] == 0
+    assert traffic["lane"] == 88 * 128 * 4
+
+
 def test_names_for_parts_move_nothing(program):
     for computation in ("main", "body"):
         for instruction in program.computations[computation].values():
