@@ -16,6 +16,7 @@ from absl import flags as absl_flags
 
 from mm15_jax.cli import common
 from mm15_jax.config import set_by_hand, validate
+from mm15_jax.config.schema import MOST_NEW_TOKENS
 
 
 def define_flags(flags) -> None:
@@ -37,7 +38,7 @@ def define_flags(flags) -> None:
         flags, "draw", None, "where to write the picture with its boxes, or the clip's frames"
     )
     absl_flags.DEFINE_integer(
-        "max_new_tokens", 64, "most tokens of an answer", 1, flag_values=flags
+        "max_new_tokens", 64, "most tokens of an answer", 1, MOST_NEW_TOKENS, flag_values=flags
     )
     absl_flags.DEFINE_float(
         "temperature", 0.0, "0: always the likeliest token; above: sampled", 0.0, flag_values=flags

@@ -223,6 +223,9 @@ class DuringConfig:
     # suite "mini/text_rich", "mini/mmbase"
 
 
+MOST_NEW_TOKENS = 65_536  # of an answer; sixteen of the paper's rows, and the cache is as long
+
+
 @dataclass(frozen=True)
 class EvalConfig:
     """Held-out evaluation; splitting at inference may differ from training (section 3.5)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mm15_jax.config.names import unknown
-from mm15_jax.config.schema import REMAT_POLICIES, STAGES, ExperimentConfig
+from mm15_jax.config.schema import MOST_NEW_TOKENS, REMAT_POLICIES, STAGES, ExperimentConfig
 
 _CHOICES = {
     "stage": STAGES,
@@ -109,6 +109,10 @@ def validate(config: ExperimentConfig) -> None:
             raise ValueError(f"{key} is {_get(config, key)}; expected 0 or more and less than 1")
     if not -(2**63) <= config.train.seed < 2**63:
         raise ValueError(f"train.seed is {config.train.seed}; expected a number of 64 bits")
+    if config.eval.max_new_tokens > MOST_NEW_TOKENS:
+        raise ValueError(
+            f"eval.max_new_tokens is {config.eval.max_new_tokens}; expected 1 to {MOST_NEW_TOKENS}"
+        )
     if not 0 <= config.data.max_bad_fraction <= 1:
         raise ValueError(
             f"data.max_bad_fraction is {config.data.max_bad_fraction}; expected 0 to 1"

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mm15_jax.config.schema import InputsConfig, ModelConfig
+from mm15_jax.config.schema import MOST_NEW_TOKENS, InputsConfig, ModelConfig
 from mm15_jax.infer.batching import (
     Group,
     Prompt,
@@ -165,7 +165,8 @@ class Generator:
           One text an example, stripped, without the end token.
 
         Raises:
-          ValueError: `max_new_tokens` or `batch_size` is not positive, or an image is unreadable.
+          ValueError: `max_new_tokens` is not 1 to MOST_NEW_TOKENS, `batch_size` is not positive,
+            or an image is unreadable.
         """
         answers = [""] * len(examples)
         for index, answer in self.stream(
@@ -197,9 +198,10 @@ class Generator:
         it, which is a saving of time, not yet a cut. Sampling draws by an example's number in
         `draws`, by its place where there are none: who asks in parts numbers the whole.
         """
-        for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}, expected 1 or more")
+        if not 1 <= max_new_tokens <= MOST_NEW_TOKENS:
+            raise ValueError(f"max_new_tokens is {max_new_tokens}, expected 1 to {MOST_NEW_TOKENS}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected 1 or more")
         rows = self.rows_for(len(examples), batch_size)
         answered = 0
         waiting: tuple[Group, Any, Any] | None = None

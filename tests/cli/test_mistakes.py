@@ -185,6 +185,7 @@ def test_a_run_with_other_values_is_not_continued(refused, run_dir, data_dir):
         (["mm15_nano_text"], ["a run of mm15_nano_sft", "mm15_nano_text"]),
         (["--set", "eval.exampels=3"], ["eval.exampels", "'eval.examples'"]),
         (["--set", "eval.batch_size=0"], ["eval.batch_size is 0"]),
+        (["--set", "eval.max_new_tokens=9999999999"], ["eval.max_new_tokens is", "1 to 65536"]),
         (["--data_dir", "nothing"], ["nothing does not exist", "mm15 prepare"]),
         (["--benchmarks", "open_stamps"], ["open_stamps", "mm15 prepare"]),
     ],
