@@ -48,7 +48,12 @@ def dataset_counts(
     begun = [name for name in names if name in folders]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         manifests = list(pool.map(lambda name: manifest_of(data_dir / name / split), begun))
-    counts = {name: found.records for name, found in zip(begun, manifests, strict=True) if found}
+    # One of no examples would lose its weight as one that is missing does, and without a word.
+    counts = {
+        name: found.records
+        for name, found in zip(begun, manifests, strict=True)
+        if found and found.records
+    }
     if not allow_missing and len(counts) < len(names):
         raise ValueError(_missing_sentence(names, list(counts), data_dir, split))
     return counts

@@ -12,7 +12,7 @@ from mm15_jax.config.names import unknown
 from mm15_jax.data.storage import to_path
 from mm15_jax.evaluation.benchmarks import resolve
 from mm15_jax.evaluation.results import Results
-from mm15_jax.evaluation.runner import evaluate
+from mm15_jax.evaluation.runner import evaluate, open_questions
 from mm15_jax.infer.generate import Generator
 from mm15_jax.infer.load import make_generator
 
@@ -25,11 +25,11 @@ class DuringTraining:
     def __init__(
         self, config: ExperimentConfig, run_dir: pathlib.Path | str, data_dir: pathlib.Path | str
     ):
-        """Checks names, before the first step is trained.
+        """Checks names and data, before the first step is trained.
 
         Raises:
-          ValueError: an unknown benchmark, none at all, or a score to keep the best by that these
-            benchmarks do not give.
+          ValueError: an unknown benchmark, none at all, one whose data is not prepared, or a score
+            to keep the best by that these benchmarks do not give.
         """
         during = config.eval.during
         self._names = during.benchmarks or config.eval.benchmarks
@@ -39,6 +39,7 @@ class DuringTraining:
         given += dict.fromkeys(f"{b.suite}/mmbase" for b in chosen)
         if during.keep_best and during.keep_best not in given:
             raise unknown("score in eval.during.keep_best:", during.keep_best, given)
+        open_questions(self._names, data_dir, during.split, during.examples)
         self._config, self._run_dir, self._data_dir = config, to_path(run_dir), data_dir
         self._generator: Generator | None = None
 

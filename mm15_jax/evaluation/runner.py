@@ -94,11 +94,9 @@ def evaluate(
     """
     if limit is not None and limit < 1:
         raise ValueError(f"the limit of examples is {limit}, expected 1 or more")
-    names = list(benchmarks)
     out_dir = to_path(out_dir)
-    data_sets = [part.data_set for b in resolve(names) for part in b.data_sets]
-    data_dir = check_data_dir(data_dir, data_sets)
-    chosen, absent = _prepared(names, data_dir, split)
+    # All data sets are opened first: one that is missing is told before the first is answered.
+    chosen, absent = open_questions(benchmarks, data_dir, split, limit)
     asking = Asking(
         generator=generator,
         directory=out_dir / for_split(ANSWERS, split),
@@ -111,17 +109,15 @@ def evaluate(
     order = [benchmark.name for benchmark in TABLE]
     # Before the first is asked: then all processes have read what the first one writes anew.
     results = _earlier_rows(out_dir, split, f"{model}-{max_new_tokens}")
-    # All data sets are opened first: one that is missing is told before the first is answered.
-    questions = {b.name: Questions(b, data_dir, split, limit) for b in chosen}
-    for benchmark in chosen:
+    for benchmark, questions in chosen:
         began = time.perf_counter()
         new_tokens = benchmark.max_new_tokens or max_new_tokens
-        data, before = questions[benchmark.name].data, results.get(benchmark.name)
+        data, before = questions.data, results.get(benchmark.name)
         if before and before.data not in ("", data):  # says nothing of these questions
             before = None
         asked = asking.ask(
             benchmark.name,
-            questions[benchmark.name],
+            questions,
             model=f"{model}-{new_tokens}",
             max_new_tokens=new_tokens,
             same_data=before is not None or benchmark.name not in results,
@@ -130,7 +126,7 @@ def evaluate(
         rows, judged = asked.rows, dict[str, Any]()
         if benchmark.judge:
             rows, judged = _judge(benchmark, rows, judge, asking.directory, progress)
-        asking.keep(benchmark.name, questions[benchmark.name], rows, asked.others)
+        asking.keep(benchmark.name, questions, rows, asked.others)
         scored = all(row["score"] is not None for row in rows)
         found = AGGREGATES[benchmark.aggregate](rows) if scored else None
         likely = aggregated(benchmark, rows)
@@ -157,7 +153,7 @@ def evaluate(
             tuple(sorted(results.values(), key=lambda row: order.index(row.name))),
             split,
             f"{model}-{max_new_tokens}",
-            tuple(b.name for b in absent),
+            tuple(absent),
         )
         if is_main():
             write_scores(out_dir, outcome)
@@ -217,15 +213,26 @@ def _judge(
     return rows, {"judge": name, "failures": failures}
 
 
-def _prepared(
-    names: Sequence[str], data_dir: pathlib.Path, split: str
-) -> tuple[list[Benchmark], list[Benchmark]]:
-    """Benchmarks to run, and those of a named group whose data is not there.
+def open_questions(
+    benchmarks: Iterable[str], data_dir: pathlib.Path | str, split: str, limit: int | None
+) -> tuple[list[tuple[Benchmark, Questions]], list[str]]:
+    """Benchmarks with their questions, and the names of those of a group whose data is not there.
 
     One that is named by itself is run, or answered with what to prepare; of a group (a category, a
     suite, "all") what is prepared is run, unless nothing is.
+
+    Args:
+      benchmarks: names, categories, suites or "all", as `resolve` reads them.
+      data_dir: where the data sets are prepared.
+      split: as of `questions.folders`.
+      limit: as of `Questions`.
+
+    Raises:
+      ValueError: an unknown benchmark, a data set that is not prepared, or no scored example in it.
     """
+    names = list(benchmarks)
     chosen = resolve(names)
+    data_dir = check_data_dir(data_dir, [part.data_set for b in chosen for part in b.data_sets])
     there = {
         b.name: all(
             folder.is_dir()
@@ -234,10 +241,9 @@ def _prepared(
         )
         for b in chosen
     }
-    kept = [b for b in chosen if there[b.name] or b.name in names]
-    if not kept:
-        return list(chosen), []
-    return kept, [b for b in chosen if b not in kept]
+    kept = [b for b in chosen if there[b.name] or b.name in names] or list(chosen)
+    opened = [(b, Questions(b, data_dir, split, limit)) for b in kept]
+    return opened, [b.name for b in chosen if b not in kept]
 
 
 def _earlier_rows(out_dir: pathlib.Path, split: str, model: str) -> dict[str, BenchmarkResult]:

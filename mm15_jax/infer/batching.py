@@ -6,6 +6,7 @@ Axes: B rows, S prompt tokens (padded), N tiles a row (padded), T image tokens a
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,9 @@ import numpy as np
 from mm15_jax.inputs.example import Example
 from mm15_jax.inputs.formatting import Formatted
 from mm15_jax.inputs.rendering import load_example
+from mm15_jax.inputs.tiles import PAD_COLOUR
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,10 +131,19 @@ def rows_for(examples: int, batch_size: int, multiple: int = 1) -> int:
     return -(-rows // multiple) * multiple
 
 
-def render_example(example: Example, formatted: Formatted, resolution: int) -> np.ndarray:
-    """Tiles of all that an example shows in sequence order, uint8[tiles, r, r, 3]."""
+def render_prompt(prompt: Prompt, resolution: int) -> np.ndarray:
+    """Tiles of all that a prompt shows in sequence order, uint8[tiles, r, r, 3].
+
+    Blank where a picture or clip cannot be read, with a warning that names the example: of several
+    processes one alone meets it, and the others wait for its rows.
+    """
     none = np.zeros((0, resolution, resolution, 3), np.uint8)
-    return np.concatenate([none, *load_example(example, formatted)])
+    try:
+        return np.concatenate([none, *load_example(prompt.example, prompt.formatted)])
+    except ValueError as error:
+        example = prompt.example
+        log.warning("%s of %s is shown blank: %s", example.key, example.source, error)
+        return np.full((prompt.tiles, *none.shape[1:]), PAD_COLOUR, np.uint8)
 
 
 def build_batch(
@@ -178,7 +191,7 @@ def build_batch(
         batch["vision_index"][row, :size] = prompt.formatted.vision_index
         if loss_weights:
             batch["loss_weights"][row, :size] = prompt.formatted.loss_weights
-        pixels = render_example(prompt.example, prompt.formatted, resolution)
+        pixels = render_prompt(prompt, resolution)
         batch["tiles"][row, : len(pixels)] = pixels
         batch["tile_valid"][row, : len(pixels)] = True
     return batch

@@ -5,6 +5,7 @@ path refuses, goes to Pillow. Both give the same upright RGB pixels.
 """
 
 import io
+import zlib
 
 import cv2
 import numpy as np
@@ -20,6 +21,10 @@ PAD_COLOUR = (123, 117, 104)
 
 # Pillow's own limit. A small file can claim a picture that fills the memory of a host.
 MAX_PIXELS = 89_478_485
+
+# Of a JPEG whose decoder says so pixels are missing; Pillow would make them grey. Other complaints,
+# such as of bytes between two segments, may be of a sound picture.
+_JPEG_LOSSES = ("remature end", "bad Huffman code")
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_GREY, _PNG_RGB = 0, 2  # colour types without palette and alpha
@@ -72,6 +77,26 @@ def image_size(data: bytes) -> tuple[int, int]:
     if picture.format == "TIFF":  # its size is the turned one already, in some releases of Pillow
         width, height = picture.tag_v2[_TIFF_WIDTH], picture.tag_v2[_TIFF_HEIGHT]
     return (width, height) if _orientation(picture) in _SWAPPED_ORIENTATIONS else (height, width)
+
+
+def check_whole(data: bytes) -> None:
+    """Raises as `decode_image` does for a picture that was cut short, mostly without decoding it.
+
+    What has the last bytes of a JPEG, or all chunks of a PNG, is not decoded: damage in the middle
+    of a JPEG is found where it is shown.
+
+    Args:
+      data: the encoded picture.
+
+    Raises:
+      ValueError: as `decode_image`.
+    """
+    if data.startswith(b"\xff\xd8"):
+        whole = data.rstrip(b"\0").endswith(b"\xff\xd9")
+    else:
+        whole = data.startswith(_PNG_SIGNATURE) and _png_is_whole(data)
+    if not whole:
+        decode_image(data)
 
 
 def render_tiles(image: np.ndarray, tiling: Tiling) -> np.ndarray:
@@ -210,8 +235,14 @@ def _decode_jpeg(
         return simplejpeg.decode_jpeg(
             data, "RGB", min_height=-(-size[0] // factor), min_width=-(-size[1] // factor)
         )
-    except ValueError:
-        return None  # damaged, or merely odd: Pillow decides
+    except ValueError as error:
+        if any(loss in str(error) for loss in _JPEG_LOSSES):
+            raise _damaged("JPEG", data, error) from error
+        return None  # merely odd: Pillow decides
+
+
+def _damaged(kind: str | None, data: bytes, error: Exception) -> ValueError:
+    return ValueError(f"The picture ({kind}, {len(data)} bytes) is damaged or cut short: {error}.")
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:
@@ -228,6 +259,19 @@ def _png_size(data: bytes) -> tuple[int, int] | None:
     width = int.from_bytes(data[16:20], "big")
     height = int.from_bytes(data[20:24], "big")
     return height, width
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Whether all chunks are there, up to the last one, with their checksums."""
+    position = len(_PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        end = position + 8 + int.from_bytes(data[position : position + 4], "big")
+        if zlib.crc32(data[position + 4 : end]).to_bytes(4, "big") != data[end : end + 4]:
+            return False
+        if data[position + 4 : position + 8] == b"IEND":
+            return True
+        position = end + 4
+    return False
 
 
 def _decode_png(data: bytes) -> np.ndarray | None:
@@ -286,9 +330,7 @@ def _decode_with_pillow(data: bytes) -> np.ndarray:
             picture = ImageOps.exif_transpose(picture)
         return _to_rgb(picture)
     except Exception as error:  # zlib.error, struct.error, SyntaxError, ... depending on the plugin
-        raise ValueError(
-            f"The picture ({picture.format}, {len(data)} bytes) is damaged or cut short: {error}."
-        ) from error
+        raise _damaged(picture.format, data, error) from error
 
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:

@@ -53,6 +53,7 @@ class VideoFile:
       times: when each frame is shown, rising, in the stream's units; one for each frame.
       end: when the last one is over, in the same units.
       seconds: how long the clip lasts.
+      stated: how long the file says that it lasts, sound included; None where it does not.
     """
 
     def __init__(self, container: Any):
@@ -84,6 +85,7 @@ class VideoFile:
         self.end = self.times[-1] + (packets[self._places[-1]].duration or spacing)
         self._unit = self._stream.time_base or Fraction(1, 25)  # s; MPEG's where none is written
         self.seconds = float((self.end - self.times[0]) * self._unit)
+        self.stated = None if container.duration is None else container.duration / 1e6
 
     def at_midpoints(self, count: int, excerpt: tuple[float, float] | None = None) -> list[int]:
         """Numbers of the frames on screen at the midpoints of `count` equal intervals of the clip.

@@ -23,6 +23,7 @@ from mm15_jax.checkpoint.manager import Checkpoints
 from mm15_jax.config import ExperimentConfig
 from mm15_jax.data import storage
 from mm15_jax.data.pipeline import open_pipeline
+from mm15_jax.data.planning import plan_mixture
 from mm15_jax.parallel.feeding import DeviceBatches, process_rows, replicate, to_devices
 from mm15_jax.parallel.mesh import config_for, make_mesh
 from mm15_jax.parallel.startup import check_alike, is_main, wait_for_all
@@ -106,6 +107,7 @@ def _train(
         run.write_started_from(run_dir, [start.run_dir for start in starts if start.run_dir])
     state, data_state = _initial_state(config, starts, checkpoints, first_step, mesh)
 
+    _count_first(config, data_dir)
     with (
         jax.set_mesh(mesh),
         open_pipeline(
@@ -189,6 +191,17 @@ def _train(
                     writer.sync()
                 checkpoints.save(step, state.params, state.opt_state, dict(data_state))
     return Result(first_step, step, stop.signal, time.monotonic() - began)
+
+
+def _count_first(config: ExperimentConfig, data_dir: pathlib.Path) -> None:
+    """Has one of several processes count the data sets; the others find what it has written.
+
+    A mistake is told by all of them, when they plan.
+    """
+    if jax.process_count() > 1 and is_main():
+        with contextlib.suppress(ValueError):
+            plan_mixture(config, data_dir)
+    wait_for_all("counted data sets")
 
 
 def _initial_state(config, starts, checkpoints, step, mesh):

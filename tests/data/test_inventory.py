@@ -42,3 +42,12 @@ def test_missing_data_sets_may_be_left_out_if_asked(directory):
     assert dataset_counts(names, data_dir, allow_missing=True) == {"numbers": 31}
     with pytest.raises(ValueError, match=r"1 of 2 .*: letters; run `mm15 prepare letters --source"):
         dataset_counts(names, data_dir)
+
+
+def test_a_data_set_of_no_examples_is_missing(directory):
+    data_dir = directory.parent.parent
+    write_dataset(data_dir / "letters" / "train", [])
+    names = ["numbers", "letters"]
+    with pytest.raises(ValueError, match=r"1 of 2 .*: letters; run"):
+        dataset_counts(names, data_dir)
+    assert dataset_counts(names, data_dir, allow_missing=True) == {"numbers": 31}

@@ -191,6 +191,13 @@ def test_a_split_that_is_not_in_the_source_is_left_out_or_named(tmp_path, lines)
         prepare_lines(tmp_path, ["test"])
 
 
+def test_a_split_without_an_example_is_none(tmp_path):
+    changes = {"parts": lambda split, source: range_parts("n", 0)}
+    with pytest.raises(ValueError, match=r"holds nothing of 'numbers' \(train\)"):
+        run(Maker(), tmp_path, changes=changes)
+    assert not (tmp_path / "numbers" / "train" / "manifest.json").exists()
+
+
 def test_a_source_may_be_in_a_bucket(tmp_path):
     import fsspec
 

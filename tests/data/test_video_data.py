@@ -12,7 +12,7 @@ from mm15_jax.data.index import load_index
 from mm15_jax.data.pipeline import decode
 from mm15_jax.data.records import open_dataset, write_dataset
 from mm15_jax.data.tally import Tally
-from mm15_jax.infer.batching import render_example
+from mm15_jax.infer.batching import Prompt, render_prompt
 from mm15_jax.inputs.example import Example, Text
 from mm15_jax.inputs.formatting import format_example
 from mm15_jax.inputs.tokenizer import load_tokenizer
@@ -70,7 +70,7 @@ def test_training_and_inference_see_the_frames_that_were_chosen(clips, config):
         assert numbers == frame_numbers(FRAMES[i % 3], 5)
         prompt = format_example(example, tokenizer, config.inputs, **SIZES, for_generation=True)
         np.testing.assert_array_equal(
-            render_example(example, prompt, 16), np.concatenate(decoded.tiles)
+            render_prompt(Prompt(i, example, prompt), 16), np.concatenate(decoded.tiles)
         )
 
 

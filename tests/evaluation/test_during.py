@@ -105,3 +105,11 @@ def test_mistyped_names_are_told_before_training(changes, message, tmp_path, dat
     config = tiny.experiment(**{**DURING, **changes})
     with pytest.raises(ValueError, match=message):
         DuringTraining(config, tmp_path, data_dir)
+
+
+def test_data_that_is_not_there_is_told_before_training(tmp_path, data_dir):
+    config = tiny.experiment(**{**DURING, "eval.during.benchmarks": ("mini_banner_qa",)})
+    with pytest.raises(ValueError, match="mini_banner_qa"):
+        DuringTraining(config, tmp_path, data_dir)
+    with pytest.raises(ValueError, match="does not exist: run `mm15 prepare"):
+        DuringTraining(tiny.experiment(**DURING), tmp_path, tmp_path / "none")

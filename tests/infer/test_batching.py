@@ -4,11 +4,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm15_jax.infer.batching import Prompt, group_prompts, padded_length, padded_tiles
+from mm15_jax.config.schema import SplittingConfig
+from mm15_jax.infer.batching import (
+    Prompt,
+    group_prompts,
+    padded_length,
+    padded_tiles,
+    render_prompt,
+)
 from mm15_jax.infer.sampling import Sampling, choose, nucleus_logits
+from mm15_jax.inputs.example import Example, Image
+from mm15_jax.inputs.image_splitting import plan_tiling
+from mm15_jax.inputs.tiles import PAD_COLOUR
 
 
 def prompt(index, length, tiles):
@@ -103,3 +114,20 @@ def test_sampled_frequencies_follow_the_distribution():
 def test_impossible_sampling_is_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         Sampling(**bad)
+
+
+def test_a_picture_that_cannot_be_read_is_shown_blank_and_named(caplog):
+    data = simplejpeg.encode_jpeg(np.full((8, 8, 3), 200, np.uint8))
+    tilings = (
+        plan_tiling(
+            8, 8, resolution=8, splitting=SplittingConfig(mode="none"), images_in_example=1
+        ),
+    )
+    formatted = types.SimpleNamespace(tilings=tilings, pictures=(1,))
+    for picture, shade in ((data, 200), (data[:-40] + b"\xff\xd9", PAD_COLOUR)):
+        example = Example((Image(picture, 8, 8),), "scenes", "picture 7", "general", {})
+        pixels = render_prompt(Prompt(0, example, formatted), 8)
+        assert pixels.shape == (1, 8, 8, 3)
+        np.testing.assert_allclose(pixels, np.broadcast_to(shade, pixels.shape), atol=3)
+    assert caplog.messages[0].startswith("picture 7 of scenes is shown blank: The picture")
+    assert len(caplog.messages) == 1

@@ -13,7 +13,14 @@ from PIL import Image
 from mm15_jax.config.schema import SplittingConfig
 from mm15_jax.inputs import tiles
 from mm15_jax.inputs.image_splitting import fit_size, plan_tiling
-from mm15_jax.inputs.tiles import PAD_COLOUR, decode_image, image_size, load_tiles, render_tiles
+from mm15_jax.inputs.tiles import (
+    PAD_COLOUR,
+    check_whole,
+    decode_image,
+    image_size,
+    load_tiles,
+    render_tiles,
+)
 
 
 def encode(picture, file_format, **options):
@@ -205,6 +212,39 @@ def test_damaged_pictures_are_value_errors(image, file_format):
     for length in (1, 2, 10, len(data) // 2):
         with pytest.raises(ValueError, match=r"not readable|damaged or cut short"):
             decode_image(data[:length])
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_without_some_of_its_pixels_is_damaged_though_it_ends_as_one(options):
+    picture = photo(300, 400)
+    data = encode(picture, "JPEG", **options)
+    middle = len(data) // 2
+    cut, zeroed = data[:middle] + b"\xff\xd9", data[:middle] + bytes(2000) + data[middle + 2000 :]
+    damaged = [cut] if options else [cut, zeroed]
+    for broken in damaged:
+        assert image_size(broken) == (300, 400)
+        for read in (decode_image, lambda d: load_tiles(d, plan(300, 400, mode="none"))):
+            with pytest.raises(ValueError, match=r"JPEG, \d+ bytes\) is damaged or cut short"):
+                read(broken)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_a_cut_picture_is_told_from_a_whole_one(image, file_format, monkeypatch):
+    data = encode(image, file_format)
+    for cut in (data[: len(data) // 2], data[:-60]):
+        with pytest.raises(ValueError, match=r"not readable|damaged or cut short"):
+            check_whole(cut)
+    if file_format in ("JPEG", "PNG"):  # as most are: looked at, not decoded
+        monkeypatch.setattr(tiles, "decode_image", None)
+    check_whole(data)
+
+
+def test_a_png_with_a_flipped_bit_and_a_jpeg_with_bytes_behind_it_are_decoded_to_know(image):
+    data = bytearray(encode(image, "PNG"))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(ValueError, match="damaged or cut short"):
+        check_whole(bytes(data))
+    check_whole(encode(image, "JPEG") + b"comment")
 
 
 def test_no_bytes_and_no_picture_are_value_errors():

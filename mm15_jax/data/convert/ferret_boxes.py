@@ -16,7 +16,9 @@ from mm15_jax.data.convert.dialogue import Turn
 from mm15_jax.data.convert.prompts import pick
 from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.coordinates import format_box, format_point
+from mm15_jax.inputs.example import Image
 
+_SCALES_ALIKE = 0.02  # sides of a small picture are rounded
 _PLACE = re.compile(r"<bbox_location(\d+)>")
 
 
@@ -47,6 +49,22 @@ def with_places(
         places = [_place(box, width, height, as_points) for box in found]
         written.append((role, _fill(text, places)))
     return written
+
+
+def check_shape(image: Image, record: Mapping[str, Any]) -> None:
+    """DataError if a record's boxes cannot be of this picture, which may be another size of it.
+
+    Turned by its EXIF, or another picture altogether: boxes would stand where nothing is.
+    """
+    if record.get("box_x1y1x2y2") is None:
+        return
+    width, height = _size(record, "image_w"), _size(record, "image_h")
+    across, down = image.width / width, image.height / height
+    if abs(across - down) > _SCALES_ALIKE * max(across, down):
+        raise DataError(
+            f"the picture has {image.width} x {image.height} pixels, its boxes are of"
+            f" {width:g} x {height:g}, which is another shape"
+        )
 
 
 def _size(record: Mapping[str, Any], name: str) -> float:

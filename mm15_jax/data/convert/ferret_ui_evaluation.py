@@ -18,7 +18,7 @@ from typing import Any
 
 from mm15_jax.data.convert import boxes
 from mm15_jax.data.convert.dialogue import PLACEHOLDER
-from mm15_jax.data.convert.ferret_boxes import with_places
+from mm15_jax.data.convert.ferret_boxes import check_shape, with_places
 from mm15_jax.data.convert.json_files import array_parts, array_records
 from mm15_jax.data.convert.questions import Maker
 from mm15_jax.data.convert.reading import RECORDS, Reading, file_preparation
@@ -76,9 +76,11 @@ def _refer(maker: Maker, item: tuple[str, dict]) -> Example:
     key = f"{task}/{record['id']}"
     found = {**record, "box_x1y1x2y2": record["box_x1y1x2y2"][:1]}
     ((_, question),) = with_places([("user", _question(record))], found, key, points=False)
+    image = _picture(maker, file, record)
+    check_shape(image, found)
     return maker.example(
         key,
-        _picture(maker, file, record),
+        image,
         [(question, answer)],
         answer=answer,
         metric="exact_match",

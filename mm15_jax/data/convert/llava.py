@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mm15_jax.data.convert.dialogue import picture_segments, turns_of
-from mm15_jax.data.convert.ferret_boxes import with_places
+from mm15_jax.data.convert.ferret_boxes import check_shape, with_places
 from mm15_jax.data.convert.picture_files import read_picture
 from mm15_jax.data.convert.published import Patterns
 from mm15_jax.data.convert.questions import Maker
@@ -80,6 +80,8 @@ def example_of(row: LlavaSet, source: Source, place: str, record: Mapping[str, A
     key = place if identity is None else f"{identity}:{place}"  # ids alone repeat in a file
     turns = turns_of(record, lambda turns: with_places(turns, record, key))
     images = [_image(row, source, posixpath.dirname(place), value) for value in _listed(record)]
+    if len(images) == 1:
+        check_shape(images[0], record)
     segments: tuple[Segment, ...]
     if row.captions:
         segments = _caption(images, [text for role, text in turns if role == "assistant"])

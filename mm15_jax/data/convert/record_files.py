@@ -94,7 +94,7 @@ def _record_files(array: Reading, lines: Reading) -> Reading:
     readings = by_file(reading_of)
 
     def parts(source: Source, files: Sequence[str]) -> Sequence[Part]:
-        return readings.parts(source, [f for f in files if not f.endswith(tfds_records.BESIDE)])
+        return readings.parts(source, [f for f in files if not tfds_records.is_beside(f)])
 
     def records(source: Source, part: Part) -> Iterator[tuple[str, Any]]:
         for place, record in readings.records(source, part):

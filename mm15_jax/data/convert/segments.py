@@ -7,17 +7,18 @@ from collections.abc import Sequence
 
 from mm15_jax.data.preparation import DataError
 from mm15_jax.inputs.example import Image, Segment, Text, Video
-from mm15_jax.inputs.tiles import image_size
+from mm15_jax.inputs.tiles import check_whole, image_size
 
 
 def image_of(data: bytes, role: str = "user") -> Image:
     """A picture in its published bytes, with the size that its header claims.
 
     Raises:
-      DataError: if training would refuse it by its header: no picture's, or too large.
+      DataError: if training would refuse it: no picture's bytes, too large, or cut short.
     """
     try:
         height, width = image_size(data)
+        check_whole(data)
     except ValueError as error:
         raise DataError(str(error)) from error
     return Image(data=data, height=height, width=width, role=role)

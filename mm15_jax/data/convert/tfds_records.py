@@ -7,6 +7,7 @@ is public and never changes, so it is written here: `protobuf` then reads it.
 from __future__ import annotations
 
 import functools
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from mm15_jax.data.preparation import DataError
 from mm15_jax.data.source import Source
 
 FILES = ".array_record-?????-of-?????"
-BESIDE = ("dataset_info.json", "features.json")  # what stands beside them, and is no data
+_BESIDE = ("dataset_info.json", "features.json")
 _ONE = re.compile(r"\.array_record-\d{5}-of-\d{5}$")
 _AT_ONCE = 64  # records in memory
 
@@ -23,6 +24,11 @@ _AT_ONCE = 64  # records in memory
 def is_one(file: str) -> bool:
     """Whether a file is named as TFDS names them."""
     return _ONE.search(file) is not None
+
+
+def is_beside(file: str) -> bool:
+    """Whether a file stands beside such records, and is no data."""
+    return posixpath.basename(file) in _BESIDE
 
 
 def records(source: Source, file: str) -> Iterator[tuple[str, Any]]:

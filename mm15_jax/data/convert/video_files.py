@@ -29,6 +29,7 @@ _FRAMES = (".jpg", ".jpeg", ".png", ".webp")
 # more than so many seconds: a long clip with few keyframes would be decoded whole every time.
 _BYTES = 32 * 2**20
 _SECONDS_A_FRAME = 4e-3
+_WHOLE = 0.8  # of a clip that is not taken for cut short: sound may last longer than pictures
 _WANTED = 24  # of which the costs are reckoned
 _LONGER_SIDE, _QUALITY = 768, 92  # of frames that are encoded anew
 
@@ -110,9 +111,14 @@ def kept(data: bytes, role: str = "user", excerpt: tuple[float, float] | None = 
       excerpt: from and to which second; None: all of it.
 
     Raises:
-      ValueError: if it is no video, or the excerpt is not in it.
+      ValueError: if it is no video, much of it is missing, or the excerpt is not in it.
     """
     with video_file.open_video(data) as file:
+        if file.stated and file.seconds < min(_WHOLE * file.stated, file.stated - 1):
+            raise ValueError(
+                f"The video has {file.seconds:.1f} s of the {file.stated:.1f} s that it says: it is"
+                " cut short."
+            )
         numbers = file.at_midpoints(_WANTED)
         dear = file.decoding_time(numbers) > _SECONDS_A_FRAME * len(numbers)
         if excerpt is None and not dear and len(data) <= _BYTES:

@@ -1,6 +1,7 @@
 """Dialogues in LLaVA's format, from their published files."""
 
 import dataclasses
+import json
 import re
 
 import pytest
@@ -11,7 +12,7 @@ from mm15_jax.data.source import Source
 from mm15_jax.inputs.example import Image, Text
 from tests.data.convert.converted import convert, texts, turns
 from tests.data.convert.fixtures.llava_sets import FIXTURES
-from tests.data.convert.pictures import picture
+from tests.data.convert.pictures import picture, write
 
 
 def made(name, root, split="train"):
@@ -109,6 +110,37 @@ def test_places_of_ferret_are_written_in_our_coordinates(tmp_path):
         "the box [] is empty inside its picture of 200 x 100",
         "boxes, and image_w is 0, expected pixels",
     ]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "good"), [(64, 48, 1), (640, 480, 1), (65, 48, 1), (48, 64, 0), (64, 64, 0)]
+)
+def test_boxes_of_a_picture_of_another_shape_are_refused(tmp_path, width, height, good):
+    write(tmp_path / "a.jpg", picture(64, 48))
+    record = {
+        "id": 1,
+        "image": "a.jpg",
+        "image_w": width,
+        "image_h": height,
+        "box_x1y1x2y2": [[], [[1, 2, 30, 40]]],
+        "conversations": [
+            {"from": "human", "value": "<image>\nWhere?"},
+            {"from": "gpt", "value": "<bbox_location0>"},
+        ],
+    }
+    write(tmp_path / "train.json", json.dumps([record]))
+    found, bad = convert("llava", "llava_json", "train", tmp_path)
+    assert len(found) == good
+    assert not bad if good else "another shape" in next(iter(bad.values()))
+
+
+def test_a_cut_picture_is_bad(tmp_path):
+    write(tmp_path / "a.jpg", picture()[:-30])
+    turns = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A wall."}]
+    record = {"id": 1, "image": "a.jpg", "conversations": turns}
+    write(tmp_path / "phone_features.json", json.dumps([record]))  # no schema of TFDS
+    found, bad = convert("llava", "llava_json", "train", tmp_path)
+    assert not found and "damaged or cut short" in next(iter(bad.values()))
 
 
 def test_boxes_of_a_screen_are_relative_to_the_annotated_size(tmp_path):

@@ -189,6 +189,10 @@ def test_what_is_no_clip_is_told(tmp_path):
     source = Source(tmp_path)
     with pytest.raises(DataError, match=r"torn.mp4: The video is not readable"):
         read_video(source, ["torn.mp4"])
+    long = clip(200, kind="webm", codec="libvpx-vp9")
+    write(tmp_path / "cut.webm", long[: len(long) // 2])
+    with pytest.raises(DataError, match=r"cut.webm: The video has \d+\.\d s of the 20.0 s that"):
+        read_video(source, ["cut.webm"])
     with pytest.raises(DataError, match=r"there is no video 'empty' or 'gone'"):
         read_video(source, ["empty", "gone"])
     with pytest.raises(DataError, match=r"excerpt from 5.0 to 6.0 s of a video of 0.30 s"):
