@@ -9,9 +9,13 @@ import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from mm15_jax.ablations import same_data
 from mm15_jax.data.storage import to_path, write_atomically
+
+if TYPE_CHECKING:
+    from mm15_jax.evaluation.results import BenchmarkResult
 
 NOTE = "asked.json"
 
@@ -84,8 +88,7 @@ def read(
 
     With `likelihoods` those of whose answers the likelihood was asked for too.
     """
-    path = to_path(folder) / NOTE
-    said: dict = json.loads(path.read_text()) if path.is_file() else {}
+    said = _noted(to_path(folder) / NOTE)
     asked, data = said.pop("questions", {}), said.pop("data", {})
     likely = said.pop("likelihoods", [])
     if said != _plain(how):
@@ -96,6 +99,46 @@ def read(
         if (name in likely or not likelihoods)
         and not same_data.first_changed(data.get(name, {}), data_dir)
     }
+
+
+def unscored(folder: pathlib.Path, benchmarks: Sequence[str]) -> list[str]:
+    """Benchmarks without the score, or the likelihood, that asking again would give.
+
+    Another call may have written scores.json at the same time, or had no judge.
+    """
+    from mm15_jax.evaluation.results import read_scores
+
+    try:
+        found = {row.name: row for row in read_scores(folder).benchmarks}
+    except ValueError:  # there is none, or it is damaged
+        found = {}
+    return [name for name in benchmarks if not _is_scored(found.get(name), name)]
+
+
+def _is_scored(found: BenchmarkResult | None, name: str) -> bool:
+    from mm15_jax.evaluation.benchmarks import find
+    from mm15_jax.evaluation.judges.client import JudgeError, judge_from_environment
+    from mm15_jax.evaluation.likelihood import has_likelihood  # brings JAX
+
+    if found is None:
+        return False
+    benchmark = find(name)
+    if found.score is not None:
+        return found.likelihood is not None or not has_likelihood(benchmark)
+    try:
+        judge_from_environment()
+    except JudgeError:
+        return bool(benchmark.judge)
+    return False
+
+
+def _noted(path: pathlib.Path) -> dict[str, Any]:
+    """What a note says; nothing where it is damaged: answers are kept, so asking again is quick."""
+    try:
+        said = json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _plain(how: How) -> Mapping[str, object]:

@@ -25,6 +25,9 @@ def joined(
 
     Returns:
       The result, and the keys of published rows that were left out.
+
+    Raises:
+      ValueError: rows with seeds have not equally many stages of their own.
     """
     rows = {row.key: row for row in found.rows}
     left_out = changed_rows(ablation, published, overrides)
@@ -34,6 +37,9 @@ def joined(
         own = rows.get(earlier.key, earlier)
         rows[earlier.key] = dataclasses.replace(own, draws={**earlier.draws, **own.draws})
     ordered = tuple(rows[row.key] for row in ablation.rows if row.key in rows)
+    seeded = [row.key for row in ordered if any(draw.seed for draw in row.draws)]
+    if seeded:  # asked for apart, rows may have been drawn from further back than others
+        plan(ablation, seeds=2, rows=seeded, overrides=overrides)
     printed = commands(ablation, {row.key: row.draws for row in ordered}, overrides)
     return dataclasses.replace(found, rows=ordered, commands=printed), left_out
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from mm15_jax.ablations.answered import NOTE
 from mm15_jax.ablations.draws import Draw
 from mm15_jax.ablations.measures import benchmarks_of, value
 from mm15_jax.ablations.reproduce import commands
@@ -25,7 +26,7 @@ from mm15_jax.evaluation.benchmarks import find as find_benchmark
 from mm15_jax.evaluation.likelihood import FIELD as LOG_PROBABILITY
 from mm15_jax.evaluation.likelihood import has_likelihood
 from mm15_jax.evaluation.paper_tables import lookup_of_scores
-from mm15_jax.evaluation.results import read_scores
+from mm15_jax.evaluation.results import SCORES, read_scores
 from mm15_jax.evaluation.runner import ANSWERS
 from mm15_jax.train.metrics import read_rows
 
@@ -329,7 +330,7 @@ def collect(
       overrides: that it was planned with.
     """
     # By folder: rows whose runs have the same content share their answers.
-    folders = {t.asked.folder: t.folder for t in tasks if t.asked and t.is_done()}
+    folders = {t.asked.folder: t.folder for t in tasks if t.asked and t.has_answers()}
     rows = []
     for row in work.ablation.rows:
         found = [a for a in work.asked if a.row.key == row.key and a.folder in folders]
@@ -358,7 +359,13 @@ def _cells(folder: pathlib.Path, benchmarks: Sequence[str], examples: int) -> di
             continue
         questions, likely = NO_QUESTIONS, NO_QUESTIONS
         if find_benchmark(name).aggregate == "mean":
-            rows = read_rows(folder / ANSWERS / f"{name}.jsonl")[: found.count]
+            path = folder / ANSWERS / f"{name}.jsonl"
+            rows = read_rows(path)[: found.count]
+            if len(rows) < found.count:  # rows could not be compared question by question
+                raise ValueError(
+                    f"{path} has {len(rows)} answers of the {found.count} that {SCORES} has the"
+                    f" score of: delete {folder / NOTE}, and `mm15 ablate` asks them again"
+                )
             questions = np.array([row["score"] for row in rows], np.float32)
             if found.likelihood is not None:
                 likely = np.exp(np.array([row[LOG_PROBABILITY] for row in rows], np.float32))

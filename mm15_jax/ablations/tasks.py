@@ -11,6 +11,7 @@ from mm15_jax.ablations.runs import Asked, Plan, Run, content_key
 from mm15_jax.checkpoint import run as run_lib
 from mm15_jax.config import ExperimentConfig
 from mm15_jax.data.storage import to_path
+from mm15_jax.evaluation.results import SCORES
 from mm15_jax.plan import arithmetic
 
 # Of one core beside another run, at nano scale: what an ablation's hours are reckoned with before
@@ -51,13 +52,26 @@ class Task:
         if self.run:
             return run_lib.is_complete(self.folder) and self._is_run_of(self.folder, self.run)
         assert self.asked
+        return self.has_answers() and not answered.unscored(self.folder, self.asked.benchmarks)
+
+    def has_answers(self) -> bool:
+        """Of a task that evaluates: whether all that is wanted was asked, scored or not."""
+        assert self.asked
         nested = self.asked.folder != self.asked.run.folder
         trained = self.folder.parent if nested else self.folder
         config = self.asked.run.config
         how = answered.How(self.asked.examples, self.asked.overrides, config.train.steps)
         there = answered.read(self.folder, how, self.data_dir, likelihoods=True)
         wanted = answered.questions(self.asked.benchmarks, self.asked.examples)
-        return wanted.items() <= there.items() and self._is_run_of(trained, self.asked.run)
+        return (
+            wanted.items() <= there.items()
+            and (self.folder / SCORES).is_file()
+            and self._is_run_of(trained, self.asked.run)
+        )
+
+    def is_stale(self) -> bool:
+        """Of a task that evaluates: whether there are scores, and not those that are wanted."""
+        return (self.folder / SCORES).is_file() and not self.has_answers()
 
     def refusal(self) -> str | None:
         """Why its folder cannot be gone on with, in a sentence, where `mm15 train` does not see it.

@@ -186,6 +186,10 @@ class _Call:
         """Table, figure and verdicts of what has run; false where nothing has."""
         from mm15_jax.ablations import publish, result_files, results
 
+        for task in self.tasks:
+            if task.asked and task.is_stale():
+                why = "not all that are wanted, or of other settings or data"
+                print(f"left out: the scores of {task.folder} are {why}", file=sys.stderr)
         found = results.collect(self.work, self.tasks, _versions(), self.flags.set)
         if not found.rows:
             name = self.ablation.name

@@ -99,7 +99,11 @@ def main(arguments, flags) -> int:
 
     if not is_main():
         return 0
-    if flags.split == "test" and flags.checkpoint == "latest":
+    from mm15_jax.checkpoint import run
+
+    # Of a run that is to go on, `mm15 ablate` asks again when it has ended.
+    final = flags.checkpoint == "latest" and run.is_complete(run_dir)
+    if flags.split == "test" and final:
         from mm15_jax.ablations import answered
 
         examples = config.eval.examples if flags.limit is None else flags.limit

@@ -10,7 +10,7 @@ from mm15_jax.ablations.join import changed_rows, joined
 from mm15_jax.ablations.runs import content_key, plan
 from mm15_jax.config import load, replace_nested
 from mm15_jax.data.miniature import SETS
-from tests.ablations.results_made_up import FIG8, fig8
+from tests.ablations.results_made_up import FIG8, SEEDS, fig8, result
 
 
 def test_draws_of_both_are_there_and_a_draw_of_both_is_the_new_one():
@@ -32,6 +32,20 @@ def test_draws_of_an_experiment_that_has_changed_are_left_out():
     here, there = fig8([Draw(0, 0)]), fig8([Draw(1, 0)], overrides=["train.steps=7"])
     both, left_out = joined(FIG8, here, there)
     assert left_out == ("base", "single_image", "all") and both.draws == (Draw(0, 0),)
+
+
+def test_seeds_of_rows_that_begin_at_different_stages_are_not_joined():
+    fig9a, rows = catalog.find("fig9a", "nano"), {}
+    for key in ("none", "378"):
+        asked = plan(fig9a, seeds=2, rows=[key]).asked
+        rows[key] = result("fig9a", {key: {"mini_scene_qa": 0.5}}, ("mmbase",), draws=SEEDS)
+        (row,) = rows[key].rows
+        row = dataclasses.replace(row, content=asked[0].content, generated=asked[0].generated)
+        rows[key] = dataclasses.replace(rows[key], rows=(row,))
+    with pytest.raises(ValueError, match="378 has 2, none has 1; expected --starts"):
+        joined(fig9a, rows["378"], rows["none"])
+    both, _ = joined(fig9a, rows["378"], rows["378"])
+    assert both.draws == SEEDS
 
 
 def test_rows_that_have_changed_are_named():

@@ -55,6 +55,9 @@ def test_a_score_of_more_questions_is_read_as_of_those_that_were_wanted(tmp_path
         (cell,) = results._cells(tmp_path, ["mini_word_qa"], examples).values()
         assert cell.score == pytest.approx(score)
         assert len(cell.questions) == min(examples or 4, 4)
+    (tmp_path / "eval" / "mini_word_qa.jsonl").write_text(lines[:20])  # a torn line is none
+    with pytest.raises(ValueError, match=r"mini_word_qa.jsonl has 1 answers of the 4 .*asked.json"):
+        results._cells(tmp_path, ["mini_word_qa"], 0)
 
 
 def test_likelihoods_are_read_beside_scores(tmp_path):
@@ -96,7 +99,7 @@ def test_boxes_keep_their_scores_where_other_answers_have_likelihoods():
 
 def test_rows_of_one_content_have_one_runs_answers(tmp_path, monkeypatch):
     """Both sweeps of figure 7 begin in the same mixture: one run, two rows."""
-    monkeypatch.setattr(Task, "is_done", lambda self: True)
+    monkeypatch.setattr(Task, "has_answers", lambda self: True)
     monkeypatch.setattr(results, "_cells", lambda folder, *_: {"mini_scene_qa": folder.name})
     work = plan(catalog.find("fig7", "nano"), rows=["text_0", "multi_image_0", "text_0.1"])
     tasks = tasks_of(work, tmp_path)

@@ -18,6 +18,13 @@ from mm15_jax.config import InitFrom, replace_nested
 from mm15_jax.data import records
 from mm15_jax.data.miniature import SETS
 from mm15_jax.data.records import write_dataset
+from mm15_jax.evaluation.results import (
+    SCORES,
+    BenchmarkResult,
+    Results,
+    read_scores,
+    write_scores,
+)
 from mm15_jax.inputs.example import Example, Text
 from tests import tiny
 
@@ -31,6 +38,18 @@ def note(task, *, likelihoods=True):
     asked = task.asked
     how = answered.How(asked.examples, asked.overrides, asked.run.config.train.steps)
     answered.note(task.folder, how, asked.benchmarks, task.data_dir, likelihoods=likelihoods)
+    try:
+        before = read_scores(task.folder).benchmarks
+    except ValueError:
+        before = ()
+    scores(task, [row.name for row in before] + list(asked.benchmarks))
+
+
+def scores(task, names, **changes):
+    """scores.json of a task's folder."""
+    row = BenchmarkResult("", "", "", "", 50.0, 1.0, 4, 0.0, 0.0, 0, likelihood=50.0)
+    rows = (dataclasses.replace(row, name=name, **changes) for name in dict.fromkeys(names))
+    write_scores(task.folder, Results(tuple(rows), "test", "m"))
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +119,54 @@ def test_runs_that_are_there_are_asked_again_by_another_setting_of_how(
     assert other.asked.content != task.asked.content
     note(other)
     assert other.is_done() and not task.is_done()
+
+
+def test_a_task_without_all_scores_is_asked_again(tmp_path):
+    """Another call wrote scores.json at the same time, or somebody has removed it."""
+    *runs, task = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
+    trained(runs)
+    note(task)
+    wanted = task.asked.benchmarks
+    for names, changes in (
+        (wanted[1:], {}),
+        (wanted, {"score": None}),
+        (wanted, {"likelihood": None}),
+    ):
+        scores(task, names, **changes)
+        assert task.has_answers() and not task.is_done()
+    scores(task, wanted)
+    assert task.is_done() and not task.is_stale()
+    (task.folder / SCORES).unlink()
+    assert not task.has_answers() and not task.is_done()
+
+
+def test_what_a_judge_scores_is_done_without_one_until_there_is_one(tmp_path, monkeypatch):
+    judge = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "MODEL_VERSION", "GPT_EVAL_MODEL_NAME")
+    for variable in judge:
+        monkeypatch.delenv(variable, raising=False)
+    *_, task = commands_of("fig8", "3b", run_dir=str(tmp_path), rows=["base"])
+    scores(task, task.asked.benchmarks)
+    assert "mm_vet" in task.asked.benchmarks
+    rows = [
+        dataclasses.replace(row, score=None, likelihood=None) if row.name == "mm_vet" else row
+        for row in read_scores(task.folder).benchmarks
+    ]
+    write_scores(task.folder, Results(tuple(rows), "test", "m"))
+    assert not answered.unscored(task.folder, task.asked.benchmarks)
+    for variable in (judge[0], judge[2]):
+        monkeypatch.setenv(variable, "x")
+    assert answered.unscored(task.folder, task.asked.benchmarks) == ["mm_vet"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{"])
+def test_a_damaged_note_is_none(text, tmp_path):
+    *runs, task = commands_of("fig8", "nano", run_dir=str(tmp_path), rows=["base"])
+    trained(runs)
+    note(task)
+    (task.folder / answered.NOTE).write_text(text)
+    assert not task.is_done() and task.is_stale()
+    note(task)
+    assert task.is_done()
 
 
 def test_a_task_wants_likelihoods_which_stay_where_they_were_not_asked_for(tmp_path):

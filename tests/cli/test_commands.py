@@ -206,6 +206,10 @@ def test_an_evaluation_notes_what_was_asked(mm15, tiny_run, tmp_path, data_dir):
     assert not answered.read("r", dataclasses.replace(how, examples=4), data_dir)
     mm15(*command, "mini_word_qa", "--limit", "2", "--split", "validation")
     assert answered.read("r", how, data_dir)  # held-out answers are still those
+    (tmp_path / "r" / answered.NOTE).unlink()
+    shutil.rmtree(tmp_path / "r" / "checkpoints" / "6")  # as of a run that was stopped
+    assert mm15(*command, "mini_word_qa", "--limit", "3").code == 0
+    assert not answered.read("r", how, data_dir)
 
 
 def test_a_chain_trains_each_stage_from_the_one_before(mm15, monkeypatch, tmp_path, data_dir):
