@@ -32,7 +32,7 @@ def decode_tokens(
     eos_id: int,
     room: int,
     sampling: Sampling,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, Any]:
     """Extends every row until all have ended or have `limit` new tokens.
 
     Args:
@@ -52,8 +52,8 @@ def decode_tokens(
       sampling: greedy or nucleus.
 
     Returns:
-      tokens int32[B, M], `eos_id` from each row's end on, and the number of new tokens int32[B],
-      the one that ends a row included.
+      tokens int32[B, M], `eos_id` from each row's end on; the number of new tokens int32[B], the
+      one that ends a row included; the cache, so that the donated one is written and not copied.
     """
 
     def pick(logits, finished, step):
@@ -84,5 +84,5 @@ def decode_tokens(
     finished |= ends(token, nothing)
     begun = stops.begun(token, nothing)
     state = (jnp.int32(1), token, tokens, counts, begun, finished, cache)
-    _, _, tokens, counts, *_ = jax.lax.while_loop(unfinished, extend, state)
-    return tokens, counts
+    _, _, tokens, counts, *_, cache = jax.lax.while_loop(unfinished, extend, state)
+    return tokens, counts, cache

@@ -126,7 +126,7 @@ class Generator:
         text = repr((self.model, self.inputs, self.tokenizer.fingerprint, str(self.dtype)))
         low, high = zlib.crc32(text.encode()), zlib.adler32(text.encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.params):
-            sample = np.asarray(_sample(leaf, out=self._whole()), np.float32)
+            sample = np.asarray(_sample(leaf, out=self.whole), np.float32)
             data = jax.tree_util.keystr(path).encode() + sample.tobytes()
             low, high = zlib.crc32(data, low), zlib.adler32(data, high)
         return f"{low:08x}{high:08x}"
@@ -162,11 +162,11 @@ class Generator:
           progress: called with (answered, all) after each batch.
 
         Returns:
-          One text an example, stripped, without the end token.
+          One text an example, stripped, without the end token. What cannot be read of its pictures
+          it was shown blank, with a warning.
 
         Raises:
-          ValueError: `max_new_tokens` is not 1 to MOST_NEW_TOKENS, `batch_size` is not positive,
-            or an image is unreadable.
+          ValueError: `max_new_tokens` is not 1 to MOST_NEW_TOKENS, or `batch_size` is not positive.
         """
         answers = [""] * len(examples)
         for index, answer in self.stream(
@@ -290,9 +290,11 @@ class Generator:
             ),
             arguments,
             donate=(1,) if jax.default_backend() != "cpu" else (),
-            everywhere=True,
+            # The cache is given back as it came: a donated buffer that no result takes is copied.
+            out_shardings=(self.whole, self.whole, jax.tree.map(lambda x: x.sharding, cache)),
         )
-        return decode(*arguments)
+        tokens, counts, _ = decode(*arguments)
+        return tokens, counts
 
     def _collect(
         self, group: Group, tokens: Any, counts: Any, *, strip: bool
@@ -332,15 +334,15 @@ class Generator:
         return to_devices(batch, self._mesh, group.rows, rows) if self._mesh else batch
 
     def program(
-        self, key: Any, function: Callable, arguments: tuple, donate=(), everywhere: bool = False
+        self, key: Any, function: Callable, arguments: tuple, donate=(), out_shardings: Any = None
     ) -> Callable:
         """A function compiled for the shapes of its arguments, once a key; counts what it took.
 
-        With `everywhere` its results are whole on every device, so that any process can read them.
+        Without `out_shardings` its results are divided as the compiler likes.
         """
         if key not in self._programs:
             start = time.perf_counter()
-            options = {"out_shardings": self._whole()} if everywhere and self._mesh else {}
+            options = {"out_shardings": out_shardings} if self._mesh else {}
             program = jax.jit(self._ruled(function), donate_argnums=donate, **options)
             self._programs[key] = program.lower(*arguments).compile()
             self.report.compile_seconds += time.perf_counter() - start
@@ -358,8 +360,9 @@ class Generator:
 
         return ruled
 
-    def _whole(self) -> Any:
-        """The sharding of what every device has whole; None without a mesh."""
+    @property
+    def whole(self) -> jax.sharding.Sharding | None:
+        """The sharding of what every device has, so that any process can read it, on a mesh."""
         return replicated(self._mesh) if self._mesh else None
 
     def _everywhere(self, x: Any) -> jax.Array:
@@ -371,7 +374,11 @@ class Generator:
 
 @functools.partial(jax.jit, static_argnames="out")
 def _sample(x: jax.Array, out: Any) -> jax.Array:
-    """Some thousand numbers of an array, 4,096 to 8,191 of a large one, evenly spaced."""
-    flat = x.reshape(-1)
-    sample = flat[:: max(1, flat.size // 4096)]
+    """Some thousand numbers of an array, 4,096 to 8,191 of a large one, evenly spaced.
+
+    By their places in each axis: flattened, a divided array would be whole on every device first.
+    """
+    x = jnp.atleast_1d(x)
+    flat = np.arange(0, x.size, max(1, x.size // 4096))
+    sample = x[np.unravel_index(flat, x.shape)]
     return sample if out is None else jax.lax.with_sharding_constraint(sample, out)

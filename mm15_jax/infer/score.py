@@ -137,7 +137,7 @@ def score_prompts(
       One score a prompt, in their order.
 
     Raises:
-      ValueError: `batch_size` is not positive, or an image is unreadable.
+      ValueError: `batch_size` is not positive.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}, expected 1 or more")
@@ -149,7 +149,7 @@ def score_prompts(
             ("score", group.rows, group.length, group.tiles),
             functools.partial(sum_scores, config=generator.model, dtype=generator.dtype),
             (generator.params, batch),
-            everywhere=True,
+            out_shardings=generator.whole,
         )
         sums, greedy = (np.asarray(x) for x in program(generator.params, batch))
         for row, prompt in enumerate(group.prompts):

@@ -13,6 +13,7 @@ V vocabulary, L layers, C cache length, E experts.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -239,9 +240,29 @@ class Decoder(nn.Module):
         return x, (kept, auxiliary)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def embed(table_VD: Array, tokens: Array, dtype: jnp.dtype) -> Array:
-    """Rows of the table, [..., D] in dtype."""
+    """Rows of the table, [..., D] in dtype; the gradient of a row is summed in float32.
+
+    A frequent token stands thousands of times in a batch: of a sum in bfloat16 its last addends
+    would be lost.
+    """
     return jnp.take(table_VD, tokens, axis=0, mode="clip").astype(dtype)
+
+
+def _embed_forward(table_VD: Array, tokens: Array, dtype: jnp.dtype):
+    # An empty slice has the table's dtype and width, and keeps nothing of it alive.
+    return embed(table_VD, tokens, dtype), (table_VD[:0], table_VD.shape[0], tokens)
+
+
+def _embed_backward(dtype: jnp.dtype, kept, gradient: Array):
+    none_D, vocab, tokens = kept
+    total = jnp.zeros((vocab, *none_D.shape[1:]), jnp.float32)
+    total = total.at[tokens].add(gradient.astype(jnp.float32), mode="clip")
+    return total.astype(none_D.dtype), None
+
+
+embed.defvjp(_embed_forward, _embed_backward)
 
 
 def logits_of(table_VD: Array, hidden: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import jax
@@ -10,7 +11,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mm15_jax.config import ExperimentConfig, MeshConfig
-from mm15_jax.config.hardware import filled, for_hardware
+from mm15_jax.config.hardware import filled, for_hardware, has_own_mesh
 from mm15_jax.config.schema import MESH_AXES
 from mm15_jax.parallel.rules import BATCH_AXES
 
@@ -64,17 +65,19 @@ def slice_count(devices) -> int:
 
 
 def config_for(config: ExperimentConfig, devices=None) -> ExperimentConfig:
-    """The experiment with the mesh and settings that it names for this hardware; else as it is.
+    """The experiment with the mesh and settings that it names for this hardware.
 
     See `config.hardware.for_hardware`: a `mesh` that was set (`--set mesh.fsdp=4`) goes before the
-    table.
+    table. Accelerators that the table does not have divide parameters over all of a slice: a copy
+    on each, which `MeshConfig()` is, holds no large member of the family.
     """
     devices = list(jax.devices() if devices is None else devices)
-    kind = _KINDS.get(getattr(devices[0], "device_kind", ""))
-    if kind is None:
-        return config
     slices = slice_count(devices)
-    return for_hardware(config, kind, len(devices) // slices, slices)
+    kind = _KINDS.get(getattr(devices[0], "device_kind", ""))
+    found = for_hardware(config, kind, len(devices) // slices, slices) if kind else config
+    if found is not config or has_own_mesh(config) or devices[0].platform == "cpu":
+        return found
+    return dataclasses.replace(config, mesh=MeshConfig(slice=slices, data=1, fsdp=0))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -6,14 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
-from mm15_jax.infer import batching
+from mm15_jax.config import MeshConfig
+from mm15_jax.infer import batching, generate
 from mm15_jax.infer.decoding import decode_tokens
 from mm15_jax.infer.generate import GenerationReport, Generator
 from mm15_jax.infer.sampling import Sampling
 from mm15_jax.infer.stops import Stops
 from mm15_jax.inputs.example import Image
 from mm15_jax.model import mllm
+from mm15_jax.parallel.mesh import make_mesh, replicated
 
 NEW = 12
 
@@ -100,7 +103,7 @@ def count_down(model, monkeypatch, limit, stops=None):
         return jax.nn.one_hot(tokens - 1, 20), cache
 
     monkeypatch.setattr(mllm, "decode_step", countdown)
-    tokens, counts = decode_tokens(
+    tokens, counts, _ = decode_tokens(
         params=None,
         cache=(),
         logits=jax.nn.one_hot(jnp.array([4, 6, 1, 9]), 20),
@@ -244,3 +247,20 @@ def test_a_foreign_tokenizer_and_bad_counts_are_refused(generator, params, model
     with pytest.raises(ValueError, match="batch_size is -1"):
         generator.generate(examples, batch_size=-1)
     assert generator.generate([]) == []
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (3, 4096), (5, 700, 13)])
+def test_a_sample_of_an_array_is_evenly_spaced(shape):
+    x = np.arange(np.prod(shape, dtype=int), dtype=np.float32).reshape(shape)
+    sample = np.asarray(generate._sample(jnp.asarray(x), out=None))
+    np.testing.assert_array_equal(sample, x.reshape(-1)[:: max(1, x.size // 4096)])
+    assert x.size < 4096 or 4096 <= len(sample) < 8192
+
+
+def test_a_sample_of_a_divided_array_is_taken_where_its_parts_are():
+    """Flattened it would be whole on every device, which 30B's layers are too large for."""
+    mesh = make_mesh(MeshConfig(data=1, fsdp=2))
+    divided = NamedSharding(mesh, PartitionSpec(None, None, "fsdp"))
+    x = jax.ShapeDtypeStruct((4, 512, 1024), jnp.float32, sharding=divided)
+    compiled = generate._sample.lower(x, out=replicated(mesh)).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 4 * x.size / 8

@@ -9,6 +9,7 @@ import pytest
 
 from mm15_jax.config.schema import ConnectorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from mm15_jax.model import mllm
+from mm15_jax.model.decoder import embed
 
 F32 = jnp.float32
 
@@ -280,3 +281,17 @@ def test_a_fresh_model_is_nearly_uniform(tie, tiny_params):
     hidden = hidden_of(params, make_batch(config, tiles=3 if tie else 0), config)
     logits = mllm.unembed(params, hidden, config)
     assert abs(float(-jax.nn.log_softmax(logits).mean()) - np.log(40)) < 1.0
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_gradient_of_a_frequent_token_is_summed_in_float32(dtype):
+    rng = np.random.default_rng(0)
+    tokens = np.where(rng.random((4, 2048)) < 0.5, 3, rng.integers(0, 50, (4, 2048)))
+    cotangent = jnp.asarray(rng.normal(1.0, 0.3, (4, 2048, 8)), dtype)
+    table = jnp.asarray(rng.normal(size=(50, 8)), dtype)
+    _, back = jax.vjp(lambda table: embed(table, tokens, dtype), table)
+    (found,) = back(cotangent)
+    assert found.dtype == dtype
+    wanted = np.zeros((50, 8))
+    np.add.at(wanted, tokens, np.asarray(cotangent, np.float64))
+    np.testing.assert_allclose(np.asarray(found, np.float64), wanted, rtol=0.005)

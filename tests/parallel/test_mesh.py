@@ -77,10 +77,12 @@ def test_the_mesh_is_looked_up_by_hardware():
     experiment = dataclasses.replace(sft, meshes=meshes)
     assert config_for(experiment, chips(8)).mesh == small
     assert config_for(experiment, chips(16, slices=2)).mesh == large
-    assert config_for(experiment, chips(16)).mesh == experiment.mesh
+    divided = MeshConfig(data=1, fsdp=0)  # parameters that a chip may not hold alone
+    assert config_for(experiment, chips(16)).mesh == divided
     fewer = replace_nested(experiment, {"train.batch_rows": 8})  # large does not divide them
-    assert config_for(fewer, chips(16, slices=2)).mesh == experiment.mesh
-    assert config_for(experiment, chips(8, "TPU v4")).mesh == experiment.mesh
+    assert config_for(fewer, chips(16, slices=2)).mesh == dataclasses.replace(divided, slice=2)
+    for kind in ("TPU v4", "TPU that is to come"):
+        assert config_for(experiment, chips(8, kind)).mesh == divided
     assert config_for(experiment).mesh == experiment.mesh
     asked = dataclasses.replace(experiment, mesh=MeshConfig(tensor=4))
     assert config_for(asked, chips(8)).mesh == asked.mesh
