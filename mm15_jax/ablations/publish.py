@@ -38,8 +38,8 @@ def write_page(
 def renew_scoreboard(pages: pathlib.Path, path: pathlib.Path, told: Callable[[str], None]) -> int:
     """Holds every finding to the results of a folder; returns how many results it has.
 
-    Pages of rows whose settings are others by now say so, and no longer once they are not.
-    Comparing these takes a minute.
+    Pages are written anew too: findings may be others than when they were made. Those of rows whose
+    settings are others by now say so. Comparing these takes a minute.
 
     Args:
       pages: folder of what `write` wrote.
@@ -55,13 +55,12 @@ def renew_scoreboard(pages: pathlib.Path, path: pathlib.Path, told: Callable[[st
     changed = []
     for result in found:
         ablation = catalog.find(result.name, result.scale)
-        page = pages / f"{result.name}_{result.scale}.md"
         keys = join.changed_rows(ablation, result)
-        # Also one that says so of rows whose settings are theirs again.
-        if keys or (page.is_file() and render.CHANGED in page.read_text()):
-            write_page(ablation, result, pages, keys)
+        write_page(ablation, result, pages, keys)
         if keys:
             changed.append((result.name, result.scale))
-            told(f"{page}: ran with other settings: {', '.join(keys)}")
+            told(
+                f"{pages / result.name}_{result.scale}.md: ran with other settings: {', '.join(keys)}"
+            )
     write_atomically(path, scoreboard(found, changed).encode())
     return len(found)

@@ -2,7 +2,8 @@
 
 Runs a table or figure of the paper at a scale: says what will run, trains what is not there yet,
 each shared stage once a start, asks all rows, writes table, figure and verdicts into run_dir/NAME.
-Started again it goes on. --list names all; --findings renews docs/findings.md from docs/ablations.
+Started again it goes on. --list names all; --findings renews docs/findings.md and the pages from
+docs/ablations.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def define_flags(flags) -> None:
     absl_flags.DEFINE_boolean(
         "join", False, f"--publish beside draws that {PAGES} has and --run_dir has not", **define
     )
-    absl_flags.DEFINE_boolean("findings", False, f"renew {SCOREBOARD} from {PAGES}", **define)
+    absl_flags.DEFINE_boolean(
+        "findings", False, f"renew {SCOREBOARD} and the pages from {PAGES}", **define
+    )
     common.define_string(
         flags, "topology", None, "hardware that chip-hours are reckoned for, such as v5p:4x4x4"
     )
