@@ -59,8 +59,7 @@ def renew_scoreboard(pages: pathlib.Path, path: pathlib.Path, told: Callable[[st
         write_page(ablation, result, pages, keys)
         if keys:
             changed.append((result.name, result.scale))
-            told(
-                f"{pages / result.name}_{result.scale}.md: ran with other settings: {', '.join(keys)}"
-            )
+            page = pages / f"{result.name}_{result.scale}.md"
+            told(f"{page}: ran with other settings: {', '.join(keys)}")
     write_atomically(path, scoreboard(found, changed).encode())
     return len(found)

@@ -70,7 +70,11 @@ def open_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
 
 
 def check_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
-    """ValueError where a directory is of another experiment, or of other values of this one."""
+    """ValueError where a directory is of another experiment, or of other values of this one.
+
+    Before its first checkpoint there is nothing to go on with: values that a first start failed by
+    may be changed.
+    """
     run_dir = storage.to_path(run_dir)
     check_place(run_dir)
     if not (run_dir / CONFIG).exists():
@@ -81,6 +85,8 @@ def check_for_training(run_dir: pathlib.Path, config: ExperimentConfig) -> None:
             f"{run_dir} is a run of {earlier.name}, not of {config.name}; "
             "name another directory with --run_dir"
         )
+    if not has_checkpoint(run_dir):
+        return
     free = _FREE_FIELDS + (_DATA_FIELDS if config.data.on_change == "continue" else ())
     if not (earlier.model.decoder.moe.experts or config.model.decoder.moe.experts):
         free += ("model.decoder.moe",)  # what experts would have
@@ -103,6 +109,24 @@ def read_config(run_dir: pathlib.Path) -> ExperimentConfig:
         return from_dict(ExperimentConfig, json.loads(path.read_text()))
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read as a config: {error}") from None
+
+
+def began_from(run_dir: pathlib.Path, init_from: str | None) -> bool:
+    """Whether a run that is there began from what `--init_from` names, or nobody knows.
+
+    Args:
+      run_dir: of a run.
+      init_from: as for `mm15 train`: a run directory, "none" for random parameters; None for what
+        the experiment names.
+    """
+    path = storage.to_path(run_dir) / STARTS
+    if init_from is None or not path.is_file():
+        return True
+    told = path.read_text()
+    if init_from == "none":
+        return json.loads(told) == []
+    given = storage.to_path(init_from)
+    return any(f"({place})" in told for place in (given, storage.absolute(given)))
 
 
 def read_started_from(run_dir: pathlib.Path) -> dict[str, ExperimentConfig]:

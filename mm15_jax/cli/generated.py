@@ -28,7 +28,7 @@ def data_dir(
         return to_path(given)
     folder = pathlib.Path(common.DATA_DIR)
     from mm15_jax.config.mixtures import dataset_names
-    from mm15_jax.data.records import MANIFEST
+    from mm15_jax.data.records import MANIFEST, find_manifest
     from mm15_jax.data.registry import all_preparations
     from mm15_jax.evaluation.benchmarks import find
 
@@ -42,6 +42,14 @@ def data_dir(
         and not known[name].requires_source
         and _version(folder / name / "test" / MANIFEST) != known[name].version
     ]
+    for name in dict.fromkeys(wanted):
+        made = find_manifest(folder / name / "train")
+        if made and (limit := made.settings.get("limit")):
+            print(
+                f"warning: {folder / name} was prepared with --limit {limit}: `mm15 prepare {name}`"
+                " makes all of it",
+                file=sys.stderr,
+            )
     if environment.is_one_of_several():
         _prepare_once(missing, folder, configs[0].train.batch_rows)
     else:

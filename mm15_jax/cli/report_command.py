@@ -38,14 +38,19 @@ def evaluate_and_report(run_dir, data_dir, *, began: float) -> None:
     from mm15_jax.evaluation.score_table import print_scores
 
     path, config = common.run_config(str(run_dir))
-    if not config.eval.benchmarks:
-        raise ValueError(f"{config.name} names no benchmarks (eval.benchmarks): nothing to report")
+    check(config)
     results = evaluate_run(path, config, data_dir, config.eval.benchmarks, out_dir=run_dir)
     print_scores(results)
     command = f"mm15 {shlex.join(sys.argv[1:])}"
     write_atomically(run_dir / "command.txt", f"{command}\n".encode())
     page = write_report(run_dir, timings={"Whole command": time.monotonic() - began})
     print(f"report: {page}")
+
+
+def check(config) -> None:
+    """ValueError where a run has nothing to report."""
+    if not config.eval.benchmarks:
+        raise ValueError(f"{config.name} names no benchmarks (eval.benchmarks): nothing to report")
 
 
 def write_report(run_dir: pathlib.Path, timings: dict[str, float] | None = None) -> pathlib.Path:

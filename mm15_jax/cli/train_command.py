@@ -50,15 +50,15 @@ def define_flags(flags) -> None:
 def main(arguments, flags) -> int:
     """Trains, evaluates and reports as the flags ask; a stop by a signal exits with 128 + it."""
     config = asked(arguments, flags)
-    data_dir = generated.data_dir(flags.data_dir, stages(config) if flags.chain else [config])
+    if flags.report:
+        _check_report(config)
+    if flags.chain and flags.init_from:
+        raise ValueError("--chain decides what each stage starts from; leave out --init_from")
+    chain = stages(config) if flags.chain else [config]
+    data_dir = generated.data_dir(flags.data_dir, chain)
     run_dir = to_path(flags.run_dir or os.path.join(common.RUNS_DIR, config.name))
     began = time.monotonic()
-    if flags.report and environment.is_one_of_several():
-        raise ValueError("--report is for one process; run mm15 eval and mm15 report afterwards")
     if flags.chain:
-        if flags.init_from:
-            raise ValueError("--chain decides what each stage starts from; leave out --init_from")
-        chain = stages(config)
         # A CPU is divided into devices once, and the rows of every stage divide over them.
         rows = math.gcd(*map(_rows_at_once, chain))
         for stage in chain:
@@ -73,6 +73,17 @@ def main(arguments, flags) -> int:
     return 0
 
 
+def _check_report(config) -> None:
+    """ValueError where --report would fail when all is trained."""
+    from mm15_jax.cli import report_command
+    from mm15_jax.evaluation.benchmarks import resolve
+
+    if environment.is_one_of_several():
+        raise ValueError("--report is for one process; run mm15 eval and mm15 report afterwards")
+    report_command.check(config)
+    resolve(config.eval.benchmarks)
+
+
 def _rows_at_once(config) -> int:
     """Rows that devices have between them at one time: of a part, where gradients are summed."""
     return config.train.batch_rows // config.train.accumulation
@@ -82,9 +93,9 @@ def asked(arguments, flags) -> config_lib.ExperimentConfig:
     """The experiment to train; ValueError as of `common.load_experiment`, or if it trains none."""
     config = common.load_experiment(arguments, flags, "train")
     if config.stage == "evaluation":
+        run = f"a run of {config.init_from[0].experiment}" if config.init_from else "another's run"
         raise ValueError(
-            f"{config.name} trains nothing; it asks a run of {config.init_from[0].experiment}: "
-            f"mm15 eval {config.name} --run_dir RUN"
+            f"{config.name} trains nothing; it asks {run}: mm15 eval {config.name} --run_dir RUN"
         )
     return config
 
@@ -129,7 +140,13 @@ def _train_stage(config, run_dir, data_dir, init_from, rows: int) -> None:
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
     _check_inputs(config, data_dir)
-    for start in starts:
+    if goes_on and not run.began_from(run_dir, init_from):
+        print(
+            f"warning: {run_dir} goes on from its checkpoint, and did not start from {init_from}:"
+            " --init_from is for a new run, in another --run_dir",
+            file=sys.stderr,
+        )
+    for start in starts or (() if goes_on else ("random parameters",)):
         print(f"{config.name} starts from {start}", file=sys.stderr)
     evaluator = None
     if config.eval.during.every:

@@ -35,8 +35,8 @@ def in_pipeline(options: Sequence[str] = ()) -> Runner:
         import apache_beam  # noqa: F401
     except ImportError as error:
         raise ValueError(
-            f"--runner=beam needs Apache Beam ({error}): pip install 'mm15_jax[beam]', in an "
-            "environment of its own"
+            f"--runner=beam needs Apache Beam ({error}): pip install '.[beam]' in a clone, in "
+            "an environment of its own"
         ) from error
 
     def run(preparation: Preparation, tasks: Sequence[Task]) -> Iterator[Receipt]:

@@ -25,6 +25,7 @@ def test_a_directory_belongs_to_one_experiment(tmp_path):
 )
 def test_values_that_change_what_a_step_computes_are_refused(tmp_path, key, value):
     run.open_for_training(tmp_path, tiny.experiment())
+    (tmp_path / run.CHECKPOINTS / "2").mkdir(parents=True)
     with pytest.raises(ValueError, match=f"was started with another {key}"):
         run.open_for_training(tmp_path, tiny.experiment(**{key: value}))
 
@@ -45,6 +46,15 @@ def test_values_that_do_not_may_change_and_are_kept(tmp_path, key, value):
     changed = tiny.experiment(**{key: value})
     run.open_for_training(tmp_path, changed)
     assert run.read_config(tmp_path) == changed
+
+
+def test_a_start_that_failed_binds_a_directory_to_its_experiment_alone(tmp_path):
+    run.open_for_training(tmp_path, tiny.experiment(**{"train.batch_rows": 4096}))
+    changed = tiny.experiment(**{"train.seed": 3})
+    run.open_for_training(tmp_path, changed)
+    assert run.read_config(tmp_path) == changed
+    with pytest.raises(ValueError, match="name another directory with --run_dir"):
+        run.open_for_training(tmp_path, tiny.experiment(name="tiny_other"))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"name": 1}', '{"colour": "red"}'])

@@ -196,6 +196,20 @@ def test_scores_of_a_chain_are_where_its_report_reads_them(mm15, tiny_run, tmp_p
     assert not (tmp_path / "chain" / "tiny" / "scores.json").exists()
 
 
+def test_what_a_run_starts_from_is_said(mm15, tiny_run, tmp_path, data_dir):
+    text = "from tests import tiny\n\n\ndef sft():\n    return tiny.experiment()\n"
+    (tmp_path / "own.py").write_text(text)
+    command = ("train", "own.py:sft", "--data_dir", data_dir, "--init_from", "none", "--run_dir")
+    assert "mm15_nano_sft starts from random parameters" in mm15(*command, "new").err
+    shutil.copytree(tiny_run, tmp_path / "r")
+    again = mm15(*command, "new")
+    assert again.code == 0 and "from" not in again.err.replace("from scratch", "")
+    done = mm15(*command, "r", "--init_from", "nowhere")
+    assert (
+        done.code == 0 and "warning: r goes on from its checkpoint, and did not start" in done.err
+    )
+
+
 def test_an_evaluation_notes_what_was_asked(mm15, tiny_run, tmp_path, data_dir):
     shutil.copytree(tiny_run, tmp_path / "r")
     command = ("eval", "--run_dir", "r", "--data_dir", data_dir, "--benchmarks")

@@ -62,6 +62,11 @@ from mm15_jax.model import mllm
         ("inspect mm15_nano_sft --data_dir gs:/b/x", ["gs:/b/x: did you mean gs://b/x?"]),
         ("train mm15_nano_sft --data_dir gs:/b/x", ["gs:/b/x: did you mean gs://b/x?"]),
         ("prepare mini_compare --out s3:/b/x", ["s3:/b/x: did you mean s3://b/x?"]),
+        # Before data sets are generated and hours are trained.
+        ("train mm15_nano_sft --chain --init_from none", ["--chain decides"]),
+        ("train mm15_nano_text --report", ["names no benchmarks"]),
+        ("train mm15_nano_sft --report --set eval.benchmarks=mini_word", ["'mini_word_qa'"]),
+        ("train mm15_nano_encoder --set stage=evaluation", ["trains nothing; it asks another's"]),
         ("eval", ["--run_dir"]),
         ("eval --run_dir nowhere", ["--run_dir nowhere does not exist"]),
         ("eval --run_dir . --split train", ["split", "test", "validation"]),

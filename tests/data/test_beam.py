@@ -38,7 +38,7 @@ def files(directory):
 def test_without_beam_one_sentence_says_what_to_install(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main.main(["prepare", "mini_text", "--runner=beam", "--", "--streaming"]) == 2
-    assert "pip install 'mm15_jax[beam]'" in capsys.readouterr().err
+    assert "pip install '.[beam]'" in capsys.readouterr().err
 
 
 def test_options_of_beam_without_beam_are_refused(capsys, tmp_path, monkeypatch):
