@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from mm15_jax.config.mixtures import Mixture, find
 from mm15_jax.config.names import unknown
 from mm15_jax.config.overrides import set_by_hand
+from mm15_jax.config.render import from_dict, to_dict
 from mm15_jax.config.schema import ExperimentConfig
 from mm15_jax.config.validate import validate
 
@@ -75,6 +76,10 @@ def _config_of_file(reference: str) -> ExperimentConfig:
             f"experiment {reference} gives a value of type {type(config).__name__}; expected a"
             " function that returns an ExperimentConfig"
         )
+    try:
+        from_dict(ExperimentConfig, to_dict(config))  # Python takes a value of any type
+    except ValueError as error:
+        raise ValueError(f"experiment {reference}: {error}") from None
     return config
 
 

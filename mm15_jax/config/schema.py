@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from mm15_jax.config.names import unknown
+
 # "evaluation" trains nothing: a run of the experiment in `init_from` is asked as it is.
 STAGES = ("encoder", "text", "pretrain", "continual", "sft", "evaluation")
 
@@ -303,9 +305,16 @@ class ExperimentConfig:
 
 
 def replace_nested(config, changes: dict[str, object]):
-    """Copy of a config with dotted fields changed: `{"optimizer.peak_learning_rate": 1e-4}`."""
+    """Copy of a config with dotted fields changed: `{"optimizer.peak_learning_rate": 1e-4}`.
+
+    Raises:
+      ValueError: a field that it does not have.
+    """
+    fields = [field.name for field in dataclasses.fields(config)]
     for key, value in changes.items():
         head, _, rest = key.partition(".")
+        if head not in fields:
+            raise unknown(f"field of {type(config).__name__}:", head, fields)
         new = replace_nested(getattr(config, head), {rest: value}) if rest else value
         config = dataclasses.replace(config, **{head: new})
     return config

@@ -107,20 +107,29 @@ def test_a_picture_cannot_be_drawn_into_a_text_file(refused, tmp_path):
     assert "out.txt" in answer and ".png" in answer
 
 
+OWN = """
+from mm15_jax.config import replace_nested
+from mm15_jax.experiments import nano
+def sft():
+    return replace_nested(nano.sft(), {"""
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("def sft():\n    return 3\n", ["of type int"]),
+        ("def sft():\n    return 3\n", ["of type int", "returns an ExperimentConfig"]),
         ("def sft(steps):\n    return steps\n", ["TypeError", "steps", "without arguments"]),
         ("def sft(:\n", ["SyntaxError", "line 1"]),
         ("x = 1\nimport no_such_module\n", ["at line 2", "No module named 'no_such_module'"]),
         ("def sft():\n\n    return {}['a']\n", ["at line 3", "KeyError: 'a'"]),
+        (f"{OWN}'train.steps': '3'}})\n", ["train.steps is '3'", "a whole number"]),
+        (f"{OWN}'train.stps': 3}})\n", ["at line 5", "TrainConfig: 'stps'", "'steps'"]),
     ],
 )
 def test_an_experiments_file_that_gives_no_config(refused, tmp_path, text, words):
     (tmp_path / "mine.py").write_text(text)
     answer = refused("show", "mine.py:sft")
-    for word in ["mine.py:sft", "returns an ExperimentConfig", *words]:
+    for word in ["mine.py:sft", *words]:
         assert word in answer
 
 
