@@ -181,7 +181,7 @@ def _make_by_name(task: Task) -> Receipt:
 
 
 def _prepare_split(job: _Job, split: str) -> SplitReport | None:
-    """Makes what is missing of a split; None if the source has no example of it."""
+    """Makes what is missing of a split; None if the source has nothing of it."""
     began = time.monotonic()
     name, directory = job.preparation.name, job.data_dir / job.preparation.name / split
     tasks = parts.tasks_of(job.preparation, split, job.source, directory)
@@ -210,7 +210,7 @@ def _prepare_split(job: _Job, split: str) -> SplitReport | None:
     good = sum(receipt.shard.records for receipt in chosen)
     if bad > bad_allowed(job.max_bad_fraction, good + bad):
         raise too_many_bad(name, split, chosen, job.max_bad_fraction)
-    if not good:
+    if not (good or bad):  # with bad records the report names them
         return None
     job.progress(reckoner.event(last=True))
     return _declare(job, split, directory, chosen, kept, began)
