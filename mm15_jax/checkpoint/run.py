@@ -119,14 +119,35 @@ def began_from(run_dir: pathlib.Path, init_from: str | None) -> bool:
       init_from: as for `mm15 train`: a run directory, "none" for random parameters; None for what
         the experiment names.
     """
-    path = storage.to_path(run_dir) / STARTS
-    if init_from is None or not path.is_file():
+    starts = read_starts(run_dir)
+    if init_from is None or starts is None:
         return True
-    told = path.read_text()
     if init_from == "none":
-        return json.loads(told) == []
+        return not starts
     given = storage.to_path(init_from)
-    return any(f"({place})" in told for place in (given, storage.absolute(given)))
+    places = (f"({given})", f"({storage.absolute(given)})")
+    return any(start.endswith(places) for start in starts)
+
+
+def read_starts(run_dir: pathlib.Path) -> list[str] | None:
+    """Where a run's first parameters came from, a sentence each; None where nobody wrote it down.
+
+    Raises:
+      ValueError: what is there is no list of sentences.
+    """
+    path = storage.to_path(run_dir) / STARTS
+    if not path.is_file():
+        return None
+    try:
+        starts = json.loads(path.read_text())
+        if not isinstance(starts, list) or not all(isinstance(start, str) for start in starts):
+            raise TypeError(f"is {starts!r:.60}")
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}); expected a JSON list of sentences: delete it, and"
+            " all goes on without"
+        ) from error
+    return starts
 
 
 def read_started_from(run_dir: pathlib.Path) -> dict[str, ExperimentConfig]:

@@ -42,7 +42,7 @@ def data_dir(
         and not known[name].requires_source
         and _version(folder / name / "test" / MANIFEST) != known[name].version
     ]
-    for name in dict.fromkeys(wanted):
+    for name in dict.fromkeys(name for name in wanted if name not in missing):
         made = find_manifest(folder / name / "train")
         if made and (limit := made.settings.get("limit")):
             print(

@@ -5,7 +5,6 @@ Writes RUN/report.html anew from what the run directory holds: metrics, scores, 
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import shlex
@@ -60,10 +59,8 @@ def write_report(run_dir: pathlib.Path, timings: dict[str, float] | None = None)
     from mm15_jax.model.mllm import count_parameters
 
     _, config = common.run_config(str(run_dir))
-    starts = []
-    for path in [run_dir / run.STARTS, *sorted(run_dir.glob(f"*/{run.STARTS}"))]:
-        if path.exists():
-            starts += _read_starts(path)
+    folders = [run_dir, *(path.parent for path in sorted(run_dir.glob(f"*/{run.STARTS}")))]
+    starts = [start for folder in folders for start in run.read_starts(folder) or []]
     command = run_dir / "command.txt"
     return build_report(
         run_dir,
@@ -74,16 +71,3 @@ def write_report(run_dir: pathlib.Path, timings: dict[str, float] | None = None)
         started_from=[start for start in starts if f"({absolute(run_dir)}/" not in start],
         timings=timings,
     )
-
-
-def _read_starts(path: pathlib.Path) -> list[str]:
-    try:
-        starts = json.loads(path.read_text())
-        if not isinstance(starts, list) or not all(isinstance(start, str) for start in starts):
-            raise TypeError(f"is {starts!r:.60}")
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}); expected a JSON list of sentences: delete it, and"
-            " the page does without"
-        ) from error
-    return starts

@@ -20,8 +20,10 @@ def test_what_an_earlier_version_made_is_made_anew(tmp_path, monkeypatch, capsys
 
     generated.data_dir(None, [config], ["mini_compare"])
     assert made == []
+    warning = f"warning: {tmp_path / name} was prepared with --limit 4: `mm15 prepare {name}` makes"
+    assert warning in capsys.readouterr().err
     manifest = tmp_path / name / "test" / "manifest.json"
     facts = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(facts | {"version": facts["version"] - 1}))
     generated.data_dir(None, [config], ["mini_compare"])
-    assert made == [name]
+    assert made == [name] and "warning" not in capsys.readouterr().err

@@ -396,19 +396,3 @@ def test_rows_are_told_apart_by_line_feeds_alone(tmp_path):
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     path.write_text(text + '{"answer": "cut')
     assert read_rows(path) == rows
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_of_several_processes_the_first_counts_while_the_others_wait(first, data_dir, monkeypatch):
-    done = []
-    plan = loop.plan_mixture
-    monkeypatch.setattr(jax, "process_count", lambda: 2)
-    monkeypatch.setattr(loop, "is_main", lambda: first)
-    monkeypatch.setattr(loop, "wait_for_all", done.append)
-    monkeypatch.setattr(loop, "plan_mixture", lambda *a: done.append("counts") or plan(*a))
-    config = tiny.experiment()
-    loop._count_first(config, data_dir)
-    assert done == ["counts"] * first + ["counted data sets"]
-    # A mistake is left to all of them.
-    loop._count_first(config, data_dir / "none")
-    assert done[-1] == "counted data sets"

@@ -5,10 +5,12 @@ import socket
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
 from mm15_jax.data.storage import to_path
+from mm15_jax.train import loop
 from mm15_jax.train.metrics import read_rows
 from tests import tiny
 
@@ -104,3 +106,19 @@ def test_processes_share_data_and_a_run_in_a_bucket(alone, gs_prefix):
     config = run_dir / "config.json"
     config.write_text(config.read_text().replace('"steps": 2', '"steps": 4'))
     assert_same_run(run(run_dir, data_dir, processes=4, devices=2, steps=4), alone)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_several_processes_the_first_counts_while_the_others_wait(first, data_dir, monkeypatch):
+    done = []
+    plan = loop.plan_mixture
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(loop, "is_main", lambda: first)
+    monkeypatch.setattr(loop, "wait_for_all", done.append)
+    monkeypatch.setattr(loop, "plan_mixture", lambda *a: done.append("counts") or plan(*a))
+    config = tiny.experiment()
+    loop._count_first(config, data_dir)
+    assert done == ["counts"] * first + ["counted data sets"]
+    # A mistake is left to all of them.
+    loop._count_first(config, data_dir / "none")
+    assert done[-1] == "counted data sets"
